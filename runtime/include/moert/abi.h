@@ -1,0 +1,96 @@
+/* The one header that compiled code, the runtime and the compiler share.
+ * Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+ *
+ * For each public function @f of a compiled module the library exports
+ *   int32_t     moec_f(const moert_call *, DLTensor *const *args, int32_t count);
+ *   int32_t     moec_f_workspace(const moert_call *, DLTensor *const *args, int32_t count, uint64_t *bytes);
+ * and once
+ *   const char *moec_manifest(void);      JSON, described in docs/artifact.md
+ *   uint32_t    moec_abi_version(void);   MOERT_ABI_VERSION the library was made for
+ *
+ * Arguments are the function's inputs, then its results: the caller allocates results (destination passing). Nothing is
+ * allocated inside, nothing is kept after the call, and any number of threads may call with workspaces of their own. */
+#ifndef MOERT_ABI_H
+#define MOERT_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moert/dlpack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
+#define MOERT_ABI_VERSION ((0u << 16) | 1u)
+
+/** Results of every call. */
+typedef enum {
+  MOERT_OK = 0,
+  MOERT_INVALID_ARGUMENT = 1,   /**< the caller's mistake: count, type, rank, shape, stride, device, null */
+  MOERT_WORKSPACE_TOO_SMALL = 2,
+  MOERT_INCOMPATIBLE = 3,       /**< versions, manifest or layout do not fit */
+  MOERT_NOT_FOUND = 4,
+  MOERT_IO_ERROR = 5,
+  MOERT_OUT_OF_MEMORY = 6,
+  MOERT_INTERNAL = 7
+} moert_status_t;
+
+/** Where an error message goes: NUL-terminated, cut to `capacity`. Null text or capacity 0 means no message. */
+typedef struct {
+  char *text;
+  size_t capacity;
+} moert_error_sink;
+
+/** What the caller hands in besides tensors. Set `size` to sizeof(moert_call); unknown trailing fields are ignored. */
+typedef struct {
+  uint32_t size;
+  uint32_t abi_version;       /**< MOERT_ABI_VERSION the caller was compiled with */
+  void *stream;               /**< device stream; null on CPU */
+  void *workspace;            /**< 64-byte aligned scratch memory, at least what _workspace said */
+  uint64_t workspace_bytes;
+  moert_error_sink error;
+} moert_call;
+
+/** Highest rank of an argument. */
+#define MOERT_MAX_RANK 8
+/** Most arguments of one entry. */
+#define MOERT_MAX_ARGUMENTS 64
+/** An extent that differs from call to call and is tied to no other. A number below it names a class of extents that
+ * must be equal within one call: two arguments with shape[0] == -2 have the same number of tokens. */
+#define MOERT_DYNAMIC (-1)
+
+/** One argument as the entry expects it. */
+typedef struct {
+  const char *name;
+  uint8_t code;               /**< DLDataTypeCode */
+  uint8_t bits;
+  uint8_t is_output;
+  uint8_t rank;
+  int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
+} moert_argument;
+
+/** What a compiled entry is: emitted by the compiler as constant data, read by the check in front of the kernel. */
+typedef struct {
+  uint32_t size;
+  int32_t count;
+  const char *name;
+  const moert_argument *arguments;
+  /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8); each points
+   * to MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }. */
+  void (*kernel)(void **descriptors);
+  /** As `kernel`, but reads shapes only (data may be null), and the last pointer is an int64_t * that receives the bytes. */
+  void (*workspace)(void **descriptors);
+} moert_entry;
+
+/** Checks a call and runs it; linked into every library, hidden. */
+int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count);
+/** Checks shapes and says how many bytes of workspace the call needs. */
+int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count,
+                              uint64_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MOERT_ABI_H */
