@@ -20,7 +20,7 @@ separate_arguments(LLVM_DEFINITIONS_LIST NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 # TableGen over one .td file: moec_tablegen(TARGET file.td output.inc args...). Outputs collect in MOEC_TABLEGEN_OUTPUTS.
 macro(moec_tablegen td output)
   set(LLVM_TARGET_DEFINITIONS ${td})
-  mlir_tablegen(${output} ${ARGN} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR})
+  mlir_tablegen(${output} ${ARGN} EXTRA_INCLUDES ${CMAKE_SOURCE_DIR} ${MLIR_INCLUDE_DIRS})
 endmacro()
 
 # A library of the compiler. TableGen'd headers are ordered by DEPENDS; LINK names other moec libraries.

@@ -1,0 +1,45 @@
+// The moe dialect: types, attributes and operations.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_DIALECTS_MOE_IR_MOE_H
+#define MOEC_DIALECTS_MOE_IR_MOE_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/MoE/IR/MoEDialect.h.inc"
+#include "dialects/MoE/IR/MoEEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/MoE/IR/MoEAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/MoE/IR/MoETypes.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/WeightOps.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/GraphOps.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/SlotOps.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/ScheduledOps.h.inc"
+
+namespace moec::moe {
+
+/// Element type of a tensor or buffer of ids.
+inline IdType getIdType(mlir::Value value) {
+  return mlir::cast<IdType>(
+      mlir::cast<mlir::ShapedType>(value.getType()).getElementType());
+}
+
+/// Type of a weight value.
+inline WeightType getWeightType(mlir::Value value) {
+  return mlir::cast<WeightType>(value.getType());
+}
+
+} // namespace moec::moe
+
+#endif // MOEC_DIALECTS_MOE_IR_MOE_H

@@ -1,0 +1,396 @@
+// Stored tensors and weight expressions: verification, type inference, canonical form.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "dialects/MoE/IR/VerifyShapes.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/SmallPtrSet.h"
+
+using namespace mlir;
+using namespace moec::moe;
+using namespace moec::moe::shapes;
+
+/// Visibility as a bare keyword, left out when public, then the name.
+static ParseResult parseVisibleName(OpAsmParser &parser, StringAttr &visibility,
+                                    StringAttr &name) {
+  StringRef keyword;
+  if (succeeded(parser.parseOptionalKeyword(&keyword, {"private", "nested"})))
+    visibility = parser.getBuilder().getStringAttr(keyword);
+  return parser.parseSymbolName(name);
+}
+
+static void printVisibleName(OpAsmPrinter &printer, Operation *,
+                             StringAttr visibility, StringAttr name) {
+  if (visibility && visibility.getValue() != "public")
+    printer << visibility.getValue() << " ";
+  printer.printSymbolName(name);
+}
+
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/WeightOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// ParamOp
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyInlineValues(ParamOp op, ElementsAttr values) {
+  if (auto table = dyn_cast<TableType>(op.getType())) {
+    int64_t entries[] = {table.getFromCount()};
+    if (values.getShapedType().getShape() != ArrayRef(entries) ||
+        !values.getElementType().isInteger(32))
+      return op.emitOpError() << "P2: inline values of " << table
+                              << " must be tensor<" << table.getFromCount()
+                              << "xi32>, found " << values.getType();
+    for (APInt value : values.getValues<APInt>())
+      if (value.isNegative() || value.getSExtValue() >= table.getToCount())
+        return op.emitOpError()
+               << "P2: table entry " << value.getSExtValue() << " is outside "
+               << stringifyAxis(table.getTo()) << "[" << table.getToCount()
+               << "]";
+    return success();
+  }
+  auto weight = cast<WeightType>(op.getType());
+  if (values.getShapedType().getShape() !=
+          ArrayRef<int64_t>(weight.getStoredShape()) ||
+      !isa<FloatType>(values.getElementType()))
+    return op.emitOpError() << "P2: inline values of " << weight
+                            << " must be floats of shape ["
+                            << weight.getStoredShape() << "], found "
+                            << values.getType();
+  return success();
+}
+
+LogicalResult ParamOp::verify() {
+  auto weight = dyn_cast<WeightType>(getType());
+  bool isTable = isa<TableType>(getType());
+  if (!weight && !isTable)
+    return emitOpError("declares a weight or a table, found ") << getType();
+  if (auto values = dyn_cast<ElementsAttr>(getSource())) {
+    if (failed(verifyInlineValues(*this, values)))
+      return failure();
+  } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, SvdAttr>(getSource())) {
+    return emitOpError("P1: expected inline values, #moe.external, "
+                       "#moe.seeded, #moe.mean or #moe.svd, found ")
+           << getSource();
+  } else if (isTable && !isa<ExternalAttr>(getSource())) {
+    return emitOpError("P1: a table is given by inline values or "
+                       "#moe.external, found ")
+           << getSource();
+  }
+  if (isTable) {
+    if (getEncoding())
+      return emitOpError("P3: a table has no encoding");
+    if (getLayout() && *getLayout() != Layout::row_major)
+      return emitOpError("P5: a table has no layout");
+    return success();
+  }
+  EncodingAttr encoding = getEncodingAttr();
+  if (encoding && encoding.getGroup()) {
+    int64_t side = encoding.getAlong() == Side::input ? weight.getRows()
+                                                      : weight.getCols();
+    if (side % encoding.getGroup())
+      return emitOpError("P3: group ")
+             << encoding.getGroup() << " does not divide " << side << " of "
+             << weight;
+  }
+  return success();
+}
+
+/// Names of the params a recipe reads; empty for other sources.
+static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
+  if (auto mean = dyn_cast<MeanAttr>(source))
+    return {mean.getOf(), mean.getTable()};
+  if (auto svd = dyn_cast<SvdAttr>(source))
+    return {svd.getOf(), svd.getMinus(), svd.getTable()};
+  return {};
+}
+
+/// Fails if a recipe reads its own result through others. Iterative: chains may be long.
+static LogicalResult verifyAcyclic(ParamOp param, SymbolTableCollection &symbols) {
+  SmallVector<ParamOp> work{param};
+  llvm::SmallPtrSet<Operation *, 8> seen;
+  while (!work.empty()) {
+    ParamOp current = work.pop_back_val();
+    for (FlatSymbolRefAttr name : recipeInputs(current.getSource())) {
+      auto input = symbols.lookupNearestSymbolFrom<ParamOp>(current, name);
+      if (input == param)
+        return param.emitOpError("P4: recipe depends on itself through ")
+               << current.getSymNameAttr();
+      if (input && seen.insert(input).second)
+        work.push_back(input);
+    }
+  }
+  return success();
+}
+
+LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  SmallVector<Type> inputs;
+  for (FlatSymbolRefAttr name : recipeInputs(getSource())) {
+    auto input = symbols.lookupNearestSymbolFrom<ParamOp>(*this, name);
+    if (!input)
+      return emitOpError("P4: recipe reads unknown param ") << name;
+    inputs.push_back(input.getType());
+  }
+  if (inputs.empty())
+    return success();
+  auto self = cast<WeightType>(getType());
+  auto of = dyn_cast<WeightType>(inputs.front());
+  auto table = dyn_cast<TableType>(inputs.back());
+  if (!of || !table)
+    return emitOpError("P4: recipe needs a weight and a table, found ")
+           << inputs.front() << " and " << inputs.back();
+  if (table.getFrom() != of.getAxis() || table.getFromCount() != of.getCount())
+    return emitOpError("P4: ") << table << " does not start where " << of
+                               << " is indexed";
+  if (isa<MeanAttr>(getSource())) {
+    WeightType expected = of.withAxis(table.getTo(), table.getToCount());
+    if (expected != self)
+      return emitOpError("P4: this mean has type ") << expected
+                                                    << ", declared " << self;
+    return verifyAcyclic(*this, symbols);
+  }
+  auto svd = cast<SvdAttr>(getSource());
+  auto minus = dyn_cast<WeightType>(inputs[1]);
+  if (!minus || minus != of.withAxis(table.getTo(), table.getToCount()))
+    return emitOpError("P4: cannot subtract ")
+           << inputs[1] << " from " << of << " by " << table;
+  int64_t rank = svd.getRank();
+  if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
+    return emitOpError("P4: rank ") << rank << " is outside 1 ... "
+                                    << std::min(of.getRows(), of.getCols());
+  WeightType expected = svd.getFactor() == Side::input
+                            ? of.withShape(of.getRows(), rank)
+                            : of.withShape(rank, of.getCols());
+  if (expected != self)
+    return emitOpError("P4: this factor has type ") << expected
+                                                    << ", declared " << self;
+  return verifyAcyclic(*this, symbols);
+}
+
+//===----------------------------------------------------------------------===//
+// LeafOp, WrapOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult LeafOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  if (!param)
+    return emitOpError("L1: no moe.param named ") << getParamAttr();
+  if (param.getType() != getType())
+    return emitOpError("L1: has type ") << getType() << " but " << getParamAttr()
+                                        << " is " << param.getType();
+  return success();
+}
+
+LogicalResult WrapOp::verify() {
+  RankedTensorType tensor = getTensor().getType();
+  RankedTensorType expected;
+  if (auto weight = dyn_cast<WeightType>(getType()))
+    expected = RankedTensorType::get(weight.getStoredShape(),
+                                     weight.getElementType());
+  else
+    expected = RankedTensorType::get(
+        {cast<TableType>(getType()).getFromCount()},
+        IntegerType::get(getContext(), 32));
+  if (tensor.getShape() != expected.getShape() ||
+      tensor.getElementType() != expected.getElementType())
+    return emitOpError("L2: expected ") << expected << ", found " << tensor;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Type inference of weight expressions
+//===----------------------------------------------------------------------===//
+
+/// `shape` indexed as the operands are together: their common axis, or the only one.
+static FailureOr<WeightType> indexLikeBoth(std::optional<Location> loc,
+                                           WeightType shape, WeightType lhs,
+                                           WeightType rhs) {
+  if (lhs.getElementType() != rhs.getElementType())
+    return emitOptionalError(loc, "W3: element types differ: ", lhs, " and ",
+                             rhs);
+  if (!lhs.isIndexed())
+    return shape.withAxis(rhs.getAxis(), rhs.getCount());
+  if (!rhs.isIndexed() || (lhs.getAxis() == rhs.getAxis() &&
+                           lhs.getCount() == rhs.getCount()))
+    return shape.withAxis(lhs.getAxis(), lhs.getCount());
+  return emitOptionalError(loc, "W4: operands are indexed differently: ", lhs,
+                           " and ", rhs,
+                           "; re-index one with moe.weight.select");
+}
+
+LogicalResult WeightSelectOp::inferReturnTypes(
+    MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
+    SmallVectorImpl<Type> &types) {
+  WeightType weight = getWeightType(adaptor.getWeight());
+  auto table = cast<TableType>(adaptor.getTable().getType());
+  if (weight.getAxis() != table.getTo() ||
+      weight.getCount() != table.getToCount())
+    return emitOptionalError(loc, "W1: ", table, " does not end where ", weight,
+                             " is indexed");
+  types.push_back(weight.withAxis(table.getFrom(), table.getFromCount()));
+  return success();
+}
+
+LogicalResult WeightMulOp::inferReturnTypes(MLIRContext *,
+                                            std::optional<Location> loc,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  WeightType lhs = getWeightType(adaptor.getLhs());
+  WeightType rhs = getWeightType(adaptor.getRhs());
+  if (lhs.getCols() != rhs.getRows())
+    return emitOptionalError(loc, "W2: inner sizes differ: ", lhs, " times ",
+                             rhs);
+  FailureOr<WeightType> type = indexLikeBoth(
+      loc, lhs.withShape(lhs.getRows(), rhs.getCols()), lhs, rhs);
+  if (failed(type))
+    return failure();
+  types.push_back(*type);
+  return success();
+}
+
+LogicalResult WeightAddOp::inferReturnTypes(MLIRContext *,
+                                            std::optional<Location> loc,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  WeightType lhs = getWeightType(adaptor.getLhs());
+  WeightType rhs = getWeightType(adaptor.getRhs());
+  if (lhs.getRows() != rhs.getRows() || lhs.getCols() != rhs.getCols())
+    return emitOptionalError(loc, "W3: sizes differ: ", lhs, " plus ", rhs);
+  FailureOr<WeightType> type = indexLikeBoth(loc, lhs, lhs, rhs);
+  if (failed(type))
+    return failure();
+  types.push_back(*type);
+  return success();
+}
+
+LogicalResult WeightMixOp::inferReturnTypes(MLIRContext *,
+                                            std::optional<Location> loc,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  WeightType basis = getWeightType(adaptor.getBasis());
+  WeightType alpha = getWeightType(adaptor.getAlpha());
+  if (basis.getAxis() != Axis::basis)
+    return emitOptionalError(
+        loc, "W5: first operand must be indexed by basis, is ", basis);
+  if (alpha.getRows() != 1 || alpha.getCols() != basis.getCount() ||
+      alpha.getAxis() == Axis::basis)
+    return emitOptionalError(loc, "W5: coefficients must be 1x",
+                             basis.getCount(), " and not indexed by basis, are ",
+                             alpha);
+  if (alpha.getElementType() != basis.getElementType())
+    return emitOptionalError(loc, "W3: element types differ: ", basis, " and ",
+                             alpha);
+  types.push_back(basis.withAxis(alpha.getAxis(), alpha.getCount()));
+  return success();
+}
+
+LogicalResult WeightScaleOp::inferReturnTypes(MLIRContext *,
+                                              std::optional<Location> loc,
+                                              Adaptor adaptor,
+                                              SmallVectorImpl<Type> &types) {
+  WeightType weight = getWeightType(adaptor.getWeight());
+  WeightType diagonal = getWeightType(adaptor.getDiagonal());
+  int64_t size =
+      adaptor.getSide() == Side::input ? weight.getRows() : weight.getCols();
+  if (diagonal.getRows() != 1 || diagonal.getCols() != size)
+    return emitOptionalError(loc, "W6: diagonal must be 1x", size, ", is ",
+                             diagonal);
+  FailureOr<WeightType> type = indexLikeBoth(loc, weight, weight, diagonal);
+  if (failed(type))
+    return failure();
+  types.push_back(*type);
+  return success();
+}
+
+LogicalResult WeightRaggedOp::inferReturnTypes(MLIRContext *,
+                                               std::optional<Location> loc,
+                                               Adaptor adaptor,
+                                               SmallVectorImpl<Type> &types) {
+  WeightType weight = getWeightType(adaptor.getWeight());
+  int64_t entries[] = {weight.getCount()};
+  if (shapeOf(adaptor.getSizes()) != ArrayRef(entries))
+    return emitOptionalError(loc, "W7: expected ", weight.getCount(),
+                             " sizes, found ", adaptor.getSizes().getType());
+  types.push_back(weight);
+  return success();
+}
+
+LogicalResult WeightSparseOp::verify() {
+  WeightType values = getWeightType(getValues());
+  if (values.getRows() != 1)
+    return emitOpError("W8: values must have one row, are ") << values;
+  SmallVector<int64_t> expected;
+  if (values.isIndexed())
+    expected.push_back(values.getCount());
+  expected.append({values.getCols(), 2});
+  if (shapeOf(getPositions()) != ArrayRef<int64_t>(expected))
+    return emitOpError("W8: positions must have shape [")
+           << expected << "], are " << getPositions().getType();
+  if (getType().withShape(1, values.getCols()) != values)
+    return emitOpError("W8: result ")
+           << getType() << " is not indexed and typed as " << values;
+  return success();
+}
+
+LogicalResult WeightSliceOp::verify() {
+  WeightType source = getWeightType(getWeight());
+  bool rows = getSide() == Side::input;
+  int64_t size = rows ? getType().getRows() : getType().getCols();
+  WeightType expected = rows ? source.withShape(size, source.getCols())
+                             : source.withShape(source.getRows(), size);
+  if (getType() != expected ||
+      size > (rows ? source.getRows() : source.getCols()))
+    return emitOpError("W9: cannot take ") << getType() << " from the "
+                                           << stringifySide(getSide())
+                                           << " side of " << source;
+  return success();
+}
+
+OpFoldResult WeightSliceOp::fold(FoldAdaptor adaptor) {
+  auto offset = dyn_cast_or_null<IntegerAttr>(adaptor.getOffset());
+  if (offset && offset.getValue().isZero() && getWeight().getType() == getType())
+    return getWeight();
+  return {};
+}
+
+//===----------------------------------------------------------------------===//
+// Canonical form: select outermost
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// op(select(a, t), select(b, t)) -> select(op(a, b), t), and the same when one side is not indexed. The operation is
+/// then done for fewer entries, and what a cluster shares stands in one value.
+template <typename OpTy> struct SelectOutward : OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    auto lhs = op.getLhs().template getDefiningOp<WeightSelectOp>();
+    auto rhs = op.getRhs().template getDefiningOp<WeightSelectOp>();
+    if (!lhs && !rhs)
+      return rewriter.notifyMatchFailure(op, "neither operand is a select");
+    if (lhs && rhs && lhs.getTable() != rhs.getTable())
+      return rewriter.notifyMatchFailure(op, "operands select by two tables");
+    if ((!lhs && getWeightType(op.getLhs()).isIndexed()) ||
+        (!rhs && getWeightType(op.getRhs()).isIndexed()))
+      return rewriter.notifyMatchFailure(op, "one operand is indexed itself");
+    Value inner =
+        OpTy::create(rewriter, op.getLoc(), lhs ? lhs.getWeight() : op.getLhs(),
+                     rhs ? rhs.getWeight() : op.getRhs());
+    rewriter.replaceOpWithNewOp<WeightSelectOp>(
+        op, inner, lhs ? lhs.getTable() : rhs.getTable());
+    return success();
+  }
+};
+} // namespace
+
+void WeightAddOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                              MLIRContext *context) {
+  patterns.add<SelectOutward<WeightAddOp>>(context);
+}
+
+void WeightMulOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                              MLIRContext *context) {
+  patterns.add<SelectOutward<WeightMulOp>>(context);
+}

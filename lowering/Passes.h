@@ -1,0 +1,21 @@
+// Passes that change the level.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_PASSES_H
+#define MOEC_LOWERING_PASSES_H
+
+#include "mlir/Pass/Pass.h"
+#include <memory>
+
+namespace mlir {
+class ModuleOp;
+}
+
+namespace moec::lowering {
+#define GEN_PASS_DECL
+#include "lowering/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_PASSES_H

@@ -1,0 +1,23 @@
+// Registers all dialects, passes and pipelines: moec's and upstream's.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/Registration.h"
+
+#include "dialects/MoE/IR/MoE.h"
+#include "dialects/MoE/Interfaces/BufferizableOpInterface.h"
+#include "dialects/MoE/Interfaces/TilingInterface.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+
+void moec::registerAllDialects(mlir::DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registry.insert<moe::MoEDialect>();
+  moe::registerBufferizableOpInterfaceExternalModels(registry);
+  moe::registerTilingInterfaceExternalModels(registry);
+}
+
+void moec::registerEverything(mlir::DialectRegistry &registry) {
+  moec::registerAllDialects(registry);
+  mlir::registerAllPasses();
+}
