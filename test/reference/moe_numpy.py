@@ -193,12 +193,11 @@ def drop_over_capacity(ids, weights, capacity, columns):
 
 
 def route(logits, *, score, choose, gates=Gates(), bias=None, limit=None, table=None, group_logits=None, hash_table=None,
-          tokens=None, candidates=None, capacity=None, element="f32", weights_element=None, experts=None):
+          tokens=None, candidates=None, capacity=None, element="f32", experts=None):
     """4.1 moe.route: logits [T, N] -> ids [T, k] (int32), gate weights [T, k].
 
     bias [N]; table [E] (clusters of a limit); group_logits [T, G]; hash_table [tokens, k] and tokens [T]; candidates
-    [T, N] ids. `experts` is E + S of the id type, needed for a capacity with candidates. Weights are of
-    `weights_element` (that of the logits unless said otherwise)."""
+    [T, N] ids. `experts` is E + S of the id type, needed for a capacity with candidates."""
     kind = computing(element)
     x = np.asarray(logits, kind)
     rows, columns = x.shape
@@ -227,7 +226,7 @@ def route(logits, *, score, choose, gates=Gates(), bias=None, limit=None, table=
         ids[t, slots] = picked if candidates is None else np.asarray(candidates)[t, picked]
     if capacity is not None:
         drop_over_capacity(ids, weights, capacity, columns if candidates is None else experts)
-    return ids, round_to(weights, weights_element or element)
+    return ids, round_to(weights, element)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
