@@ -1,0 +1,420 @@
+/* The check in front of every compiled entry: call and tensors against what the entry expects, then the kernel.
+ * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
+#include "moert/abi.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define MOERT_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define MOERT_PRINTF(text, first)
+#endif
+
+enum {
+  workspaceAlignment = 64,
+  mostExtents = MOERT_MAX_ARGUMENTS * MOERT_MAX_RANK,
+  /* DLPack's code of booleans; dlpack.h here names the codes kernels compute with. */
+  boolCode = 6
+};
+
+/* MLIR's memref descriptor with room for the highest rank; a lower rank uses the start of it, strides right behind its
+ * sizes. */
+typedef struct {
+  void *allocated;
+  void *aligned;
+  int64_t offset;
+  int64_t sizesAndStrides[2 * MOERT_MAX_RANK];
+} Descriptor;
+
+/* The bytes a tensor covers, [begin, end). Empty tensors cover none. */
+typedef struct {
+  uintptr_t begin;
+  uintptr_t end;
+} ByteRange;
+
+/* One value of an extent class, and where it was seen first. */
+typedef struct {
+  int64_t extentClass;
+  int64_t value;
+  int32_t argument;
+  int32_t dimension;
+} ClassValue;
+
+/* A call under check. */
+typedef struct {
+  const moert_entry *entry;
+  const moert_call *call;
+  DLTensor *const *args;
+  Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
+  void *pointers[MOERT_MAX_ARGUMENTS + 1];
+  ByteRange ranges[MOERT_MAX_ARGUMENTS];
+  ClassValue classes[mostExtents];
+  int32_t classCount;
+} Check;
+
+/* ---- messages ---- */
+
+/* Appends to the caller's sink at `*length`, cutting what does not fit. */
+MOERT_PRINTF(3, 0)
+static void append(const moert_error_sink *sink, size_t *length, const char *format, va_list list) {
+  if (!sink->text || *length >= sink->capacity)
+    return;
+  int written = vsnprintf(sink->text + *length, sink->capacity - *length, format, list);
+  if (written > 0)
+    *length += (size_t)written;
+}
+
+MOERT_PRINTF(3, 4)
+static void appendf(const moert_error_sink *sink, size_t *length, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  append(sink, length, format, list);
+  va_end(list);
+}
+
+/* "moec_layer: <message>" */
+MOERT_PRINTF(3, 4)
+static int32_t fail(const Check *check, int32_t status, const char *format, ...) {
+  size_t length = 0;
+  appendf(&check->call->error, &length, "%s: ", check->entry->name);
+  va_list list;
+  va_start(list, format);
+  append(&check->call->error, &length, format, list);
+  va_end(list);
+  return status;
+}
+
+/* "moec_layer: argument 2 'gates' <message>" */
+MOERT_PRINTF(3, 4)
+static int32_t failArgument(const Check *check, int32_t index, const char *format, ...) {
+  size_t length = 0;
+  appendf(&check->call->error, &length, "%s: argument %d '%s' ", check->entry->name, (int)index,
+          check->entry->arguments[index].name);
+  va_list list;
+  va_start(list, format);
+  append(&check->call->error, &length, format, list);
+  va_end(list);
+  return MOERT_INVALID_ARGUMENT;
+}
+
+/* "float32"; text has room for 32 bytes. */
+static const char *typeName(char *text, unsigned code, unsigned bits, unsigned lanes) {
+  const char *base = code == kDLInt      ? "int"
+                     : code == kDLUInt   ? "uint"
+                     : code == kDLFloat  ? "float"
+                     : code == kDLBfloat ? "bfloat"
+                     : code == boolCode  ? "bool"
+                                         : NULL;
+  if (!base)
+    snprintf(text, 32, "type code %u of %u bits", code, bits);
+  else if (code == boolCode && bits == 8)
+    snprintf(text, 32, "bool");
+  else
+    snprintf(text, 32, "%s%u", base, bits);
+  if (lanes != 1)
+    snprintf(text + strlen(text), 32 - strlen(text), "x%u", lanes);
+  return text;
+}
+
+/* ---- one tensor ---- */
+
+static uint64_t elementBytes(const moert_argument *expected) { return (expected->bits + 7u) / 8u; }
+
+static int32_t checkType(const Check *check, int32_t index) {
+  const moert_argument *expected = &check->entry->arguments[index];
+  const DLTensor *tensor = check->args[index];
+  if (tensor->device.device_type != kDLCPU)
+    return failArgument(check, index, "is on device type %d, expected %d (CPU)", (int)tensor->device.device_type,
+                        (int)kDLCPU);
+  if (tensor->dtype.code != expected->code || tensor->dtype.bits != expected->bits || tensor->dtype.lanes != 1) {
+    char found[32], wanted[32];
+    return failArgument(check, index, "has dtype %s, expected %s",
+                        typeName(found, tensor->dtype.code, tensor->dtype.bits, tensor->dtype.lanes),
+                        typeName(wanted, expected->code, expected->bits, 1));
+  }
+  if (tensor->ndim != (int32_t)expected->rank)
+    return failArgument(check, index, "has rank %d, expected %d", (int)tensor->ndim, (int)expected->rank);
+  if (tensor->ndim > 0 && !tensor->shape)
+    return failArgument(check, index, "has a null shape, expected %d extents", (int)expected->rank);
+  return MOERT_OK;
+}
+
+/* Extents against the entry's, and against the extents of the same class seen before. */
+static int32_t checkShape(Check *check, int32_t index) {
+  const moert_argument *expected = &check->entry->arguments[index];
+  const DLTensor *tensor = check->args[index];
+  for (int32_t d = 0; d < tensor->ndim; ++d) {
+    long long found = tensor->shape[d];
+    int64_t wanted = expected->shape[d];
+    if (found < 0)
+      return failArgument(check, index, "has shape[%d] = %lld, expected a non-negative extent", (int)d, found);
+    if (wanted >= 0 && found != wanted)
+      return failArgument(check, index, "has shape[%d] = %lld, expected %lld", (int)d, found, (long long)wanted);
+    if (wanted >= MOERT_DYNAMIC)
+      continue;
+    const ClassValue *seen = NULL;
+    for (int32_t c = 0; c < check->classCount && !seen; ++c)
+      if (check->classes[c].extentClass == wanted)
+        seen = &check->classes[c];
+    if (!seen) {
+      ClassValue first = {wanted, found, index, d};
+      check->classes[check->classCount++] = first;
+    } else if (seen->value != found) {
+      return failArgument(check, index, "has shape[%d] = %lld, expected %lld, as shape[%d] of argument %d '%s'", (int)d,
+                          found, (long long)seen->value, (int)seen->dimension, (int)seen->argument,
+                          check->entry->arguments[seen->argument].name);
+    }
+  }
+  return MOERT_OK;
+}
+
+/* Whether a strided view names each address once: ordered by stride, each dimension steps over all inner ones. Views
+ * that interleave without overlapping are refused too. */
+static bool isInjective(const DLTensor *tensor) {
+  int32_t order[MOERT_MAX_RANK];
+  int32_t count = 0;
+  for (int32_t d = 0; d < tensor->ndim; ++d) {
+    if (tensor->shape[d] <= 1)
+      continue;
+    int32_t at = count++;
+    for (; at > 0 && tensor->strides[order[at - 1]] > tensor->strides[d]; --at)
+      order[at] = order[at - 1];
+    order[at] = d;
+  }
+  int64_t covered = 1;
+  for (int32_t i = 0; i < count; ++i) {
+    int64_t stride = tensor->strides[order[i]];
+    if (stride < covered)
+      return false;
+    covered += stride * (tensor->shape[order[i]] - 1);
+  }
+  return true;
+}
+
+/* Strides, and the descriptor's sizes and strides. `*span` receives the elements from the first to the last address,
+ * 0 for an empty tensor. */
+static int32_t checkStrides(Check *check, int32_t index, int64_t *span) {
+  const DLTensor *tensor = check->args[index];
+  int32_t rank = tensor->ndim;
+  bool empty = false;
+  int64_t count = 1;
+  for (int32_t d = 0; d < rank; ++d)
+    empty |= tensor->shape[d] == 0;
+  for (int32_t d = 0; d < rank && !empty; ++d)
+    if (__builtin_mul_overflow(count, tensor->shape[d], &count) || count > INT64_MAX / 16)
+      return failArgument(check, index, "has more elements than memory can hold");
+
+  int64_t *sizes = check->descriptors[index].sizesAndStrides;
+  int64_t *strides = sizes + rank;
+  int64_t compact = 1;
+  int64_t last = 0;
+  for (int32_t d = rank - 1; d >= 0; --d) {
+    int64_t extent = tensor->shape[d];
+    int64_t stride = tensor->strides ? tensor->strides[d] : compact;
+    int64_t reach = 0;
+    /* The stride of an extent of 0 or 1 is never used, and hosts leave anything in it. */
+    if (empty || extent == 1)
+      stride = compact;
+    if (stride < 0)
+      return failArgument(check, index, "has stride[%d] = %lld, expected a non-negative stride", (int)d,
+                          (long long)stride);
+    if (!empty && (__builtin_mul_overflow(stride, extent - 1, &reach) || __builtin_add_overflow(last, reach, &last) ||
+                   last > INT64_MAX / 16))
+      return failArgument(check, index, "has stride[%d] = %lld, which reaches beyond the address space", (int)d,
+                          (long long)stride);
+    sizes[d] = extent;
+    strides[d] = stride;
+    if (!empty)
+      compact *= extent;
+  }
+  *span = empty ? 0 : last + 1;
+  if (check->entry->arguments[index].is_output && !empty && tensor->strides && !isInjective(tensor))
+    return failArgument(check, index, "is an output whose strides make elements overlap, expected distinct addresses");
+  return MOERT_OK;
+}
+
+/* Pointer and alignment; fills the descriptor's addresses and the byte range. */
+static int32_t checkData(Check *check, int32_t index, int64_t span) {
+  const DLTensor *tensor = check->args[index];
+  Descriptor *descriptor = &check->descriptors[index];
+  uint64_t size = elementBytes(&check->entry->arguments[index]);
+  ByteRange none = {0, 0};
+  check->ranges[index] = none;
+  if (span == 0) {
+    /* Nothing is read or written: any pointer will do, null too. */
+    descriptor->allocated = descriptor->aligned = tensor->data;
+    return MOERT_OK;
+  }
+  if (!tensor->data)
+    return failArgument(check, index, "has null data, expected memory for its elements");
+  uintptr_t begin = (uintptr_t)tensor->data;
+  uintptr_t end = 0;
+  uint64_t bytes = (uint64_t)span * size;
+  if (__builtin_add_overflow(begin, tensor->byte_offset, &begin) || __builtin_add_overflow(begin, bytes, &end))
+    return failArgument(check, index, "has byte_offset %llu, which reaches beyond the address space",
+                        (unsigned long long)tensor->byte_offset);
+  if (begin % size != 0)
+    return failArgument(check, index, "has data at %#llx, expected alignment to %llu bytes", (unsigned long long)begin,
+                        (unsigned long long)size);
+  descriptor->allocated = descriptor->aligned = (void *)begin;
+  check->ranges[index].begin = begin;
+  check->ranges[index].end = end;
+  return MOERT_OK;
+}
+
+static bool overlap(ByteRange left, ByteRange right) { return left.begin < right.end && right.begin < left.end; }
+
+/* No output may share memory with another argument. */
+static int32_t checkOverlaps(const Check *check) {
+  const moert_argument *arguments = check->entry->arguments;
+  for (int32_t output = 0; output < check->entry->count; ++output) {
+    if (!arguments[output].is_output)
+      continue;
+    for (int32_t other = 0; other < check->entry->count; ++other) {
+      if (other == output || (arguments[other].is_output && other > output))
+        continue;
+      if (overlap(check->ranges[output], check->ranges[other]))
+        return failArgument(check, output, "overlaps argument %d '%s' in memory, expected outputs of their own",
+                            (int)other, arguments[other].name);
+    }
+  }
+  return MOERT_OK;
+}
+
+/* ---- the call ---- */
+
+static int32_t checkCall(const Check *check, int32_t count) {
+  const moert_entry *entry = check->entry;
+  const moert_call *call = check->call;
+  /* The fields of moert_call up to `error` keep their place in every version, so the sink can be used. */
+  if (call->abi_version >> 16 != MOERT_ABI_VERSION >> 16 || call->abi_version < MOERT_ABI_VERSION)
+    return fail(check, MOERT_INCOMPATIBLE, "the caller was made for ABI %u.%u, expected %u.%u or a later minor",
+                call->abi_version >> 16, call->abi_version & 0xFFFFu, MOERT_ABI_VERSION >> 16,
+                MOERT_ABI_VERSION & 0xFFFFu);
+  if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS)
+    return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments", entry->size,
+                (int)entry->count);
+  if (count != entry->count)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got %d arguments, expected %d", (int)count, (int)entry->count);
+  if (count > 0 && !check->args)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a null array of arguments, expected %d", (int)count);
+  if (call->stream)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a stream, expected null on CPU");
+  return MOERT_OK;
+}
+
+/* Everything that depends on shapes only; `spans` receives the elements each tensor reaches over. */
+static int32_t checkShapes(Check *check, int32_t count, int64_t *spans) {
+  int32_t status = checkCall(check, count);
+  for (int32_t i = 0; i < count && status == MOERT_OK; ++i) {
+    if (!check->args[i])
+      return failArgument(check, i, "is null, expected a tensor");
+    if (check->entry->arguments[i].rank > MOERT_MAX_RANK)
+      return fail(check, MOERT_INTERNAL, "the entry table is damaged: argument %d has rank %d", (int)i,
+                  (int)check->entry->arguments[i].rank);
+    status = checkType(check, i);
+    if (status == MOERT_OK)
+      status = checkShape(check, i);
+    if (status == MOERT_OK)
+      status = checkStrides(check, i, &spans[i]);
+    check->descriptors[i].offset = 0;
+    check->descriptors[i].allocated = check->descriptors[i].aligned = NULL;
+    check->pointers[i] = &check->descriptors[i];
+  }
+  return status;
+}
+
+/* Bytes of workspace by the entry's own word. Descriptors carry shapes by now. */
+static int32_t askWorkspace(Check *check, uint64_t *bytes) {
+  int64_t answer = 0;
+  if (check->entry->workspace) {
+    check->pointers[check->entry->count] = &answer;
+    check->entry->workspace(check->pointers);
+  }
+  if (answer < 0)
+    return fail(check, MOERT_INTERNAL, "the entry asked for a workspace of %lld bytes", (long long)answer);
+  *bytes = (uint64_t)answer;
+  return MOERT_OK;
+}
+
+/* Size, alignment and place of the workspace; fills its descriptor. */
+static int32_t checkWorkspace(Check *check) {
+  const moert_call *call = check->call;
+  int32_t count = check->entry->count;
+  uint64_t needed = 0;
+  int32_t status = askWorkspace(check, &needed);
+  if (status != MOERT_OK)
+    return status;
+  if (call->workspace_bytes < needed)
+    return fail(check, MOERT_WORKSPACE_TOO_SMALL, "got a workspace of %llu bytes, expected at least %llu",
+                (unsigned long long)call->workspace_bytes, (unsigned long long)needed);
+  if (needed > 0 && !call->workspace)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a null workspace, expected %llu bytes", (unsigned long long)needed);
+  uintptr_t begin = (uintptr_t)call->workspace;
+  uintptr_t end = 0;
+  if (needed > 0 && begin % workspaceAlignment != 0)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a workspace at %#llx, expected alignment to %d bytes",
+                (unsigned long long)begin, (int)workspaceAlignment);
+  if (__builtin_add_overflow(begin, needed, &end))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a workspace that reaches beyond the address space");
+  ByteRange range = {begin, end};
+  for (int32_t i = 0; i < count && needed > 0; ++i)
+    if (overlap(range, check->ranges[i]))
+      return failArgument(check, i, "overlaps the workspace in memory");
+
+  Descriptor *descriptor = &check->descriptors[count];
+  descriptor->allocated = descriptor->aligned = call->workspace;
+  descriptor->offset = 0;
+  descriptor->sizesAndStrides[0] = (int64_t)needed;
+  descriptor->sizesAndStrides[1] = 1;
+  check->pointers[count] = descriptor;
+  return MOERT_OK;
+}
+
+/* A call too short to hold an error sink can only be answered by the status. */
+static bool canReport(const moert_entry *entry, const moert_call *call) {
+  return entry && call && call->size >= sizeof(moert_call);
+}
+
+int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count) {
+  if (!canReport(entry, call))
+    return MOERT_INVALID_ARGUMENT;
+  Check check;
+  check.entry = entry;
+  check.call = call;
+  check.args = args;
+  check.classCount = 0;
+  int64_t spans[MOERT_MAX_ARGUMENTS];
+  int32_t status = checkShapes(&check, count, spans);
+  for (int32_t i = 0; i < count && status == MOERT_OK; ++i)
+    status = checkData(&check, i, spans[i]);
+  if (status == MOERT_OK)
+    status = checkOverlaps(&check);
+  if (status == MOERT_OK)
+    status = checkWorkspace(&check);
+  if (status == MOERT_OK)
+    entry->kernel(check.pointers);
+  return status;
+}
+
+int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count,
+                              uint64_t *bytes) {
+  if (!canReport(entry, call))
+    return MOERT_INVALID_ARGUMENT;
+  Check check;
+  check.entry = entry;
+  check.call = call;
+  check.args = args;
+  check.classCount = 0;
+  if (!bytes)
+    return fail(&check, MOERT_INVALID_ARGUMENT, "got null for the workspace's bytes, expected a place to write to");
+  int64_t spans[MOERT_MAX_ARGUMENTS];
+  int32_t status = checkShapes(&check, count, spans);
+  if (status == MOERT_OK)
+    status = askWorkspace(&check, bytes);
+  return status;
+}

@@ -1,0 +1,208 @@
+// The manifest of an artifact: docs/artifact.md as a checked structure.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "manifest.h"
+
+#include "json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+
+namespace moec::runtime {
+
+namespace {
+
+/// Versions of the manifest that this reader knows: 0.x.
+constexpr uint32_t manifestMajor = 0;
+constexpr size_t mostEntries = 4096;
+
+struct TypeRow {
+  const char *name;
+  uint8_t code;
+  uint8_t bits;
+};
+
+// 6 is DLPack's code of booleans.
+constexpr TypeRow types[] = {
+    {"float64", kDLFloat, 64}, {"float32", kDLFloat, 32},
+    {"float16", kDLFloat, 16}, {"bfloat16", kDLBfloat, 16},
+    {"int64", kDLInt, 64},     {"int32", kDLInt, 32},
+    {"int8", kDLInt, 8},       {"bool", 6, 8}};
+
+/// Walks the document and keeps the first error.
+class ManifestReader {
+public:
+  explicit ManifestReader(std::string &error) : error(error) {}
+
+  moert_status_t read(const JsonValue &root, Manifest &manifest) {
+    if (root.kind != JsonValue::Kind::Object)
+      return fail("expected an object");
+    uint32_t version = 0;
+    if (moert_status_t status = readVersion(root, "moec_manifest", version))
+      return status;
+    if (version >> 16 != manifestMajor)
+      return fail("expected version " + std::to_string(manifestMajor) +
+                  ".x, found " + versionName(version));
+    if (moert_status_t status = readVersion(root, "abi", manifest.abiVersion))
+      return status;
+    const JsonValue *entries = root.member("entries");
+    if (!entries || entries->kind != JsonValue::Kind::Array ||
+        entries->items.size() > mostEntries)
+      return fail("expected an array 'entries' of at most " +
+                  std::to_string(mostEntries));
+    std::set<std::string> names;
+    for (const JsonValue &value : entries->items) {
+      ManifestEntry entry;
+      if (moert_status_t status = readEntry(value, entry))
+        return status;
+      if (!names.insert(entry.name).second)
+        return fail("expected each entry once, found '" + entry.name +
+                    "' twice");
+      manifest.entries.push_back(std::move(entry));
+    }
+    // Vectors have moved for the last time: names can be pointed to.
+    for (ManifestEntry &entry : manifest.entries)
+      for (ManifestArgument &argument : entry.arguments)
+        argument.description.name = argument.name.c_str();
+    return MOERT_OK;
+  }
+
+private:
+  moert_status_t fail(const std::string &message) {
+    error = "manifest: " + message;
+    return MOERT_INCOMPATIBLE;
+  }
+
+  static std::optional<std::string> text(const JsonValue &object,
+                                         const char *key) {
+    const JsonValue *value = object.member(key);
+    if (!value || value->kind != JsonValue::Kind::String)
+      return std::nullopt;
+    std::string result = value->string;
+    // Names go out as C strings.
+    if (result.empty() || result.find('\0') != std::string::npos)
+      return std::nullopt;
+    return result;
+  }
+
+  moert_status_t readVersion(const JsonValue &root, const char *key,
+                             uint32_t &version) {
+    std::optional<std::string> value = text(root, key);
+    uint16_t major = 0, minor = 0;
+    if (value) {
+      const char *end = value->data() + value->size();
+      auto [dot, code] = std::from_chars(value->data(), end, major);
+      if (code == std::errc() && dot != end && *dot == '.') {
+        auto [stop, rest] = std::from_chars(dot + 1, end, minor);
+        if (rest == std::errc() && stop == end) {
+          version = uint32_t(major) << 16 | minor;
+          return MOERT_OK;
+        }
+      }
+    }
+    return fail("expected '" + std::string(key) +
+                "' to be \"MAJOR.MINOR\", found " +
+                (value ? "'" + *value + "'" : std::string("none")));
+  }
+
+  moert_status_t readEntry(const JsonValue &value, ManifestEntry &entry) {
+    if (value.kind != JsonValue::Kind::Object)
+      return fail("expected an object for each entry");
+    std::optional<std::string> name = text(value, "name");
+    std::optional<std::string> symbol = text(value, "symbol");
+    if (!name || !symbol)
+      return fail("expected strings 'name' and 'symbol' for each entry");
+    entry.name = *name;
+    entry.symbol = *symbol;
+    if (entry.symbol != "moec_" + entry.name)
+      return fail("entry '" + entry.name + "': expected symbol moec_" +
+                  entry.name + ", found " + entry.symbol);
+    const JsonValue *arguments = value.member("arguments");
+    if (!arguments || arguments->kind != JsonValue::Kind::Array ||
+        arguments->items.size() > MOERT_MAX_ARGUMENTS)
+      return fail("entry '" + entry.name +
+                  "': expected an array 'arguments' of at most " +
+                  std::to_string(MOERT_MAX_ARGUMENTS));
+    std::set<std::string> names;
+    for (const JsonValue &item : arguments->items) {
+      ManifestArgument argument;
+      if (moert_status_t status = readArgument(item, entry, argument))
+        return status;
+      if (!names.insert(argument.name).second)
+        return fail("entry '" + entry.name +
+                    "': expected each argument once, found '" + argument.name +
+                    "' twice");
+      if (!argument.description.is_output && !entry.arguments.empty() &&
+          entry.arguments.back().description.is_output)
+        return fail("entry '" + entry.name +
+                    "': expected inputs before outputs, found input '" +
+                    argument.name + "' behind one");
+      entry.arguments.push_back(std::move(argument));
+    }
+    return MOERT_OK;
+  }
+
+  moert_status_t readArgument(const JsonValue &value,
+                              const ManifestEntry &entry,
+                              ManifestArgument &argument) {
+    std::string where = "entry '" + entry.name + "': ";
+    if (value.kind != JsonValue::Kind::Object)
+      return fail(where + "expected an object for each argument");
+    std::optional<std::string> name = text(value, "name");
+    if (!name)
+      return fail(where + "expected a string 'name' for each argument");
+    argument.name = *name;
+    argument.description = {};
+    where += "argument '" + *name + "': ";
+
+    std::optional<std::string> type = text(value, "dtype");
+    const TypeRow *row = std::find_if(
+        std::begin(types), std::end(types),
+        [&](const TypeRow &row) { return type && *type == row.name; });
+    if (row == std::end(types))
+      return fail(where + "expected a known dtype, found " +
+                  (type ? "'" + *type + "'" : std::string("none")));
+    argument.description.code = row->code;
+    argument.description.bits = row->bits;
+
+    std::optional<std::string> role = text(value, "role");
+    if (!role || (*role != "input" && *role != "output"))
+      return fail(where + "expected role input or output, found " +
+                  (role ? "'" + *role + "'" : std::string("none")));
+    argument.description.is_output = *role == "output";
+
+    const JsonValue *shape = value.member("shape");
+    if (!shape || shape->kind != JsonValue::Kind::Array ||
+        shape->items.size() > MOERT_MAX_RANK)
+      return fail(where + "expected an array 'shape' of at most " +
+                  std::to_string(MOERT_MAX_RANK) + " extents");
+    argument.description.rank = uint8_t(shape->items.size());
+    for (size_t d = 0; d < shape->items.size(); ++d) {
+      if (shape->items[d].kind != JsonValue::Kind::Integer)
+        return fail(where + "expected integers in its shape");
+      argument.description.shape[d] = shape->items[d].integer;
+    }
+    return MOERT_OK;
+  }
+
+  std::string &error;
+};
+
+} // namespace
+
+std::string versionName(uint32_t version) {
+  return std::to_string(version >> 16) + "." + std::to_string(version & 0xFFFF);
+}
+
+moert_status_t parseManifest(std::string_view text, Manifest &manifest,
+                             std::string &error) {
+  JsonValue document;
+  if (!parseJson(text, document, error)) {
+    error = "manifest: " + error;
+    return MOERT_INCOMPATIBLE;
+  }
+  return ManifestReader(error).read(document, manifest);
+}
+
+} // namespace moec::runtime

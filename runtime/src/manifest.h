@@ -1,0 +1,42 @@
+// The manifest of an artifact: docs/artifact.md as a checked structure.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_RUNTIME_MANIFEST_H
+#define MOEC_RUNTIME_MANIFEST_H
+
+#include "moert/abi.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moec::runtime {
+
+/// An argument with its name's storage; `description.name` points to `name`.
+struct ManifestArgument {
+  std::string name;
+  moert_argument description;
+};
+
+struct ManifestEntry {
+  std::string name;
+  std::string symbol;
+  std::vector<ManifestArgument> arguments;
+};
+
+struct Manifest {
+  uint32_t abiVersion = 0;
+  std::vector<ManifestEntry> entries;
+};
+
+/// Reads and checks a manifest. Fields of later minor versions are ignored; an
+/// unknown major is refused. Returns MOERT_OK, or a status and its message.
+moert_status_t parseManifest(std::string_view text, Manifest &manifest,
+                             std::string &error);
+
+/// "0.1" of major << 16 | minor.
+std::string versionName(uint32_t version);
+
+} // namespace moec::runtime
+
+#endif // MOEC_RUNTIME_MANIFEST_H
