@@ -110,9 +110,8 @@ LogicalResult ApplyOp::verify() {
       elementOf(getResult()) != weight.getElementType())
     return emitOpError("S1: ") << getInput().getType() << " times " << weight
                                << " is not " << getType();
-  if (weight.isIndexed() != bool(getIds()))
-    return emitOpError("S2: ids are needed exactly when the weight is indexed; "
-                       "the weight is ")
+  if (weight.isIndexed() && !getIds())
+    return emitOpError("S2: an indexed weight needs ids; the weight is ")
            << weight;
   if (!getIds()) {
     if (in.size() != out.size())
@@ -191,6 +190,8 @@ static LogicalResult verifySameFeatures(Operation *op, Value input,
 }
 
 LogicalResult SpreadOp::verify() {
+  if (getSlot() && getIds())
+    return emitOpError("S7: slots and ids exclude each other");
   int64_t inputRank = getSlot() ? 3 : 2;
   if (failed(verifyTokens(*this, "S7", "input", getInput(), inputRank)) ||
       failed(verifyTokens(*this, "S7", "result", getResult(), 3)) ||
@@ -198,12 +199,13 @@ LogicalResult SpreadOp::verify() {
       failed(verifySameLeading(*this, "S7", "input", getInput(), "result",
                                getResult(), 1)))
     return failure();
-  if (!getSlot())
+  Value slots = getSlot() ? getSlot() : getIds();
+  if (!slots)
     return success();
-  if (failed(verifyTokens(*this, "S7", "slot", getSlot(), 2)))
+  if (failed(verifyTokens(*this, "S7", "slot", slots, 2)))
     return failure();
-  return verifySameLeading(*this, "S7", "slot", getSlot(), "result",
-                           getResult(), 2);
+  return verifySameLeading(*this, "S7", "slot", slots, "result", getResult(),
+                           2);
 }
 
 LogicalResult ScaleRowsOp::verify() {

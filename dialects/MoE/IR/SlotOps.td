@@ -27,8 +27,8 @@ def MoE_IdCastOp : MoE_Op<"id_cast", [Pure, DeclareOpInterfaceMethods<ReifyRanke
 def MoE_ApplyOp : MoE_TokenOp<"apply"> {
   let summary = "multiplies rows by the matrix of their slot";
   let description = [{
-    y[t, s] = x[t(, s)]·w[ids[t, s]]; a row of id -1 is zero. Without ids the weight has no axis and y has the rows of x.
-    Constraints S1–S3.
+    y[t, s] = x[t(, s)]·w[ids[t, s]]; a row of id -1 is zero, also when the weight has no axis and the ids only say which
+    rows there are. Without ids the weight has no axis and y has the rows of x. Constraints S1–S3.
 
     ```mlir
     func.func @up(%x: tensor<?x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %c: tensor<?x1x!moe.id<cluster[2]>>) -> tensor<?x1x32xf32> {
@@ -85,10 +85,11 @@ def MoE_ClustersOfOp : MoE_TokenOp<"clusters_of"> {
   }];
 }
 
-def MoE_SpreadOp : MoE_TokenOp<"spread"> {
+def MoE_SpreadOp : MoE_TokenOp<"spread", [AttrSizedOperandSegments]> {
   let summary = "copies token or cluster rows to the slots that use them";
   let description = [{
-    y[t, j] = x[t, slot[t, j]], zero for slot -1; without `at`, y[t, j] = x[t]. Constraint S7.
+    `at`: y[t, j] = x[t, slot[t, j]], zero for slot -1. `for`: y[t, j] = x[t], zero where ids[t, j] is -1. Neither:
+    y[t, j] = x[t]. Constraint S7.
 
     ```mlir
     func.func @copy(%x: tensor<?x1x32xf32>, %slot: tensor<?x2xi32>) -> tensor<?x2x32xf32> {
@@ -97,9 +98,12 @@ def MoE_SpreadOp : MoE_TokenOp<"spread"> {
     }
     ```
   }];
-  let arguments = (ins MoE_Floats:$input, Optional<MoE_Integers>:$slot);
+  let arguments = (ins MoE_Floats:$input, Optional<MoE_Integers>:$slot, Optional<MoE_Ids>:$ids);
   let results = (outs MoE_Floats:$result);
-  let assemblyFormat = "$input (`at` $slot^)? attr-dict `:` type($input) (`at` type($slot)^)? `->` type($result)";
+  let assemblyFormat = [{
+    $input (`at` $slot^)? (`for` $ids^)? attr-dict
+    `:` type($input) (`at` type($slot)^)? (`for` type($ids)^)? `->` type($result)
+  }];
 }
 
 def MoE_ScaleRowsOp : MoE_TokenOp<"scale_rows"> {
