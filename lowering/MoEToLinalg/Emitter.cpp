@@ -134,9 +134,13 @@ Value Emitter::extent(Value tensor, int64_t dim) {
   return getValueOrCreateConstantIndexOp(b, loc, size(tensor, dim));
 }
 
+Value Emitter::empty(ArrayRef<OpFoldResult> sizes, Type elementType) {
+  return tensor::EmptyOp::create(b, loc, sizes, elementType);
+}
+
 Value Emitter::filled(ArrayRef<OpFoldResult> sizes, Value scalar) {
-  Value empty = tensor::EmptyOp::create(b, loc, sizes, scalar.getType());
-  return linalg::FillOp::create(b, loc, scalar, empty).getResult(0);
+  return linalg::FillOp::create(b, loc, scalar, empty(sizes, scalar.getType()))
+      .getResult(0);
 }
 
 Value Emitter::castTo(Value value, Type type) {

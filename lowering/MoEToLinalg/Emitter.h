@@ -51,6 +51,9 @@ public:
   mlir::OpFoldResult size(int64_t extent);
   /// Extent as an index value.
   mlir::Value extent(mlir::Value tensor, int64_t dim);
+  /// Tensor of `sizes` without defined contents.
+  mlir::Value empty(llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                    mlir::Type elementType);
   /// Tensor of `sizes` filled with a scalar.
   mlir::Value filled(llvm::ArrayRef<mlir::OpFoldResult> sizes,
                      mlir::Value scalar);
