@@ -59,6 +59,15 @@ def apply_slots_to_shared(f):
     f.give(apply(f, rows(f, K, D), f.weight(D, F)))
 
 
+def apply_tokens_to_shared_masked(f):
+    """Ids of a weight without axis only say which rows there are."""
+    f.give(apply(f, rows(f, D), f.weight(D, F), f.ids(f.choices(E, K), EXPERT)))
+
+
+def apply_slots_to_shared_masked(f):
+    f.give(apply(f, rows(f, K, D), f.weight(D, F), f.ids(f.choices(E, K), EXPERT)))
+
+
 def apply_bf16(f):
     f.give(apply(f, rows(f, D, element="bf16"), f.weight(D, F, EXPERT, "bf16"), f.ids(f.choices(E, K), EXPERT)))
 
@@ -153,6 +162,12 @@ def spread_clusters(f):
 def spread_tokens(f):
     x, kind = rows(f, F), tensor(K, F)
     f.give(f.op(f"moe.spread {x} : {x.type} -> {kind}", kind, moe.spread(x.data, count=K), "f32"), tolerance=0)
+
+
+def spread_tokens_for_ids(f):
+    x, ids, kind = rows(f, F), f.ids(f.choices(E, K), EXPERT), tensor(K, F)
+    f.give(f.op(f"moe.spread {x} for {ids} : {x.type} for {ids.type} -> {kind}", kind, moe.spread(x.data, ids=ids.data), "f32"),
+           tolerance=0)
 
 
 # scale_rows
@@ -307,9 +322,9 @@ def id_cast_round_trip(f):
 
 
 OPS = [apply_tokens_at_experts, apply_slots_at_experts, apply_tokens_at_one_cluster, apply_tokens_to_shared, apply_slots_to_shared,
-       apply_bf16, apply_f16, apply_f64, apply_expression, apply_ids_outside, lookup_at_experts, lookup_shared, lookup_list,
+       apply_tokens_to_shared_masked, apply_slots_to_shared_masked, apply_bf16, apply_f16, apply_f64, apply_expression, apply_ids_outside, lookup_at_experts, lookup_shared, lookup_list,
        lookup_bf16, clusters_of_all, clusters_of_too_many, clusters_of_one, clusters_of_nothing, clusters_of_duplicates,
-       spread_clusters, spread_tokens, scale_rows_of_slots, scale_rows_of_tokens, scale_rows_of_a_list, scale_rows_bf16,
+       spread_clusters, spread_tokens, spread_tokens_for_ids, scale_rows_of_slots, scale_rows_of_tokens, scale_rows_of_a_list, scale_rows_bf16,
        combine_sum, combine_weighted, combine_into_clusters, combine_weighted_into_clusters, combine_bf16,
        combine_f16_into_clusters, combine_f64, *ACTIVATIONS, real_experts, real_experts_without_specials, special_zero,
        special_identity, special_constant, special_mixed, special_bf16, id_cast_round_trip]

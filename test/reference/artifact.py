@@ -18,14 +18,16 @@ OK, INVALID_ARGUMENT, WORKSPACE_TOO_SMALL, INCOMPATIBLE, NOT_FOUND, IO_ERROR, OU
 STATUS_NAMES = ["ok", "invalid argument", "workspace too small", "incompatible", "not found", "I/O error", "out of memory",
                 "internal"]
 CPU, CUDA, CUDA_HOST = 1, 2, 3
-INT, UINT, FLOAT, BFLOAT = 0, 1, 2, 4
+INT, UINT, FLOAT, BFLOAT, BOOL = 0, 1, 2, 4, 6
 
-# element -> (NumPy storage, DLPack code, bits)
+# element -> (NumPy storage, DLPack code, bits, name in the manifest)
 ELEMENTS = {
-    "f64": (np.float64, FLOAT, 64), "f32": (np.float32, FLOAT, 32), "f16": (np.float16, FLOAT, 16),
-    "bf16": (np.uint16, BFLOAT, 16), "i64": (np.int64, INT, 64), "i32": (np.int32, INT, 32), "i16": (np.int16, INT, 16),
-    "i8": (np.int8, INT, 8), "u16": (np.uint16, UINT, 16), "u8": (np.uint8, UINT, 8),
+    "f64": (np.float64, FLOAT, 64, "float64"), "f32": (np.float32, FLOAT, 32, "float32"),
+    "f16": (np.float16, FLOAT, 16, "float16"), "bf16": (np.uint16, BFLOAT, 16, "bfloat16"),
+    "i64": (np.int64, INT, 64, "int64"), "i32": (np.int32, INT, 32, "int32"), "i8": (np.int8, INT, 8, "int8"),
+    "i1": (np.bool_, BOOL, 8, "bool"),
 }
+OF_MANIFEST = {name: element for element, (_, _, _, name) in ELEMENTS.items()}
 
 
 class Device(ctypes.Structure):
@@ -75,10 +77,10 @@ class Argument:
 
 
 def view(array, element=None):
-    """A DLTensor of a NumPy array, sharing its memory; uint16 arrays are bfloat16 when `element` says "bf16"."""
+    """A DLTensor of a NumPy array, sharing its memory; uint16 arrays are bfloat16."""
     if element is None:
-        element = next(name for name, (kind, _, _) in ELEMENTS.items() if kind == array.dtype and name != "bf16")
-    kind, code, bits = ELEMENTS[element]
+        element = next(name for name, row in ELEMENTS.items() if row[0] == array.dtype)
+    _, code, bits, _ = ELEMENTS[element]
     tensor = Tensor()
     tensor.data = array.ctypes.data
     tensor.device = Device(CPU, 0)
@@ -117,7 +119,7 @@ class Artifact:
         if inside != self.manifest:
             raise ArtifactError(INCOMPATIBLE, "manifest.json is not the manifest of library.so: "
                                               + first_difference(self.manifest, inside))
-        self.functions = {entry["name"]: arguments_of(entry) for entry in self.manifest["functions"]}
+        self.functions = {entry["name"]: arguments_of(entry) for entry in self.manifest["entries"]}
 
     def entry(self, name, suffix=""):
         function = getattr(self.library, f"moec_{name}{suffix}")
@@ -181,7 +183,7 @@ class Artifact:
 
 def arguments_of(entry):
     """The arguments of one function of the manifest."""
-    return [Argument(a["name"], a["type"], a["shape"], a["output"]) for a in entry["arguments"]]
+    return [Argument(a["name"], OF_MANIFEST[a["dtype"]], a["shape"], a["role"] == "output") for a in entry["arguments"]]
 
 
 def first_difference(a, b, path=""):

@@ -349,14 +349,14 @@ def experts(x, ids, p, up, down, *, act, gate=None, up_bias=None, gate_bias=None
 
 
 def apply(x, w, ids=None, element="f32"):
-    """x [T, IN] or [T, S, IN] times w[ids] -> [T, S, OUT]; without ids x [..., IN] times w [IN, OUT] -> [..., OUT]."""
+    """x [T, IN] or [T, S, IN] times w[ids] -> [T, S, OUT]; a weight without axis is masked by the ids, if there are any."""
     if ids is None:
         return contract(x, w, element)
-    y = np.zeros(ids.shape + (w.shape[2],), computing(element))
+    y = np.zeros(ids.shape + (w.shape[-1],), computing(element))
     for t in range(ids.shape[0]):
         for s in range(ids.shape[1]):
-            if 0 <= ids[t, s] < len(w):
-                y[t, s] = contract(x[t] if x.ndim == 2 else x[t, s], w[ids[t, s]], element)
+            if 0 <= ids[t, s] and (w.ndim == 2 or ids[t, s] < len(w)):
+                y[t, s] = contract(x[t] if x.ndim == 2 else x[t, s], entry(w, ids[t, s]), element)
     return y
 
 
@@ -387,10 +387,12 @@ def clusters_of(ids, table, most):
     return clusters, slot
 
 
-def spread(x, slot=None, count=None):
-    """x [T, M, F] at slot [T, k] -> [T, k, F]; without slot x [T, F] -> [T, count, F]."""
-    if slot is None:
+def spread(x, slot=None, count=None, ids=None):
+    """x [T, M, F] at slot [T, k] -> [T, k, F]; without slot x [T, F] -> [T, count, F], or for ids [T, k] -> [T, k, F]."""
+    if slot is None and ids is None:
         return np.repeat(x[:, None, :], count, axis=1)
+    if slot is None:
+        return np.where((ids >= 0)[..., None], x[:, None, :], x.dtype.type(0))
     y = np.zeros(slot.shape + (x.shape[2],), x.dtype)
     for t in range(slot.shape[0]):
         for j in range(slot.shape[1]):
