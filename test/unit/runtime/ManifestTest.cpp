@@ -1,0 +1,149 @@
+// Tests of the manifest: docs/artifact.md, every refusal with its message.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "runtime/src/manifest.h"
+
+#include <gtest/gtest.h>
+
+using namespace moec::runtime;
+
+namespace {
+
+std::string withEntries(const std::string &entries) {
+  return R"({"moec_manifest":"0.1","abi":"0.1","entries":)" + entries + "}";
+}
+
+std::string withArguments(const std::string &arguments) {
+  return withEntries(R"([{"name":"f","symbol":"moec_f","arguments":)" +
+                     arguments + "}]");
+}
+
+std::string argument(const std::string &fields) {
+  return withArguments(R"([{"name":"x",)" + fields + "}]");
+}
+
+std::string refusal(const std::string &text) {
+  Manifest manifest;
+  std::string error;
+  EXPECT_EQ(parseManifest(text, manifest, error), MOERT_INCOMPATIBLE) << text;
+  return error;
+}
+
+TEST(Manifest, readsEveryFieldAndIgnoresLaterOnes) {
+  Manifest manifest;
+  std::string error;
+  ASSERT_EQ(
+      parseManifest(
+          R"({"moec_manifest":"0.9","abi":"0.1","compiler":"moec 0.1.0",)"
+          R"("later":[1.5],"entries":[{"name":"f","symbol":"moec_f",)"
+          R"("arguments":[{"name":"x","dtype":"bfloat16","shape":[-2,-1,8],)"
+          R"("role":"input","later":true},)"
+          R"({"name":"y","dtype":"bool","shape":[],"role":"output"}]}]})",
+          manifest, error),
+      MOERT_OK)
+      << error;
+  EXPECT_EQ(manifest.abiVersion, 1u);
+  ASSERT_EQ(manifest.entries.size(), 1u);
+  EXPECT_EQ(manifest.entries[0].symbol, "moec_f");
+  const moert_argument &x = manifest.entries[0].arguments[0].description;
+  EXPECT_STREQ(x.name, "x");
+  EXPECT_EQ(x.code, kDLBfloat);
+  EXPECT_EQ(x.bits, 16);
+  EXPECT_EQ(x.is_output, 0);
+  EXPECT_EQ(x.rank, 3);
+  EXPECT_EQ(x.shape[0], -2);
+  EXPECT_EQ(x.shape[1], MOERT_DYNAMIC);
+  EXPECT_EQ(x.shape[2], 8);
+  const moert_argument &y = manifest.entries[0].arguments[1].description;
+  EXPECT_STREQ(y.name, "y");
+  EXPECT_EQ(y.code, 6);
+  EXPECT_EQ(y.rank, 0);
+  EXPECT_EQ(y.is_output, 1);
+}
+
+TEST(Manifest, readsEveryType) {
+  const char *names[] = {"float64", "float32", "float16", "bfloat16",
+                         "int64",   "int32",   "int8",    "bool"};
+  const unsigned bits[] = {64, 32, 16, 16, 64, 32, 8, 8};
+  for (int i = 0; i < 8; ++i) {
+    Manifest manifest;
+    std::string error;
+    ASSERT_EQ(parseManifest(argument(std::string(R"("dtype":")") + names[i] +
+                                     R"(","shape":[],"role":"input")"),
+                            manifest, error),
+              MOERT_OK)
+        << error;
+    EXPECT_EQ(manifest.entries[0].arguments[0].description.bits, bits[i]);
+  }
+}
+
+TEST(Manifest, refusesVersions) {
+  EXPECT_EQ(refusal("[]"), "manifest: expected an object");
+  EXPECT_EQ(refusal("{"), "manifest: expected JSON, found at byte 1: Missing a "
+                          "name for object member.");
+  EXPECT_EQ(refusal("{}"), "manifest: expected 'moec_manifest' to be "
+                           "\"MAJOR.MINOR\", found none");
+  EXPECT_EQ(refusal(R"({"moec_manifest":"1.0"})"),
+            "manifest: expected version 0.x, found 1.0");
+  for (const char *version :
+       {"", "1", "1.", ".1", "1.x", "1.0 ", "-1.0", "1.99999"})
+    EXPECT_EQ(refusal(std::string(R"({"moec_manifest":")") + version + "\"}")
+                  .substr(0, 61),
+              "manifest: expected 'moec_manifest' to be \"MAJOR.MINOR\", found")
+        << version;
+  EXPECT_EQ(refusal(R"({"moec_manifest":"0.1"})"),
+            "manifest: expected 'abi' to be \"MAJOR.MINOR\", found none");
+}
+
+TEST(Manifest, refusesEntries) {
+  EXPECT_EQ(refusal(withEntries("{}")),
+            "manifest: expected an array 'entries' of at most 4096");
+  EXPECT_EQ(refusal(withEntries("[1]")),
+            "manifest: expected an object for each entry");
+  EXPECT_EQ(refusal(withEntries(R"([{"name":"f"}])")),
+            "manifest: expected strings 'name' and 'symbol' for each entry");
+  EXPECT_EQ(refusal(withEntries(R"([{"name":"f\u0000","symbol":"moec_f"}])")),
+            "manifest: expected strings 'name' and 'symbol' for each entry");
+  EXPECT_EQ(refusal(withEntries(R"([{"name":"f","symbol":"system"}])")),
+            "manifest: entry 'f': expected symbol moec_f, found system");
+  EXPECT_EQ(refusal(withEntries(R"([{"name":"f","symbol":"moec_f"}])")),
+            "manifest: entry 'f': expected an array 'arguments' of at most 64");
+  std::string entry = R"({"name":"f","symbol":"moec_f","arguments":[]})";
+  EXPECT_EQ(refusal(withEntries("[" + entry + "," + entry + "]")),
+            "manifest: expected each entry once, found 'f' twice");
+}
+
+TEST(Manifest, refusesArguments) {
+  EXPECT_EQ(refusal(withArguments("[1]")),
+            "manifest: entry 'f': expected an object for each argument");
+  EXPECT_EQ(refusal(withArguments("[{}]")),
+            "manifest: entry 'f': expected a string 'name' for each argument");
+  std::string where = "manifest: entry 'f': argument 'x': ";
+  EXPECT_EQ(refusal(argument(R"("shape":[])")),
+            where + "expected a known dtype, found none");
+  EXPECT_EQ(refusal(argument(R"("dtype":"float8")")),
+            where + "expected a known dtype, found 'float8'");
+  EXPECT_EQ(refusal(argument(R"("dtype":"int8")")),
+            where + "expected role input or output, found none");
+  EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"both")")),
+            where + "expected role input or output, found 'both'");
+  EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"input")")),
+            where + "expected an array 'shape' of at most 8 extents");
+  EXPECT_EQ(
+      refusal(argument(
+          R"("dtype":"int8","role":"input","shape":[1,1,1,1,1,1,1,1,1])")),
+      where + "expected an array 'shape' of at most 8 extents");
+  EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"input","shape":["T"])")),
+            where + "expected integers in its shape");
+  std::string input =
+      R"({"name":"x","dtype":"int8","shape":[],"role":"input"})";
+  std::string output =
+      R"({"name":"y","dtype":"int8","shape":[],"role":"output"})";
+  EXPECT_EQ(refusal(withArguments("[" + input + "," + input + "]")),
+            "manifest: entry 'f': expected each argument once, found 'x' "
+            "twice");
+  EXPECT_EQ(refusal(withArguments("[" + output + "," + input + "]")),
+            "manifest: entry 'f': expected inputs before outputs, found input "
+            "'x' behind one");
+}
+
+} // namespace
