@@ -1,0 +1,41 @@
+// What moe-run's command line asks for.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_TOOLS_MOE_RUN_OPTIONS_H
+#define MOEC_TOOLS_MOE_RUN_OPTIONS_H
+
+#include "weights/Result.h"
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+
+namespace moec::run {
+
+struct Options {
+  std::string artifact;
+  /// Empty: the only entry.
+  std::string entry;
+  /// Input name to FILE.npy or FILE.safetensors:KEY.
+  std::map<std::string, std::string> inputs;
+  /// Empty: outputs are not written.
+  std::string output;
+  uint32_t seed = 0;
+  int64_t tokens = 8;
+  int64_t intRange = 2;
+  int64_t repeat = 1;
+  bool print = false;
+  bool list = false;
+  bool help = false;
+  bool version = false;
+};
+
+/// Reads the arguments behind the program's name. An error is a usage error.
+weights::Result<Options> parseOptions(std::span<char *const> arguments);
+
+/// The text of --help.
+extern const char *const helpText;
+
+} // namespace moec::run
+
+#endif // MOEC_TOOLS_MOE_RUN_OPTIONS_H

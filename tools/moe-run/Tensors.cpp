@@ -1,0 +1,302 @@
+// The tensors of a run: shapes, values from files or seeds, and what is
+// printed. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-run/Tensors.h"
+
+#include "weights/FloatFormats.h"
+#include "weights/Npy.h"
+#include "weights/Safetensors.h"
+#include "weights/Seeded.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+using namespace moec::weights;
+
+namespace moec::run {
+
+namespace {
+
+struct TypeRow {
+  const char *name;
+  uint8_t code;
+  uint8_t bits;
+  ElementType type;
+};
+
+// 6 is DLPack's code of booleans.
+constexpr TypeRow types[] = {{"float64", kDLFloat, 64, ElementType::F64},
+                             {"float32", kDLFloat, 32, ElementType::F32},
+                             {"float16", kDLFloat, 16, ElementType::F16},
+                             {"bfloat16", kDLBfloat, 16, ElementType::BF16},
+                             {"int64", kDLInt, 64, ElementType::I64},
+                             {"int32", kDLInt, 32, ElementType::I32},
+                             {"int8", kDLInt, 8, ElementType::I8},
+                             {"bool", 6, 8, ElementType::Bool}};
+
+std::optional<ElementType> typeOf(const moert_argument &argument) {
+  for (const TypeRow &row : types)
+    if (row.code == argument.code && row.bits == argument.bits)
+      return row.type;
+  return std::nullopt;
+}
+
+template <typename T> T load(const uint8_t *place) {
+  T value;
+  std::memcpy(&value, place, sizeof value);
+  return value;
+}
+
+template <typename T> void store(uint8_t *place, T value) {
+  std::memcpy(place, &value, sizeof value);
+}
+
+double valueAt(const Tensor &tensor, size_t index) {
+  const uint8_t *data = tensor.data.data();
+  switch (tensor.type) {
+  case ElementType::F64:
+    return load<double>(data + 8 * index);
+  case ElementType::F32:
+    return load<float>(data + 4 * index);
+  case ElementType::F16:
+    return f16ToFloat(load<uint16_t>(data + 2 * index));
+  case ElementType::BF16:
+    return bf16ToFloat(load<uint16_t>(data + 2 * index));
+  case ElementType::I64:
+    return double(load<int64_t>(data + 8 * index));
+  case ElementType::I32:
+    return load<int32_t>(data + 4 * index);
+  case ElementType::I8:
+    return load<int8_t>(data + index);
+  default:
+    return data[index];
+  }
+}
+
+void setSeeded(Tensor &tensor, uint32_t seed, int64_t intRange) {
+  uint8_t *data = tensor.data.data();
+  size_t count = size_t(*elementCount(tensor.shape));
+  for (size_t i = 0; i < count; ++i) {
+    float value = seededValue(seed, i);
+    // The upper bits are the better mixed ones; any range divides them.
+    int64_t integer = int64_t((seededBits(seed, i) >> 8) % uint64_t(intRange));
+    switch (tensor.type) {
+    case ElementType::F64:
+      store(data + 8 * i, double(value));
+      break;
+    case ElementType::F32:
+      store(data + 4 * i, value);
+      break;
+    case ElementType::F16:
+      store(data + 2 * i, floatToF16(value));
+      break;
+    case ElementType::BF16:
+      store(data + 2 * i, floatToBF16(value));
+      break;
+    case ElementType::I64:
+      store(data + 8 * i, integer);
+      break;
+    case ElementType::I32:
+      store(data + 4 * i, int32_t(integer));
+      break;
+    case ElementType::I8:
+      store(data + i, int8_t(integer));
+      break;
+    default:
+      data[i] = uint8_t(integer & 1);
+      break;
+    }
+  }
+}
+
+/// Reads FILE.npy or FILE.safetensors:KEY.
+Result<NpyArray> readArray(const std::string &source) {
+  if (source.ends_with(".npy"))
+    return readNpy(source);
+  constexpr std::string_view extension = ".safetensors:";
+  size_t place = source.rfind(extension);
+  if (place == std::string::npos)
+    return Error{source +
+                 ": expected FILE.npy or FILE.safetensors:KEY as input"};
+  std::string path = source.substr(0, place + extension.size() - 1);
+  std::string key = source.substr(place + extension.size());
+  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  if (!file)
+    return Error{file.error()};
+  const TensorRecord *record = file->find(key);
+  if (!record)
+    return Error{path + ": expected a tensor '" + key + "', found none"};
+  std::span<const uint8_t> data = file->data(*record);
+  return NpyArray{record->type, record->shape, {data.begin(), data.end()}};
+}
+
+/// Extents of each class, as far as known.
+struct ExtentClasses {
+  std::vector<std::pair<int64_t, int64_t>> known;
+
+  /// The value of a class, which becomes `value` when it has none.
+  int64_t valueOf(int64_t extentClass, int64_t value) {
+    for (const auto &[name, extent] : known)
+      if (name == extentClass)
+        return extent;
+    known.emplace_back(extentClass, value);
+    return value;
+  }
+};
+
+/// Puts a file's values into the tensor when they fit the argument.
+Status fillFromFile(Tensor &tensor, const std::string &source,
+                    ExtentClasses &classes) {
+  const moert_argument &argument = *tensor.argument;
+  Result<NpyArray> array = readArray(source);
+  if (!array)
+    return Error{array.error()};
+  std::string where = std::string("input '") + argument.name + "': ";
+  if (array->type != tensor.type)
+    return Error{where + "expected " + typeName(tensor.type) + ", found " +
+                 typeName(array->type) + " in " + source};
+  bool fits = array->shape.size() == argument.rank;
+  for (size_t d = 0; fits && d < array->shape.size(); ++d) {
+    int64_t expected = argument.shape[d];
+    if (expected < MOERT_DYNAMIC)
+      expected = classes.valueOf(expected, array->shape[d]);
+    fits = expected == MOERT_DYNAMIC || expected == array->shape[d];
+  }
+  if (!fits)
+    return Error{where + "expected " + describe(argument) + ", found shape " +
+                 shapeToString(array->shape) + " in " + source +
+                 " (equal negative extents are equal in a run)"};
+  tensor.shape = array->shape;
+  tensor.data = std::move(array->data);
+  return success();
+}
+
+} // namespace
+
+std::string typeName(ElementType type) {
+  for (const TypeRow &row : types)
+    if (row.type == type)
+      return row.name;
+  return std::string(elementTypeName(type));
+}
+
+std::string describe(const moert_argument &argument) {
+  std::optional<ElementType> type = typeOf(argument);
+  return (type ? typeName(*type) : "unknown type") + " " +
+         shapeToString({argument.shape, argument.rank});
+}
+
+Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
+                                        const Options &options) {
+  int32_t count = 0;
+  moert_library_argument_count(entry, &count);
+  std::vector<Tensor> tensors(static_cast<size_t>(count));
+  std::string names;
+  for (int32_t i = 0; i < count; ++i) {
+    Tensor &tensor = tensors[size_t(i)];
+    moert_library_argument(entry, i, &tensor.argument);
+    std::optional<ElementType> type = typeOf(*tensor.argument);
+    if (!type)
+      return Error{std::string("argument '") + tensor.argument->name +
+                   "': expected a type that moe-run knows"};
+    tensor.type = *type;
+    if (!tensor.argument->is_output)
+      names += (names.empty() ? "" : ", ") + std::string(tensor.argument->name);
+  }
+  for (const auto &[name, source] : options.inputs)
+    if (std::none_of(tensors.begin(), tensors.end(), [&](const Tensor &tensor) {
+          return !tensor.argument->is_output && tensor.argument->name == name;
+        }))
+      return Error{"expected an input '" + name + "', found only " + names};
+
+  ExtentClasses classes;
+  for (Tensor &tensor : tensors) {
+    auto source = options.inputs.find(tensor.argument->name);
+    if (tensor.argument->is_output || source == options.inputs.end())
+      continue;
+    if (Status status = fillFromFile(tensor, source->second, classes); !status)
+      return Error{status.error()};
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    Tensor &tensor = tensors[i];
+    const moert_argument &argument = *tensor.argument;
+    if (!argument.is_output && options.inputs.count(argument.name))
+      continue;
+    for (int64_t extent : std::span(argument.shape, argument.rank)) {
+      if (extent < MOERT_DYNAMIC)
+        extent = classes.valueOf(extent, options.tokens);
+      else if (extent == MOERT_DYNAMIC)
+        extent = options.tokens;
+      tensor.shape.push_back(extent);
+    }
+    constexpr uint64_t mostBytes = uint64_t(1) << 40;
+    std::optional<uint64_t> bytes = tensorBytes(tensor.type, tensor.shape);
+    if (!bytes || *bytes > mostBytes)
+      return Error{std::string("argument '") + argument.name +
+                   "': expected at most 2^40 bytes, found shape " +
+                   shapeToString(tensor.shape)};
+    tensor.data.resize(*bytes);
+    if (!argument.is_output)
+      setSeeded(tensor, options.seed + uint32_t(i), options.intRange);
+  }
+  return tensors;
+}
+
+std::string summarize(const Tensor &tensor) {
+  size_t count = size_t(*elementCount(tensor.shape));
+  double least = INFINITY, largest = -INFINITY, sum = 0, squares = 0;
+  bool hasNaN = false;
+  for (size_t i = 0; i < count; ++i) {
+    double value = valueAt(tensor, i);
+    hasNaN |= std::isnan(value);
+    least = std::min(least, value);
+    largest = std::max(largest, value);
+    sum += value;
+    squares += value * value;
+  }
+  uint64_t checksum = 14695981039346656037u;
+  for (uint8_t byte : tensor.data)
+    checksum = (checksum ^ byte) * 1099511628211u;
+  char numbers[256];
+  if (count == 0)
+    std::snprintf(numbers, sizeof numbers, "empty");
+  else
+    std::snprintf(numbers, sizeof numbers,
+                  "min %.6g max %.6g mean %.6g l2 %.6g%s", least, largest,
+                  sum / double(count), std::sqrt(squares),
+                  hasNaN ? " has NaN" : "");
+  char hash[32];
+  std::snprintf(hash, sizeof hash, " fnv1a %016llx",
+                static_cast<unsigned long long>(checksum));
+  return std::string(tensor.argument->name) + ": " + typeName(tensor.type) +
+         " " + shapeToString(tensor.shape) + " " + numbers + hash;
+}
+
+std::string printValues(const Tensor &tensor) {
+  size_t count = size_t(*elementCount(tensor.shape));
+  size_t row = tensor.shape.empty() ? 1 : size_t(tensor.shape.back());
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    char number[40];
+    std::snprintf(number, sizeof number, "%.9g", valueAt(tensor, i));
+    text += number;
+    text += (i + 1) % row == 0 ? '\n' : ' ';
+  }
+  return text;
+}
+
+Status writeTensor(const std::string &folder, const Tensor &tensor) {
+  // Names come from the artifact: none of them may leave the folder.
+  std::string name = tensor.argument->name;
+  std::replace(name.begin(), name.end(), '/', '_');
+  std::string path = folder + "/" + name;
+  if (tensor.type != ElementType::BF16)
+    return writeNpy(path + ".npy", tensor.type, tensor.shape, tensor.data);
+  std::vector<TensorToWrite> one = {
+      {tensor.argument->name, tensor.type, tensor.shape, tensor.data}};
+  return writeSafetensors(path + ".safetensors", one);
+}
+
+} // namespace moec::run
