@@ -117,9 +117,11 @@ static LogicalResult verifyLimit(RouteOp op, bool nonNegative) {
       failed(verifySameLeading(op, "R9", "group logits", groupLogits, "logits",
                                op.getLogits(), 1)))
     return failure();
-  if (shapeOf(groupLogits)[1] != groups)
+  if (shapeOf(groupLogits)[1] != groups ||
+      elementOf(groupLogits) != elementOf(op.getLogits()))
     return op.emitOpError("R9: group logits must have ")
-           << groups << " columns, are " << groupLogits.getType();
+           << groups << " columns of the logits' type, are "
+           << groupLogits.getType();
   return success();
 }
 
@@ -236,8 +238,8 @@ LogicalResult ExpertsOp::verify() {
            << getInput().getType();
   if (failed(verifyActivation(*this, getAct(), bool(getGate()))))
     return failure();
-  return verifySpecials(*this, id, getSpecialsAttr(), width, getConstants(),
-                        getMixing());
+  return verifySpecials(*this, id, getSpecialsAttr(), getInput().getType(),
+                        getConstants(), getMixing());
 }
 
 LogicalResult

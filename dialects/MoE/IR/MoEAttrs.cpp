@@ -5,11 +5,11 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 using namespace mlir;
@@ -150,7 +150,9 @@ LogicalResult EncodingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   bool integer = format == Format::int8 || format == Format::int4;
   bool grouped =
       integer || format == Format::f8e4m3 || format == Format::mxfp4;
-  if (group < 0 || (!grouped && group))
+  if (group < 0)
+    return emitError() << "N1: a group must be positive, found " << group;
+  if (!grouped && group)
     return emitError() << "N1: encoding " << stringifyFormat(format)
                        << " has no groups, found group " << group;
   if (format == Format::int4 && group == 0)
@@ -184,18 +186,26 @@ void ExternalAttr::print(AsmPrinter &printer) const {
 }
 
 Attribute SeededAttr::parse(AsmParser &parser, Type) {
+  SMLoc loc = parser.getCurrentLocation();
   int64_t seed;
   FloatAttr scale;
   if (parser.parseLess() || parser.parseInteger(seed) ||
       parseOptionalReal(parser, "scale", scale) || parser.parseGreater())
     return {};
-  return SeededAttr::get(parser.getContext(), seed, scale);
+  return getCheckedAt<SeededAttr>(parser, loc, seed, scale);
 }
 
 void SeededAttr::print(AsmPrinter &printer) const {
   printer << "<" << getSeed();
   printOptionalReal(printer, "scale", getScale());
   printer << ">";
+}
+
+LogicalResult SeededAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t, FloatAttr scale) {
+  if (!isFinite(scale))
+    return emitError() << "P1: the scale of seeded values must be finite";
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -377,10 +387,14 @@ void SpecialsAttr::print(AsmPrinter &printer) const {
 LogicalResult SpecialsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t zero, int64_t identity,
                                    int64_t constant) {
-  if (zero < 0 || identity < 0 || constant < 0 ||
-      zero + identity + constant == 0)
-    return emitError() << "R20: counts of special experts must not be negative "
-                          "and not all zero";
+  // Ids are i32; this also keeps the sum from overflowing.
+  for (int64_t count : {zero, identity, constant})
+    if (count < 0 || count > std::numeric_limits<int32_t>::max())
+      return emitError() << "R20: a count of special experts must not be "
+                            "negative and fits i32, found "
+                         << count;
+  if (zero + identity + constant == 0)
+    return emitError() << "R20: special experts without any";
   return success();
 }
 

@@ -39,6 +39,7 @@ def MoE_ExternalAttr : MoE_Attr<"External", "external", "values that the weight 
 def MoE_SeededAttr : MoE_Attr<"Seeded", "seeded", "pseudo-random values, defined by docs/spec.md §2.1"> {
   let parameters = (ins "int64_t":$seed, OptionalParameter<"::mlir::FloatAttr">:$scale);
   let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
 }
 
 def MoE_MeanAttr : MoE_Attr<"Mean", "mean", "recipe: mean over the members of each target of a table"> {

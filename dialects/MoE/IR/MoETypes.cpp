@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <limits>
 
 using namespace mlir;
 using namespace moec::moe;
@@ -17,6 +18,11 @@ void MoEDialect::registerTypes() {
 #define GET_TYPEDEF_LIST
 #include "dialects/MoE/IR/MoETypes.cpp.inc"
       >();
+}
+
+/// Ids are i32, so sizes and numbers of entries stay within it.
+static bool isSize(int64_t size) {
+  return size > 0 && size <= std::numeric_limits<int32_t>::max();
 }
 
 //===----------------------------------------------------------------------===//
@@ -90,16 +96,16 @@ void WeightType::print(AsmPrinter &printer) const {
 LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t rows, int64_t cols, Type elementType,
                                  Axis axis, int64_t count) {
-  if (rows <= 0 || cols <= 0)
-    return emitError() << "T1: matrix sizes must be positive, found " << rows
-                       << "x" << cols;
+  if (!isSize(rows) || !isSize(cols))
+    return emitError() << "T1: matrix sizes must be positive i32, found "
+                       << rows << "x" << cols;
   if (!elementType.isF64() && !elementType.isF32() && !elementType.isF16() &&
       !elementType.isBF16())
     return emitError() << "T1: element type is the type of computation, one of "
                           "f64, f32, f16, bf16; found "
                        << elementType;
-  if (count <= 0 || (axis == Axis::none && count != 1))
-    return emitError() << "T1: number of entries must be positive, found "
+  if (!isSize(count) || (axis == Axis::none && count != 1))
+    return emitError() << "T1: number of entries must be a positive i32, found "
                        << count;
   return success();
 }
@@ -145,8 +151,8 @@ void TableType::print(AsmPrinter &printer) const {
 LogicalResult TableType::verify(function_ref<InFlightDiagnostic()> emitError,
                                 Axis from, int64_t fromCount, Axis to,
                                 int64_t toCount) {
-  if (fromCount <= 0 || toCount <= 0)
-    return emitError() << "T1: table sizes must be positive, found "
+  if (!isSize(fromCount) || !isSize(toCount))
+    return emitError() << "T1: table sizes must be positive i32, found "
                        << fromCount << " and " << toCount;
   for (Axis axis : {from, to})
     if (axis != Axis::cluster && axis != Axis::expert)
@@ -178,9 +184,11 @@ void IdType::print(AsmPrinter &printer) const {
 
 LogicalResult IdType::verify(function_ref<InFlightDiagnostic()> emitError,
                              Axis axis, int64_t count, int64_t specials) {
-  if (count <= 0 || specials < 0)
-    return emitError() << "T3: an id counts at least one entry, found " << count
-                       << "+" << specials;
+  if (!isSize(count) || specials < 0 ||
+      (specials && (!isSize(specials) || !isSize(count + specials))))
+    return emitError() << "T3: an id counts at least one entry and fits i32, "
+                          "found "
+                       << count << "+" << specials;
   if (axis == Axis::none || axis == Axis::basis)
     return emitError() << "T3: ids name clusters or experts, found "
                        << stringifyAxis(axis);

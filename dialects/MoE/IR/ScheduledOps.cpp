@@ -4,6 +4,8 @@
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/Support/MathExtras.h"
+#include <limits>
 
 using namespace mlir;
 using namespace moec::moe;
@@ -81,10 +83,15 @@ static LogicalResult verifyRank(Operation *op, StringRef rule, StringRef what,
                            << ", is " << value.getType();
 }
 
+/// The types of computation.
+static bool isComputed(Type type) {
+  return type.isF64() || type.isF32() || type.isF16() || type.isBF16();
+}
+
 /// A list of i32.
 static LogicalResult verifyIndexList(Operation *op, StringRef rule,
                                      StringRef what, Value value) {
-  if (shapeOf(value).size() == 1 && elementOf(value).isInteger(32))
+  if (shapeOf(value).size() == 1 && elementOf(value).isSignlessInteger(32))
     return success();
   return op->emitOpError() << rule << ": " << what << " must be a list of i32, "
                            << "is " << value.getType();
@@ -118,7 +125,7 @@ LogicalResult GroupOp::verify() {
       return failure();
   if (!isa<IdType>(elementOf(getClusters())) ||
       !isa<IdType>(elementOf(getIds())) ||
-      !isa<FloatType>(elementOf(getWeights())))
+      !isComputed(elementOf(getWeights())))
     return emitOpError("G7: expected cluster ids, expert ids and gate weights");
   if (failed(verifySameLeading(*this, "G7", "ids", getIds(), "weights",
                                getWeights(), 2)) ||
@@ -130,7 +137,7 @@ LogicalResult GroupOp::verify() {
         failed(verifySameLeading(*this, "G7", "slots", getSlots(), "ids",
                                  getIds(), 2)))
       return failure();
-    if (!elementOf(getSlots()).isInteger(32))
+    if (!elementOf(getSlots()).isSignlessInteger(32))
       return emitOpError("G7: slots must be i32, are ") << getSlots().getType();
   } else if (!mayEqual(shapeOf(getClusters())[1], shapeOf(getIds())[1])) {
     return emitOpError("G7: without slots there is one row for each choice: ")
@@ -146,8 +153,12 @@ LogicalResult GroupOp::verify() {
       elementOf(getPairWeight()) != elementOf(getWeights()))
     return emitOpError("G7: pairs must have the types of ids and weights");
   auto product = [](ArrayRef<int64_t> shape) {
-    return ShapedType::isDynamicShape(shape) ? ShapedType::kDynamic
-                                             : shape[0] * shape[1];
+    int64_t size;
+    if (ShapedType::isDynamicShape(shape))
+      return ShapedType::kDynamic;
+    return llvm::MulOverflow(shape[0], shape[1], size)
+               ? std::numeric_limits<int64_t>::max()
+               : size;
   };
   int64_t groups = getIdType(getClusters()).getCount();
   std::tuple<StringRef, Value, int64_t> sizes[] = {
@@ -171,6 +182,11 @@ LogicalResult GatherOp::verify() {
   if (failed(verifyOneForm(*this)) ||
       failed(verifyIndexList(*this, "G8", "index", getIndex())))
     return failure();
+  Type element = elementOf(getInput());
+  if (!isComputed(element) && !element.isSignlessInteger() &&
+      !isa<IdType>(element))
+    return emitOpError("G8: rows must hold floats, integers or ids, are ")
+           << getInput().getType();
   ArrayRef<int64_t> in = shapeOf(getInput()), out = shapeOf(getInit());
   if (in.empty() || in.size() > 2 || in.size() != out.size() ||
       elementOf(getInput()) != elementOf(getInit()) ||
@@ -187,7 +203,7 @@ LogicalResult ScatterCombineOp::verify() {
       failed(verifyRank(*this, "G8", "input", getInput(), 2)) ||
       failed(verifyRank(*this, "G8", "destination", getInit(), 2)))
     return failure();
-  if (!isa<FloatType>(elementOf(getInput())) ||
+  if (!isComputed(elementOf(getInput())) ||
       elementOf(getInput()) != elementOf(getInit()) ||
       !mayEqual(shapeOf(getInput())[1], shapeOf(getInit())[1]))
     return emitOpError("G8: rows of ") << getInput().getType()

@@ -50,9 +50,9 @@ REIFY_TOKEN_SHAPES(SpecialExpertsOp)
 
 LogicalResult IdCastOp::verify() {
   Type from = elementOf(getInput()), to = elementOf(getResult());
-  bool oneInteger = from.isInteger(32) != to.isInteger(32);
-  bool known = (from.isInteger(32) || isa<IdType>(from)) &&
-               (to.isInteger(32) || isa<IdType>(to));
+  bool oneInteger = from.isSignlessInteger(32) != to.isSignlessInteger(32);
+  bool known = (from.isSignlessInteger(32) || isa<IdType>(from)) &&
+               (to.isSignlessInteger(32) || isa<IdType>(to));
   if (!known || (!oneInteger && from != to) ||
       shapeOf(getInput()) != shapeOf(getResult()))
     return emitOpError("S10: cannot read ")
@@ -137,7 +137,8 @@ LogicalResult LookupOp::verify() {
     return emitOpError("S3: ids must be [token, slot] or a list, are ")
            << getIds().getType();
   if (failed(verifyTokens(*this, "S3", "ids", getIds(), rank)) ||
-      failed(verifySlotIds(*this, weight, getIds(), getResult())))
+      failed(verifySlotIds(*this, weight, getIds(), getResult())) ||
+      failed(verifyTokens(*this, "S3", "result", getResult(), rank + 1)))
     return failure();
   if (shapeOf(getResult()).back() != weight.getCols() ||
       elementOf(getResult()) != weight.getElementType())
@@ -326,5 +327,5 @@ LogicalResult SpecialExpertsOp::verify() {
            << getWeights().getType() << " but tokens are "
            << getInput().getType();
   return verifySpecials(*this, getIdType(getIds()), getSpecials(),
-                        shapeOf(getInput())[1], getConstants(), getMixing());
+                        getInput().getType(), getConstants(), getMixing());
 }

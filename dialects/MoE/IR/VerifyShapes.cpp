@@ -45,7 +45,8 @@ LogicalResult shapes::verifyIndexedBy(Operation *op, StringRef rule,
 }
 
 LogicalResult shapes::verifySpecials(Operation *op, IdType id,
-                                     SpecialsAttr specials, int64_t width,
+                                     SpecialsAttr specials,
+                                     RankedTensorType tokens,
                                      Value constants, Value mixing) {
   int64_t count = specials ? specials.getCount() : 0;
   if (count != id.getSpecials())
@@ -57,6 +58,11 @@ LogicalResult shapes::verifySpecials(Operation *op, IdType id,
            << "E6: constant experts and their vectors go together";
   if (mixing && !constants)
     return op->emitOpError() << "E6: mixing without constant experts";
+  int64_t width = tokens.getShape()[1];
+  for (Value value : {constants, mixing})
+    if (value && elementOf(value) != tokens.getElementType())
+      return op->emitOpError() << "E7: constant experts have " << value.getType()
+                               << " but tokens are " << tokens;
   if (constants && shapeOf(constants) != ArrayRef<int64_t>({constant, width}))
     return op->emitOpError()
            << "E6: vectors of constant experts must be tensor<" << constant

@@ -39,7 +39,8 @@ mlir::LogicalResult verifyIndexedBy(mlir::Operation *op, llvm::StringRef rule,
 
 /// Checks special experts and their operands (constraints E5, E6) against the id type.
 mlir::LogicalResult verifySpecials(mlir::Operation *op, IdType id,
-                                   SpecialsAttr specials, int64_t width,
+                                   SpecialsAttr specials,
+                                   mlir::RankedTensorType tokens,
                                    mlir::Value constants, mlir::Value mixing);
 
 /// Checks an activation against whether there is a gate (constraint A1).

@@ -34,24 +34,33 @@ static void printVisibleName(OpAsmPrinter &printer, Operation *,
 // ParamOp
 //===----------------------------------------------------------------------===//
 
-static LogicalResult verifyInlineValues(ParamOp op, ElementsAttr values) {
+static LogicalResult verifyInlineValues(ParamOp op, DenseElementsAttr values) {
   if (auto table = dyn_cast<TableType>(op.getType())) {
     int64_t entries[] = {table.getFromCount()};
-    if (values.getShapedType().getShape() != ArrayRef(entries) ||
-        !values.getElementType().isInteger(32))
+    if (!isa<RankedTensorType>(values.getType()) ||
+        values.getType().getShape() != ArrayRef(entries) ||
+        !values.getElementType().isSignlessInteger(32))
       return op.emitOpError() << "P2: inline values of " << table
                               << " must be tensor<" << table.getFromCount()
                               << "xi32>, found " << values.getType();
-    for (APInt value : values.getValues<APInt>())
-      if (value.isNegative() || value.getSExtValue() >= table.getToCount())
-        return op.emitOpError()
-               << "P2: table entry " << value.getSExtValue() << " is outside "
-               << stringifyAxis(table.getTo()) << "[" << table.getToCount()
-               << "]";
+    auto verifyEntry = [&](int32_t entry) -> LogicalResult {
+      if (entry >= 0 && entry < table.getToCount())
+        return success();
+      return op.emitOpError()
+             << "P2: table entry " << entry << " is outside "
+             << stringifyAxis(table.getTo()) << "[" << table.getToCount()
+             << "]";
+    };
+    if (values.isSplat())
+      return verifyEntry(values.getSplatValue<int32_t>());
+    for (int32_t entry : values.getValues<int32_t>())
+      if (failed(verifyEntry(entry)))
+        return failure();
     return success();
   }
   auto weight = cast<WeightType>(op.getType());
-  if (values.getShapedType().getShape() !=
+  if (!isa<RankedTensorType>(values.getType()) ||
+      values.getType().getShape() !=
           ArrayRef<int64_t>(weight.getStoredShape()) ||
       !isa<FloatType>(values.getElementType()))
     return op.emitOpError() << "P2: inline values of " << weight
@@ -66,7 +75,7 @@ LogicalResult ParamOp::verify() {
   bool isTable = isa<TableType>(getType());
   if (!weight && !isTable)
     return emitOpError("declares a weight or a table, found ") << getType();
-  if (auto values = dyn_cast<ElementsAttr>(getSource())) {
+  if (auto values = dyn_cast<DenseElementsAttr>(getSource())) {
     if (failed(verifyInlineValues(*this, values)))
       return failure();
   } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, SvdAttr>(getSource())) {
@@ -202,6 +211,16 @@ LogicalResult WrapOp::verify() {
 // Type inference of weight expressions
 //===----------------------------------------------------------------------===//
 
+/// Types are inferred while parsing, before operands are verified.
+static LogicalResult requireWeights(std::optional<Location> loc,
+                                    ValueRange operands) {
+  for (Value operand : operands)
+    if (!isa<WeightType>(operand.getType()))
+      return emitOptionalError(loc, "expected a weight, found ",
+                               operand.getType());
+  return success();
+}
+
 /// `shape` indexed as the operands are together: their common axis, or the only one.
 static FailureOr<WeightType> indexLikeBoth(std::optional<Location> loc,
                                            WeightType shape, WeightType lhs,
@@ -222,8 +241,13 @@ static FailureOr<WeightType> indexLikeBoth(std::optional<Location> loc,
 LogicalResult WeightSelectOp::inferReturnTypes(
     MLIRContext *, std::optional<Location> loc, Adaptor adaptor,
     SmallVectorImpl<Type> &types) {
+  auto table = dyn_cast<TableType>(adaptor.getTable().getType());
+  if (!table)
+    return emitOptionalError(loc, "expected a table, found ",
+                             adaptor.getTable().getType());
+  if (failed(requireWeights(loc, adaptor.getWeight())))
+    return failure();
   WeightType weight = getWeightType(adaptor.getWeight());
-  auto table = cast<TableType>(adaptor.getTable().getType());
   if (weight.getAxis() != table.getTo() ||
       weight.getCount() != table.getToCount())
     return emitOptionalError(loc, "W1: ", table, " does not end where ", weight,
@@ -236,6 +260,8 @@ LogicalResult WeightMulOp::inferReturnTypes(MLIRContext *,
                                             std::optional<Location> loc,
                                             Adaptor adaptor,
                                             SmallVectorImpl<Type> &types) {
+  if (failed(requireWeights(loc, adaptor.getOperands())))
+    return failure();
   WeightType lhs = getWeightType(adaptor.getLhs());
   WeightType rhs = getWeightType(adaptor.getRhs());
   if (lhs.getCols() != rhs.getRows())
@@ -253,6 +279,8 @@ LogicalResult WeightAddOp::inferReturnTypes(MLIRContext *,
                                             std::optional<Location> loc,
                                             Adaptor adaptor,
                                             SmallVectorImpl<Type> &types) {
+  if (failed(requireWeights(loc, adaptor.getOperands())))
+    return failure();
   WeightType lhs = getWeightType(adaptor.getLhs());
   WeightType rhs = getWeightType(adaptor.getRhs());
   if (lhs.getRows() != rhs.getRows() || lhs.getCols() != rhs.getCols())
@@ -268,6 +296,8 @@ LogicalResult WeightMixOp::inferReturnTypes(MLIRContext *,
                                             std::optional<Location> loc,
                                             Adaptor adaptor,
                                             SmallVectorImpl<Type> &types) {
+  if (failed(requireWeights(loc, adaptor.getOperands())))
+    return failure();
   WeightType basis = getWeightType(adaptor.getBasis());
   WeightType alpha = getWeightType(adaptor.getAlpha());
   if (basis.getAxis() != Axis::basis)
@@ -289,6 +319,8 @@ LogicalResult WeightScaleOp::inferReturnTypes(MLIRContext *,
                                               std::optional<Location> loc,
                                               Adaptor adaptor,
                                               SmallVectorImpl<Type> &types) {
+  if (failed(requireWeights(loc, adaptor.getOperands())))
+    return failure();
   WeightType weight = getWeightType(adaptor.getWeight());
   WeightType diagonal = getWeightType(adaptor.getDiagonal());
   int64_t size =
@@ -307,9 +339,12 @@ LogicalResult WeightRaggedOp::inferReturnTypes(MLIRContext *,
                                                std::optional<Location> loc,
                                                Adaptor adaptor,
                                                SmallVectorImpl<Type> &types) {
+  if (failed(requireWeights(loc, adaptor.getWeight())))
+    return failure();
   WeightType weight = getWeightType(adaptor.getWeight());
   int64_t entries[] = {weight.getCount()};
-  if (shapeOf(adaptor.getSizes()) != ArrayRef(entries))
+  auto sizes = dyn_cast<RankedTensorType>(adaptor.getSizes().getType());
+  if (!sizes || sizes.getShape() != ArrayRef(entries))
     return emitOptionalError(loc, "W7: expected ", weight.getCount(),
                              " sizes, found ", adaptor.getSizes().getType());
   types.push_back(weight);
@@ -361,6 +396,9 @@ OpFoldResult WeightSliceOp::fold(FoldAdaptor adaptor) {
 namespace {
 /// op(select(a, t), select(b, t)) -> select(op(a, b), t), and the same when one side is not indexed. The operation is
 /// then done for fewer entries, and what a cluster shares stands in one value.
+///
+/// A select is zero where the table points outside. Two selects are so in the same places, and so is a product with
+/// one; but a sum with a matrix for all is that matrix there, so it needs a table that is known to stay inside: a param's.
 template <typename OpTy> struct SelectOutward : OpRewritePattern<OpTy> {
   using OpRewritePattern<OpTy>::OpRewritePattern;
 
@@ -375,11 +413,14 @@ template <typename OpTy> struct SelectOutward : OpRewritePattern<OpTy> {
     if ((!lhs && getWeightType(op.getLhs()).isIndexed()) ||
         (!rhs && getWeightType(op.getRhs()).isIndexed()))
       return rewriter.notifyMatchFailure(op, "one operand is indexed itself");
+    Value table = lhs ? lhs.getTable() : rhs.getTable();
+    if (std::is_same_v<OpTy, WeightAddOp> && !(lhs && rhs) &&
+        !table.getDefiningOp<LeafOp>())
+      return rewriter.notifyMatchFailure(op, "the table may point outside");
     Value inner =
         OpTy::create(rewriter, op.getLoc(), lhs ? lhs.getWeight() : op.getLhs(),
                      rhs ? rhs.getWeight() : op.getRhs());
-    rewriter.replaceOpWithNewOp<WeightSelectOp>(
-        op, inner, lhs ? lhs.getTable() : rhs.getTable());
+    rewriter.replaceOpWithNewOp<WeightSelectOp>(op, inner, table);
     return success();
   }
 };

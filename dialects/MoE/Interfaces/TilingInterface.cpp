@@ -20,9 +20,10 @@ struct ColumnTiling
 
   SmallVector<Range> getIterationDomain(Operation *op,
                                         OpBuilder &builder) const {
-    Value init = cast<GroupedMatmulOp>(op).getInit();
+    // The destination may hide its columns behind a dynamic extent; the weights know them.
+    Value weight = cast<GroupedMatmulOp>(op).getWeights().front();
     return {Range{builder.getIndexAttr(0),
-                  tensor::getMixedSize(builder, op->getLoc(), init, 1),
+                  builder.getIndexAttr(getWeightType(weight).getCols()),
                   builder.getIndexAttr(1)}};
   }
 
@@ -32,6 +33,8 @@ struct ColumnTiling
                          ArrayRef<OpFoldResult> sizes) const {
     auto matmul = cast<GroupedMatmulOp>(op);
     Location loc = op->getLoc();
+    if (!isa<RankedTensorType>(matmul.getInit().getType()))
+      return op->emitOpError("is tiled on tensors, before bufferisation");
     std::optional<int64_t> columns = getConstantIntValue(sizes[0]);
     if (!columns)
       return op->emitOpError("column tile must divide the columns: the sizes "
