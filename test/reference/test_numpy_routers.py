@@ -217,6 +217,8 @@ def test_group_scores_with_a_table():
     assert run("max", 1) == [[5, 0, 1]]
     assert run("top2_sum", 1) == [[5, 2, 3]]  # 4 + 3 beats 5 + 1, and the single 2
     assert run("max", 3) == [[5, 0, 2]]
+    x[0, 4] = 8
+    assert run("top2_sum", 1) == [[5, 4, -1]]  # a group of one scores its key
 
 
 # ------------------------------------------------------------------------------------------- choices, norms, edge cases
@@ -227,6 +229,8 @@ def test_top_p_keeps_until_the_sum_reaches_p():
     ids, weights = moe.route(x, score="softmax", choose=Choice("top_p", 3, 0.7), gates=Gates("scores", "l1"))
     assert ids.tolist() == [[0, 1, -1], [0, -1, -1], [0, 1, 2]]
     assert np.allclose(weights, [[5 / 8, 3 / 8, 0], [1, 0, 0], [1 / 3] * 3], atol=1e-6)
+    quarters = np.zeros((1, 4), np.float32)
+    assert moe.route(quarters, score="softmax", choose=Choice("top_p", 4, 0.5))[0].tolist() == [[0, 1, -1, -1]]
     assert moe.route(x, score="softmax", choose=Choice("top_p", 3, 0.0))[0].tolist() == [[0, -1, -1]] * 3
 
 
@@ -237,7 +241,7 @@ def test_threshold():
 
 
 def test_expert_choice_against_a_sort():
-    x, factor, k = logits(), 0.8, 2
+    x, factor, k = logits(), 0.7, 2
     scores = softmax(x)
     capacity = min(T, math.ceil(factor * T / N))
     taken = np.zeros((T, N), bool)

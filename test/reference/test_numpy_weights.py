@@ -74,8 +74,8 @@ def test_seeded_values(seed, scale):
 
 def test_mean_of_members_and_of_nobody():
     of = floats(4, 3, 2)
-    base = moe.recipe_mean(of, [0, 2, 0, 2], 3)
-    assert np.allclose(base[0], (of[0] + of[2]) / 2) and np.allclose(base[2], (of[1] + of[3]) / 2)
+    base = moe.recipe_mean(of, [0, 2, 0, 0], 3)
+    assert np.allclose(base[0], (of[0] + of[2] + of[3]) / 3) and np.array_equal(base[2], of[1])
     assert not base[1].any()
 
 
@@ -131,6 +131,16 @@ def test_int4_by_hand():
     assert moe.stored(v, Encoding("int4", 4, zero_point=True))[:, 0].tolist() == [-5, 10, 2, 0]
     v = np.array([[3.0], [15.0], [7.6], [9.0]], np.float32)  # all positive: lo = 0, so 0 keeps its code
     assert moe.stored(v, Encoding("int4", 4, zero_point=True))[:, 0].tolist() == [3, 15, 8, 9]
+
+
+def test_int8_by_hand():
+    v = np.array([[127.0], [-127.0], [0.5], [1.5], [-2.6]], np.float32)  # s = 1
+    assert moe.stored(v, Encoding("int8"))[:, 0].tolist() == [127, -127, 0, 2, -3]
+
+
+def test_codes_are_clamped_when_the_scale_was_rounded_down():
+    v = np.array([[10.4], [-10.4], [1.0]], np.float32) * np.float32(2**-24)  # 10.4 / 7 rounds to the smallest f16
+    assert (moe.stored(v, Encoding("int4", 3, scale="f16"))[:, 0] * 2**24).tolist() == [7, -7, 1]
 
 
 def test_mxfp4_by_hand():
@@ -239,11 +249,11 @@ def test_ragged_is_a_mask():
 
 
 def test_sparse_adds_equal_positions_and_skips_those_outside():
-    values = np.array([[1, 2, 4, 8, 16]], np.float32)
-    positions = np.array([[0, 1], [0, 1], [2, 0], [-1, -1], [0, 9]])
+    values = np.array([[1, 2, 4, 8, 16, 32, 64]], np.float32)
+    positions = np.array([[0, 1], [0, 1], [2, 0], [-1, 0], [0, -1], [0, 2], [3, 0]])
     assert moe.weight_sparse(values, positions, (3, 2)).tolist() == [[0, 3], [0, 0], [4, 0]]
     both = moe.weight_sparse(np.stack([values, values]), np.stack([positions, positions[::-1]]), (3, 2))
-    assert both[1].tolist() == [[0, 24], [0, 0], [4, 0]] and both.shape == (2, 3, 2)
+    assert both[1].tolist() == [[0, 96], [0, 0], [16, 0]] and both.shape == (2, 3, 2)
 
 
 def test_slices_cover_a_matrix_and_read_zero_outside():
