@@ -157,10 +157,13 @@ public:
                     quote(key) + " twice");
       return true;
     }
-    unsigned field = key == "dtype"          ? DType
-                     : key == "shape"        ? Shape
-                     : key == "data_offsets" ? Offsets
-                                             : 0;
+    unsigned field = 0;
+    if (key == "dtype")
+      field = DType;
+    else if (key == "shape")
+      field = Shape;
+    else if (key == "data_offsets")
+      field = Offsets;
     if (field == 0)
       return failTensor("expected dtype, shape and data_offsets, found " +
                         quote(key));

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <new>
 
 using namespace moec::run;
 using namespace moec::weights;
@@ -188,9 +189,14 @@ int main(int argc, char **argv) {
                 abi & 0xFFFF);
     return Succeeded;
   }
-  if (Status status = run(*options); !status) {
+  // Extents are the user's, so memory may end; vectors say so by an exception.
+  try {
+    Status status = run(*options);
+    if (status)
+      return Succeeded;
     std::fprintf(stderr, "moe-run: %s\n", status.error().c_str());
-    return FailedAtRunTime;
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "moe-run: out of memory\n");
   }
-  return Succeeded;
+  return FailedAtRunTime;
 }
