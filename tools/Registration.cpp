@@ -8,6 +8,8 @@
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
+#include "passes/Passes.h"
+#include "passes/Pipelines.h"
 
 void moec::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
@@ -20,4 +22,6 @@ void moec::registerAllDialects(mlir::DialectRegistry &registry) {
 void moec::registerEverything(mlir::DialectRegistry &registry) {
   moec::registerAllDialects(registry);
   mlir::registerAllPasses();
+  moec::registerMoEPasses();
+  moec::registerPassPipelines();
 }

@@ -1,0 +1,28 @@
+// Passes from moe to moe.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_PASSES_PASSES_H
+#define MOEC_PASSES_PASSES_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Pass/Pass.h"
+
+namespace moec {
+#define GEN_PASS_DECL
+#include "passes/Passes.h.inc"
+
+/// x·(P + Q) -> x·P + x·Q and its kin; `always` as the option of moe-distribute-weights.
+void populateDistributeWeightsPatterns(mlir::RewritePatternSet &patterns,
+                                       bool always);
+/// The rewrites of moe-share-base, without those of moe-distribute-weights.
+void populateShareBasePatterns(mlir::RewritePatternSet &patterns);
+/// The rewrites of moe-fuse-residual.
+void populateFuseResidualPatterns(mlir::RewritePatternSet &patterns);
+
+#define GEN_PASS_REGISTRATION
+#include "passes/Passes.h.inc"
+} // namespace moec
+
+#endif // MOEC_PASSES_PASSES_H

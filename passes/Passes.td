@@ -1,0 +1,160 @@
+// Passes from moe to moe, in pipeline order. Each takes one decision; all are exact unless they say otherwise.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_PASSES_PASSES_TD
+#define MOEC_PASSES_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+class MoE_FunctionPass<string flag> : Pass<flag, "::mlir::func::FuncOp"> {
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::moec::moe::MoEDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Graph form
+//===----------------------------------------------------------------------===//
+
+def VerifyGraphFormPass : MoE_FunctionPass<"moe-verify-graph-form"> {
+  let summary = "checks that a function is in graph form";
+  let description = [{
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, experts. Anything else is an error at the operation.
+  }];
+}
+
+def DecomposeExpertsPass : MoE_FunctionPass<"moe-decompose-experts"> {
+  let summary = "graph form to slot form: writes an expert layer as rows per (token, slot)";
+  let description = [{
+    ```
+    %y = moe.experts %x to %ids weighted %p gate %g up %u down %d act <silu>
+      becomes
+    %a = moe.apply %x, %u at %ids
+    %b = moe.apply %x, %g at %ids
+    %h = moe.activate <silu> %a gated by %b
+    %c = moe.apply %h, %d at %ids
+    %y = moe.combine %c weighted %p
+    ```
+    Biases become lookups that are added, gating on the input becomes `moe.scale_rows` in front and an unweighted
+    combine behind, special experts a `moe.special_experts` that is added. Ids and gate weights that do not come from one
+    `moe.route` are masked by `moe.real_experts`, so that slots of id -1 contribute nothing whatever their weight.
+    Takes every moe.experts.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Slot form: the algebra
+//===----------------------------------------------------------------------===//
+
+def VerifySlotFormPass : MoE_FunctionPass<"moe-verify-slot-form"> {
+  let summary = "checks that a function is in slot form";
+  let description = [{
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, and those of slot form. Anything else is an error at the
+    operation.
+  }];
+}
+
+def DistributeWeightsPass : MoE_FunctionPass<"moe-distribute-weights"> {
+  let summary = "multiplies by the parts of a weight expression instead of building it";
+  let description = [{
+    ```
+    x·(P + Q)          ->  x·P + x·Q
+    x·(L·R)            ->  (x·L)·R
+    x·(diag(d)·W)      ->  (x ⊙ d)·W        x·(W·diag(d))  ->  (x·W) ⊙ d
+    ```
+    Declines, with a remark: a mix (under a non-linear map it must be built, and otherwise building it is cheaper than
+    m products), ragged, sparse and sliced weights under another operation, and expressions whose parts would need as
+    many stored numbers *and* as many multiply-adds per row as the built matrix; `always` distributes these too.
+  }];
+  let options = [
+    Option<"always", "always", "bool", "/*default=*/false",
+           "Distribute even if the parts store and cost as much as the built matrix">
+  ];
+}
+
+def ShareBasePass : MoE_FunctionPass<"moe-share-base"> {
+  let summary = "computes what a cluster's experts share once per (token, cluster)";
+  let description = [{
+    Four rewrites, to a fixed point together with those of moe-distribute-weights (one lays open what the other needs):
+
+    ```
+    base once        apply(x, select(W, t) at ids)          -> spread(apply(x, W at clusters) at slot)
+                     apply(x, W at ids), W without axis     -> spread(apply(x, W)) for ids
+    scale after      apply(scale_rows(x by p), W)           -> scale_rows(apply(x, W) by p)
+    combine first    combine(apply(h, select(W, t) at ids) weighted p)
+                       -> combine(apply(combine(h weighted p into slot), W at clusters))
+                     combine(apply(h, W) weighted p), W without axis -> apply(combine(h weighted p), W)
+    spread last      activate, addf, mulf of two spreads by the same slots -> spread of the result
+    ```
+    with clusters, slot = moe.clusters_of ids by t. The number of clusters per token is the limit of the router if it
+    keeps M clusters of the same table and masks the others with -inf, else min(k, clusters). All exact: base products
+    fall from k to the clusters hit, at both ends of the layer.
+
+    Declines, with a remark, where rows differ from expert to expert (a shared factor behind an expert's own), where
+    the rows follow another table, and where no combine follows.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Scheduled form
+//===----------------------------------------------------------------------===//
+
+def GroupTokensPass : MoE_FunctionPass<"moe-group-tokens"> {
+  let summary = "slot form to scheduled form: one row per (token, cluster), sorted by cluster";
+  let description = [{
+    Layer by layer: a `moe.group` sorts the rows, slot tensors become lists of rows or of pairs, and
+    ```
+    apply at clusters    -> grouped_matmul groups(row_offsets)
+    apply at ids         -> grouped_matmul entries(pair_expert), or groups where the layer has no clusters
+    spread at slot       -> gather by pair_row
+    combine into slot    -> scatter_combine by pair_row
+    combine              -> scatter_combine by row_token
+    ```
+    Declines a whole layer, with a remark, if it uses two tables for the same ids, gate weights of two kinds, or slot
+    tensors that are used or made by operations other than slot form and element-wise arith.
+  }];
+}
+
+def FuseResidualPass : MoE_FunctionPass<"moe-fuse-residual"> {
+  let summary = "adds the residual in the base matmul instead of a second pass";
+  let description = [{
+    ```
+    gather(x·W) + (x·A)·B        -> grouped_matmul … residual(A, B)             up: expand in the epilogue
+    y + lookup(b)                -> grouped_matmul … bias(b)
+    activate(up) gated by (gate) -> grouped_matmul weights(up, gate) … act      both in one epilogue
+    z·W + scatter_combine(v·B)   -> grouped_matmul … segment(v) expand(B)       down: extra rows of the reduction
+    ```
+    Declines, with a remark, where base and residual read different rows or the base product has another use.
+  }];
+}
+
+def VerifyScheduledFormPass : MoE_FunctionPass<"moe-verify-scheduled-form"> {
+  let summary = "checks that a function is in scheduled form";
+  let description = [{
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, those of scheduled form, and lookup, activate and
+    scale_rows on lists. Layers that moe-group-tokens declined keep their slot ops unless `strict`.
+  }];
+  let options = [
+    Option<"strict", "strict", "bool", "/*default=*/false", "Refuse what is left of slot form as well">
+  ];
+}
+
+def VerifyWeightsPass : MoE_FunctionPass<"moe-verify-weights"> {
+  let summary = "checks that weights stay symbolic";
+  let description = [{
+    Values of weight and table type may be used by moe operations, calls and returns only: not by arith.select or scf,
+    through which a weight could no longer be followed to its params.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Reports
+//===----------------------------------------------------------------------===//
+
+def CountMultiplyAddsPass : MoE_FunctionPass<"moe-count-multiply-adds"> {
+  let summary = "states the multiply-adds per token of a function's expert layers";
+  let description = [{
+    Puts `moe.multiply_adds_per_token` on the function and emits an analysis remark for each operation that counts. Slots
+    count in full: an apply at M clusters of a token is M products, whatever the data. Takes any of the three forms;
+    weight expressions count as the built matrix, as the reference multiplies by it.
+  }];
+}
+
+#endif // MOEC_PASSES_PASSES_TD
