@@ -120,9 +120,9 @@ def lookup_bf16(f):
 # clusters_of
 
 
-def clusters_of(f, ids, most, axis=EXPERT):
-    ids, table = f.ids(ids, axis), f.table(TABLE, EXPERT, CLUSTER)
-    clusters, slot = moe.clusters_of(ids.data, table.data, most)
+def clusters_of(f, ids, most, axis=EXPERT, targets=TABLE):
+    ids, table = f.ids(ids, axis), f.table(targets, EXPERT, CLUSTER)
+    clusters, slot = moe.clusters_of(ids.data, table.data, most, G)
     kinds = tensor(most, element=f"!moe.id<{CLUSTER}>"), tensor(ids.data.shape[1], element="i32")
     f.give(*f.ops(f"moe.clusters_of {ids} by {table} : {ids.type}, {table.type} -> {kinds[0]}, {kinds[1]}",
                   (kinds[0], clusters, "id"), (kinds[1], slot, "i32")))
@@ -148,6 +148,10 @@ def clusters_of_nothing(f):
 
 def clusters_of_duplicates(f):
     clusters_of(f, np.tile(np.array([[5, 5, 0, 5]], np.int32), (f.tokens, 1)), G)
+
+
+def clusters_of_a_table_that_points_outside(f):
+    clusters_of(f, f.choices(E, K), G, targets=[0, 7, 1, -1, 3, 2, -9, 0])
 
 
 # spread
@@ -323,7 +327,7 @@ def id_cast_round_trip(f):
 
 OPS = [apply_tokens_at_experts, apply_slots_at_experts, apply_tokens_at_one_cluster, apply_tokens_to_shared, apply_slots_to_shared,
        apply_tokens_to_shared_masked, apply_slots_to_shared_masked, apply_bf16, apply_f16, apply_f64, apply_expression, apply_ids_outside, lookup_at_experts, lookup_shared, lookup_list,
-       lookup_bf16, clusters_of_all, clusters_of_too_many, clusters_of_one, clusters_of_nothing, clusters_of_duplicates,
+       lookup_bf16, clusters_of_all, clusters_of_too_many, clusters_of_one, clusters_of_nothing, clusters_of_duplicates, clusters_of_a_table_that_points_outside,
        spread_clusters, spread_tokens, spread_tokens_for_ids, scale_rows_of_slots, scale_rows_of_tokens, scale_rows_of_a_list, scale_rows_bf16,
        combine_sum, combine_weighted, combine_into_clusters, combine_weighted_into_clusters, combine_bf16,
        combine_f16_into_clusters, combine_f64, *ACTIVATIONS, real_experts, real_experts_without_specials, special_zero,

@@ -51,6 +51,11 @@ def clustered_base_with_empty_cluster(f):
     layer(f, clustered, EMPTY)
 
 
+def table_that_points_outside(f):
+    """A run-time table with targets that do not exist: those experts have no base, only their residual."""
+    layer(f, clustered, [0, G, 0, -1, 1, 1])
+
+
 def clustered_base_rank_one(f):
     layer(f, lambda f, i, o: f.add(f.select(f.weight(i, o, CLUSTER), f.members), low_rank(f, i, o, 1)))
 
@@ -239,7 +244,8 @@ def slices(f):
     f.give(f.experts(x, ids, p, up, down, act="<relu>"))
 
 
-FORMS = [plain, clustered_base, clustered_base_with_empty_cluster, clustered_base_rank_one, clustered_base_input_gated,
+FORMS = [plain, clustered_base, clustered_base_with_empty_cluster, table_that_points_outside,
+         clustered_base_rank_one, clustered_base_input_gated,
          clustered_base_with_biases, two_tables, shared_base, shared_base_and_v, shared_base_u_and_v, alias, alias_down_only,
          shared_right_factor, kept_left_factors, latent_per_group, mixed_silu, mixed_tanh, mixed_linear,
          mixed_on_the_output_side, mixed_by_cluster, tucker, sparse_residual, clustered_low_rank_and_sparse, ragged_widths,

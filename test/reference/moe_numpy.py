@@ -369,14 +369,14 @@ def lookup(w, ids):
     return y
 
 
-def clusters_of(ids, table, most):
-    """ids [T, k] by table [E], at most `most` = M -> clusters [T, M], slot [T, k]."""
+def clusters_of(ids, table, most, count=2**31):
+    """ids [T, k] by table [E] to `count` = G clusters, at most `most` = M -> clusters [T, M], slot [T, k]."""
     clusters = np.full((len(ids), most), -1, np.int32)
     slot = np.full(ids.shape, -1, np.int32)
     for t in range(len(ids)):
         used = []
         for j, i in enumerate(ids[t]):
-            if not 0 <= i < len(table):
+            if not (0 <= i < len(table) and 0 <= table[i] < count):
                 continue
             cluster = int(table[i])
             if cluster not in used and len(used) < most:

@@ -229,8 +229,8 @@ def each(compute, *weights):
 
 
 def weight_select(w, table):
-    """w [n, IN, OUT] by table [m] -> [m, IN, OUT]."""
-    return np.stack([w[target] for target in table])
+    """w [n, IN, OUT] by table [m] -> [m, IN, OUT]; zero where the table points outside."""
+    return np.stack([w[target] if 0 <= target < len(w) else np.zeros_like(w[0]) for target in table])
 
 
 def weight_mul(left, right, element="f32"):

@@ -217,6 +217,11 @@ def test_products_and_sums_are_those_of_einsum():
     assert np.array_equal(moe.weight_add(shared, b), shared + b)
 
 
+def test_select_outside_is_zero():
+    w = floats(2, 4, 3)
+    assert np.array_equal(moe.weight_select(w, [1, -1, 2, 0]), [w[1], 0 * w[0], 0 * w[0], w[0]])
+
+
 def test_select_moves_outward_over_products_and_sums():
     u, v, table = floats(2, 4, 3), floats(3, 5, seed=1), [1, 0, 1, 1]
     inside = moe.weight_mul(moe.weight_select(u, table), v)
