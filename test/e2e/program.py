@@ -25,6 +25,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = {"f64": 1e-13, "f32": 1e-5, "f16": 8 * 2.0**-11, "bf16": 8 * 2.0**-8}
 
 
+# Chains of passes that must not change a number beyond rounding; each goes on where the one before ends.
+CLEAN = ["--canonicalize", "--cse"]
+SLOT = ["--moe-decompose-experts", "--moe-verify-slot-form"]
+SHARED = ["--canonicalize", "--moe-decompose-experts", "--moe-distribute-weights", "--moe-share-base", *CLEAN, "--moe-verify-slot-form"]
+DISTRIBUTED = [p if p != "--moe-distribute-weights" else p + "=always" for p in SHARED]
+SCHEDULED = [*SHARED, "--moe-group-tokens", *CLEAN, "--moe-verify-scheduled-form"]
+FUSED = [*SHARED, "--moe-group-tokens", "--moe-fuse-residual", *CLEAN, "--moe-verify-scheduled-form"]
+STAGES = {"graph": [], "slot": SLOT, "shared": SHARED, "distributed": DISTRIBUTED, "scheduled": SCHEDULED, "fused": FUSED}
+
+
 def binary(name):
     """A tool of the build: from MOEC_BIN, or build/bin."""
     return str(pathlib.Path(os.environ.get("MOEC_BIN", ROOT / "build" / "bin")) / name)

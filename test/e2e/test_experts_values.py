@@ -8,7 +8,7 @@ import pytest
 
 import moe_numpy as moe
 from moe_numpy import Act, Specials
-from program import compile_module, module_of, programs
+from program import STAGES, compile_module, module_of, programs
 
 D, F, E, K = 10, 7, 5, 3
 AXIS = f"expert[{E}]"
@@ -193,9 +193,9 @@ LAYERS = [*ACTIVATIONS, *CLAMPED, alpha, offset_without_clamp, gpt_oss, deepseek
           clusters_as_experts, partly_shared, *ELEMENTS]
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    return compile_module(module_of(programs(LAYERS)), tmp_path_factory.mktemp("experts"))
+@pytest.fixture(scope="module", params=STAGES)
+def compiled(request, tmp_path_factory):
+    return compile_module(module_of(programs(LAYERS)), tmp_path_factory.mktemp("experts"), STAGES[request.param])
 
 
 @pytest.mark.parametrize("build", LAYERS, ids=lambda build: build.__name__)

@@ -9,7 +9,7 @@ chains of passes, which must not change a number beyond rounding.
 import numpy as np
 import pytest
 
-from program import compile_module, module_of, programs
+from program import STAGES, compile_module, module_of, programs
 
 D, F, E, K, G, R = 12, 10, 6, 3, 3, 4
 EXPERT, CLUSTER = f"expert[{E}]", f"cluster[{G}]"
@@ -250,10 +250,6 @@ FORMS = [plain, clustered_base, clustered_base_with_empty_cluster, table_that_po
          shared_right_factor, kept_left_factors, latent_per_group, mixed_silu, mixed_tanh, mixed_linear,
          mixed_on_the_output_side, mixed_by_cluster, tucker, sparse_residual, clustered_low_rank_and_sparse, ragged_widths,
          ragged_ranks, latent, latent_without_gate, scaled_shared, scaled_clustered, select_of_select, slices]
-
-# What is done to the module before it is compiled.
-STAGES = {"graph form": []}
-
 
 @pytest.fixture(scope="module", params=STAGES)
 def compiled(request, tmp_path_factory):
