@@ -40,12 +40,17 @@ public:
   /// True if 0 <= i < bound (i32): one unsigned comparison.
   mlir::Value inRange(mlir::Value i, int64_t bound);
   mlir::Value inRange(mlir::Value i, mlir::Value bound);
+  /// True if 0 <= i < bound (index), for an i32.
+  mlir::Value inExtent(mlir::Value i, mlir::Value bound);
   /// The index of an i32 that is valid where `valid`, else 0: safe to read with, whatever the number is.
   mlir::Value safeIndex(mlir::Value i, mlir::Value valid);
 
   //===--- tensors ---===//
   mlir::Value extract(mlir::Value tensor, mlir::ValueRange at);
   mlir::Value insert(mlir::Value scalar, mlir::Value tensor, mlir::ValueRange at);
+  /// tensor[at] where `valid`, else `otherwise`; reads nothing unless valid, so the tensor may be empty.
+  mlir::Value extractIf(mlir::Value valid, mlir::Value tensor,
+                        mlir::ValueRange at, mlir::Value otherwise);
   /// Extent as an attribute when static, else a tensor.dim.
   mlir::OpFoldResult size(mlir::Value tensor, int64_t dim);
   mlir::OpFoldResult size(int64_t extent);
