@@ -229,8 +229,8 @@ TEST(Encoding, aScaleRoundedDownClampsCodes) {
   Encoding encoding = make(Format::Int8);
   encoding.scale = ScaleType::F16;
   float value = 127 * 1.4f * 0x1p-24f;
-  EXPECT_EQ(mustRoundTrip(encoding, {1, 1, 1}, {value}),
-            (Floats{127 * 0x1p-24f}));
+  EXPECT_EQ(mustRoundTrip(encoding, {1, 1, 2}, {value, -value}),
+            (Floats{127 * 0x1p-24f, -127 * 0x1p-24f}));
 }
 
 TEST(Encoding, zerosDecodeToZeros) {
