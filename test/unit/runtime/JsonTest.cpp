@@ -45,6 +45,13 @@ TEST(Json, refuses) {
             "expected each key once, found 'a' twice");
   EXPECT_EQ(refusal(std::string(1000000, '[')),
             "expected nesting of at most 16, found it deeper");
+  EXPECT_EQ(refusal(std::string(17, '[') + std::string(17, ']')),
+            "expected nesting of at most 16, found it deeper");
+  JsonValue value;
+  std::string error;
+  EXPECT_TRUE(
+      parseJson(std::string(16, '[') + std::string(16, ']'), value, error))
+      << error;
 }
 
 } // namespace
