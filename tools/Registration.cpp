@@ -5,6 +5,8 @@
 #include "dialects/MoE/IR/MoE.h"
 #include "dialects/MoE/Interfaces/BufferizableOpInterface.h"
 #include "dialects/MoE/Interfaces/TilingInterface.h"
+#include "lowering/Passes.h"
+#include "lowering/Pipelines.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
@@ -22,6 +24,8 @@ void moec::registerAllDialects(mlir::DialectRegistry &registry) {
 void moec::registerEverything(mlir::DialectRegistry &registry) {
   moec::registerAllDialects(registry);
   mlir::registerAllPasses();
+  moec::lowering::registerMoELoweringPasses();
+  moec::lowering::registerPipelines();
   moec::registerMoEPasses();
   moec::registerPassPipelines();
 }

@@ -1,0 +1,24 @@
+# What people type. Everything real happens in CMake and in scripts/.
+#   make            builds the tools into build/bin
+#   make demo       sets up, builds, and shows one shared-basis block on its way from graph to running library
+#   make test       sets up, builds everything and runs all tests but the long ones
+#   make test-long  the long ones: thousands of random modules, sanitizers, the other compiler
+.PHONY: all demo test test-long clean
+
+all:
+	@scripts/setup.sh build
+	@cmake --preset release -DMOEC_TESTS=OFF >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+	@rm -f build-configure.log
+	@cmake --build --preset release
+
+demo: all
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+test-long:
+	@scripts/test-long.sh
+
+clean:
+	rm -rf build build-debug build-gcc build-asan demo-out
