@@ -8,13 +8,26 @@ include "mlir/Pass/PassBase.td"
 def ExportEntriesPass : Pass<"moe-export-entries", "::mlir::ModuleOp"> {
   let summary = "gives public functions a destination-passing form on buffers";
   let description = [{
-    Each public function with a body becomes a function on strided memrefs, inputs first, then one destination for each
-    result: what a caller of the library passes. Which extents must be equal within a call, and which of the inputs'
-    extents each result has, is worked out from the body and recorded in `moec.arguments`; a result whose extent is not
-    one of the inputs' is refused. Private functions are left to the inliner.
+    Each public function with a body becomes a function on memrefs of any strides, inputs first, then one destination for
+    each result: what a caller of the library passes. Ids cross as 32-bit numbers. Names are those of the argument and
+    result attributes `moec.name`, else `argN` and `resultN`.
+
+    Which extents must be equal within a call, and which of the inputs' extents each result has, is worked out from the
+    body and recorded in `moec.arguments`; a result whose extent is not one of the inputs' is refused. So are weights (a
+    function takes a tensor and views it by `moe.wrap`), numbers outside tensors, calls, and bodies of several blocks.
+    Private functions are left alone: the inliner comes first.
+
+    ```mlir
+    func.func @first(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) -> (tensor<?x8xf32> {moec.name = "sum"}) {
+      %0 = arith.addf %x, %y : tensor<?x8xf32>
+      return %0 : tensor<?x8xf32>
+    }
+    ```
+    becomes a function of three memrefs, with `moec.arguments` naming `arg0`, `arg1` and `sum`, each of shape [-2, 8]:
+    one class of extents.
   }];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect", "::mlir::memref::MemRefDialect",
-                           "::mlir::tensor::TensorDialect", "::mlir::func::FuncDialect"];
+                           "::mlir::tensor::TensorDialect", "::mlir::func::FuncDialect", "::moec::moe::MoEDialect"];
 }
 
 def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
@@ -39,11 +52,35 @@ def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
 def PlanWorkspacePass : Pass<"moe-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "takes all scratch memory from one buffer that the caller hands in";
   let description = [{
-    Runs on bufferised entries. Every memref.alloc becomes a view into a workspace argument, aligned to 64 bytes; a
-    second function, `<name>_workspace`, says how many bytes the given shapes need. Allocations whose size depends on
-    data, or that stand in a loop and cannot be hoisted, are refused.
+    Runs on bufferised entries, the functions with `moec.arguments`. Every memref.alloc becomes a view into a last
+    argument, the workspace, at a multiple of 64 bytes; buffers that are never used at the same time share a place when
+    their sizes differ by a constant factor. A second function, `@<name>_workspace`, takes the same arguments, reads
+    their extents alone, and returns the bytes needed: the largest number there is when an extent exceeds 2^31 - 1.
+
+    An allocation in a loop is made once. Refused are allocations whose size depends on data and has no bound, those
+    that a loop carries to its next turn, and those in parallel loops.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::func::FuncDialect"];
+}
+
+def ExpandCopiesPass : Pass<"moe-expand-copies"> {
+  let summary = "turns copies between strided buffers into loops";
+  let description = [{
+    A memref.copy with a strided side becomes a linalg.generic. Upstream's lowering would call a function of a support
+    library that compiled models do not have. Copies between plain buffers stay: they are memcpy.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {
+  let summary = "turns conversions from and to f16 and bf16 into integer operations";
+  let description = [{
+    arith.extf and arith.truncf between {f16, bf16} and {f32, f64} become integer operations that a plain CPU has: exact
+    when widening, to nearest even when narrowing, from f64 too, in one rounding. LLVM would call functions of the C
+    compiler's support library. Arithmetic on narrow floats is none of its business: `arith-emulate-unsupported-floats`
+    and `math-extend-to-supported-types` come first.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
 #endif // MOEC_LOWERING_PASSES_TD

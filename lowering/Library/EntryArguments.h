@@ -1,0 +1,49 @@
+// What a compiled function says about its arguments: `moec.arguments`, from moe-export-entries to the entry table.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_LIBRARY_ENTRYARGUMENTS_H
+#define MOEC_LOWERING_LIBRARY_ENTRYARGUMENTS_H
+
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Operation.h"
+
+#include <optional>
+#include <string>
+
+namespace moec::lowering {
+
+/// An element type that may cross the C ABI.
+struct EntryElementType {
+  /// As the manifest spells it: "float32".
+  llvm::StringRef name;
+  /// DLPack's type code and size in bits.
+  uint8_t code;
+  uint8_t bits;
+};
+
+/// The element type as DLPack has it, or nothing if there is none.
+std::optional<EntryElementType> entryElementType(mlir::Type type);
+
+/// One argument of a compiled function. Functions carry theirs as an array of dictionaries, inputs before outputs:
+/// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}.
+struct EntryArgument {
+  std::string name;
+  EntryElementType type;
+  /// An extent, MOERT_DYNAMIC, or a class of equal extents below it (moert/abi.h).
+  llvm::SmallVector<int64_t> shape;
+  bool isOutput;
+};
+
+/// Whether the operation is a function that was exported.
+bool hasEntryArguments(mlir::Operation *function);
+
+/// Records the arguments on a function.
+void setEntryArguments(mlir::Operation *function,
+                       llvm::ArrayRef<EntryArgument> arguments);
+
+/// Reads the arguments of a function; fails with a diagnostic if the attribute is missing or malformed.
+mlir::FailureOr<llvm::SmallVector<EntryArgument>>
+getEntryArguments(mlir::Operation *function);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_LIBRARY_ENTRYARGUMENTS_H

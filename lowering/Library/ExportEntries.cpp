@@ -1,0 +1,271 @@
+// moe-export-entries: public functions take and fill buffers that the caller owns.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Library/EntryArguments.h"
+#include "lowering/Passes.h"
+
+#include "dialects/MoE/IR/MoE.h"
+#include "moert/abi.h"
+#include "passes/Analysis/ExtentClasses.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_EXPORTENTRIESPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+using namespace moec;
+
+namespace {
+/// An argument or a result of a function before it is exported.
+struct Parameter {
+  Value value;
+  std::string name;
+  bool isOutput;
+};
+
+/// What crosses the boundary for a tensor: ids travel as 32-bit numbers.
+RankedTensorType boundaryType(RankedTensorType type) {
+  if (!isa<moe::IdType>(type.getElementType()))
+    return type;
+  return type.clone(IntegerType::get(type.getContext(), 32));
+}
+
+/// Exports one function.
+class Exporter {
+public:
+  explicit Exporter(func::FuncOp function) : function(function) {}
+
+  LogicalResult run() {
+    if (failed(checkFunction()))
+      return failure();
+    collectParameters();
+    if (failed(checkParameters()))
+      return failure();
+    FailureOr<SmallVector<lowering::EntryArgument>> arguments = describe();
+    if (failed(arguments))
+      return failure();
+    rewrite();
+    lowering::setEntryArguments(function, *arguments);
+    return success();
+  }
+
+private:
+  /// "argument 1 'x'".
+  std::string nameOf(const Parameter &parameter, unsigned index) {
+    unsigned inputs = function.getNumArguments();
+    return (parameter.isOutput ? "result " + Twine(index - inputs)
+                               : "argument " + Twine(index))
+               .str() +
+           " '" + parameter.name + "'";
+  }
+
+  LogicalResult checkFunction() {
+    StringRef name = function.getSymName();
+    // The symbol moec_<name> is a C identifier, and the library's own.
+    if (!llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; }))
+      return function.emitError(
+                 "expected a public function to have a C identifier for a "
+                 "name, found '")
+             << name << "'";
+    if (name == "manifest" || name == "abi_version")
+      return function.emitError("the name '")
+             << name << "' is taken by the library's own moec_" << name;
+    auto workspace = (name + "_workspace").str();
+    if (auto other = function->getParentOfType<ModuleOp>()
+                         .lookupSymbol<func::FuncOp>(workspace))
+      return function.emitError("needs the name '")
+             << workspace << "' for its workspace query, which another "
+             << "function has";
+    if (!function.getBody().hasOneBlock())
+      return function.emitError("expected a body of one block, found ")
+             << function.getBody().getBlocks().size();
+    WalkResult calls = function.walk([&](func::CallOp call) {
+      call.emitError("calls @")
+          << call.getCallee() << ", which was not inlined: expected a function "
+          << "with a body that does not call itself";
+      return WalkResult::interrupt();
+    });
+    return failure(calls.wasInterrupted());
+  }
+
+  void collectParameters() {
+    auto nameOr = [](Attribute attr, const Twine &other) {
+      auto name = dyn_cast_or_null<StringAttr>(attr);
+      return name ? name.str() : other.str();
+    };
+    for (BlockArgument argument : function.getArguments()) {
+      unsigned i = argument.getArgNumber();
+      parameters.push_back({argument,
+                            nameOr(function.getArgAttr(i, "moec.name"),
+                                   "arg" + Twine(i)),
+                            /*isOutput=*/false});
+    }
+    Operation *terminator = function.getBody().front().getTerminator();
+    for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
+      parameters.push_back({result,
+                            nameOr(function.getResultAttr(i, "moec.name"),
+                                   "result" + Twine(i)),
+                            /*isOutput=*/true});
+  }
+
+  LogicalResult checkParameters() {
+    if (parameters.size() > MOERT_MAX_ARGUMENTS)
+      return function.emitError("expected at most ")
+             << MOERT_MAX_ARGUMENTS << " arguments and results, found "
+             << parameters.size();
+    llvm::StringSet<> names;
+    for (auto [i, parameter] : llvm::enumerate(parameters)) {
+      Type type = parameter.value.getType();
+      if (!names.insert(parameter.name).second)
+        return function.emitError(nameOf(parameter, i))
+               << " has a name that another one has";
+      if (isa<moe::WeightType, moe::TableType>(type))
+        return function.emitError(nameOf(parameter, i))
+               << " is of type " << type << ": expected a tensor"
+               << (parameter.isOutput
+                       ? ""
+                       : ", which the body views with moe.wrap");
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      if (!tensor || tensor.getEncoding() ||
+          !lowering::entryElementType(boundaryType(tensor).getElementType()))
+        return function.emitError(nameOf(parameter, i))
+               << " is of type " << type
+               << ": expected a ranked tensor of f64, f32, f16, bf16, i64, "
+                  "i32, i8, i1 or ids";
+      if (tensor.getRank() > MOERT_MAX_RANK)
+        return function.emitError(nameOf(parameter, i))
+               << " has rank " << tensor.getRank() << ", expected at most "
+               << MOERT_MAX_RANK;
+    }
+    return success();
+  }
+
+  /// What the caller is told: extents of one class share a number.
+  FailureOr<SmallVector<lowering::EntryArgument>> describe() {
+    ExtentClasses classes(function);
+    // How many extents of arguments and results each class has; those of inputs alone.
+    DenseMap<unsigned, unsigned> members, inputMembers;
+    auto forEachDynamic = [&](auto visit) {
+      for (auto [i, parameter] : llvm::enumerate(parameters)) {
+        auto type = cast<RankedTensorType>(parameter.value.getType());
+        for (int64_t d = 0; d < type.getRank(); ++d)
+          if (type.isDynamicDim(d))
+            visit(i, d, classes.classOf(parameter.value, d));
+      }
+    };
+    forEachDynamic([&](unsigned i, int64_t, unsigned extentClass) {
+      ++members[extentClass];
+      if (!parameters[i].isOutput)
+        ++inputMembers[extentClass];
+    });
+
+    SmallVector<lowering::EntryArgument> arguments;
+    for (const Parameter &parameter : parameters) {
+      auto type =
+          boundaryType(cast<RankedTensorType>(parameter.value.getType()));
+      arguments.push_back(
+          {parameter.name,
+           *lowering::entryElementType(type.getElementType()),
+           SmallVector<int64_t>(type.getShape()), parameter.isOutput});
+    }
+    DenseMap<unsigned, int64_t> numbers;
+    LogicalResult status = success();
+    forEachDynamic([&](unsigned i, int64_t d, unsigned extentClass) {
+      int64_t &extent = arguments[i].shape[d];
+      const Parameter &parameter = parameters[i];
+      if (std::optional<int64_t> known =
+              classes.constantOf(parameter.value, d)) {
+        extent = *known;
+      } else if (parameter.isOutput && !inputMembers.contains(extentClass)) {
+        status = function.emitError(nameOf(parameter, i))
+                 << " has an extent, of dimension " << d
+                 << ", that is not one of the arguments' extents: the caller "
+                    "could not allocate it";
+      } else if (members[extentClass] == 1) {
+        extent = MOERT_DYNAMIC;
+      } else {
+        auto [it, isNew] = numbers.try_emplace(
+            extentClass, MOERT_DYNAMIC - 1 - int64_t(numbers.size()));
+        extent = it->second;
+      }
+    });
+    if (failed(status))
+      return failure();
+    return arguments;
+  }
+
+  void rewrite() {
+    MLIRContext *context = function.getContext();
+    Block &body = function.getBody().front();
+    Operation *terminator = body.getTerminator();
+    OpBuilder builder = OpBuilder::atBlockBegin(&body);
+    SmallVector<Type> types;
+
+    // Any strides, at any place: what a caller's view may be.
+    auto bufferType = [&](RankedTensorType type) {
+      SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
+      return MemRefType::get(
+          type.getShape(), type.getElementType(),
+          StridedLayoutAttr::get(context, ShapedType::kDynamic, strides));
+    };
+    for (BlockArgument argument : body.getArguments()) {
+      Location loc = argument.getLoc();
+      auto type = cast<RankedTensorType>(argument.getType());
+      RankedTensorType atBoundary = boundaryType(type);
+      types.push_back(bufferType(atBoundary));
+      SmallVector<OpOperand *> uses(
+          llvm::make_pointer_range(argument.getUses()));
+      argument.setType(types.back());
+      Value tensor = bufferization::ToTensorOp::create(
+          builder, loc, atBoundary, argument, /*restrict=*/true);
+      if (atBoundary != type)
+        tensor = moe::IdCastOp::create(builder, loc, type, tensor);
+      for (OpOperand *use : uses)
+        use->set(tensor);
+    }
+
+    builder.setInsertionPoint(terminator);
+    for (Value result : terminator->getOperands()) {
+      Location loc = terminator->getLoc();
+      auto type = cast<RankedTensorType>(result.getType());
+      RankedTensorType atBoundary = boundaryType(type);
+      types.push_back(bufferType(atBoundary));
+      if (atBoundary != type)
+        result = moe::IdCastOp::create(builder, loc, atBoundary, result);
+      Value destination = body.addArgument(types.back(), loc);
+      auto write = bufferization::MaterializeInDestinationOp::create(
+          builder, loc, result, destination);
+      write.setRestrict(true);
+      write.setWritable(true);
+    }
+    terminator->setOperands({});
+
+    function.setFunctionType(FunctionType::get(context, types, {}));
+    function.removeArgAttrsAttr();
+    function.removeResAttrsAttr();
+  }
+
+  func::FuncOp function;
+  SmallVector<Parameter> parameters;
+};
+
+struct ExportEntriesPass
+    : lowering::impl::ExportEntriesPassBase<ExportEntriesPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (function.isPublic() && !function.isExternal() &&
+          failed(Exporter(function).run()))
+        signalPassFailure();
+  }
+};
+} // namespace

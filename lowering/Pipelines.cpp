@@ -1,0 +1,86 @@
+// Pipelines from moe to LLVM: each a table of contents.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Pipelines.h"
+
+#include "lowering/Passes.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/Transforms/RequestCWrappers.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+
+void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
+                                            const ReferenceOptions &options) {
+  // Entries are public functions; what they call becomes part of them.
+  manager.addPass(createInlinerPass());
+  manager.addPass(createSymbolDCEPass());
+  // Extents are related by what moe operations mean, so entries are described before they are lowered.
+  manager.addPass(createExportEntriesPass());
+  ConvertMoEToLinalgPassOptions conversion;
+  llvm::append_range(conversion.weights, options.weights);
+  conversion.maxBytes = options.maxBytes;
+  manager.addPass(createConvertMoEToLinalgPass(conversion));
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void moec::lowering::buildLinalgToLoops(OpPassManager &manager) {
+  // Extents that are not an argument's are traced back to one that is: workspace sizes are computed from them.
+  manager.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  // Results are computed where the caller wants them, if nothing is in the way.
+  manager.addPass(bufferization::createEmptyTensorEliminationPass());
+  manager.addPass(bufferization::createOneShotBufferizePass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  manager.addPass(createPlanWorkspacePass());
+  // The C wrapper of an entry takes pointers to descriptors.
+  manager.addNestedPass<func::FuncOp>(LLVM::createLLVMRequestCWrappersPass());
+  // What is left of copies is strided on the caller's side.
+  manager.addNestedPass<func::FuncOp>(createExpandCopiesPass());
+  manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+}
+
+void moec::lowering::buildLoopsToLLVM(OpPassManager &manager) {
+  // Arithmetic on f16 and bf16 is done in f32 and rounded; conversions become integer operations. Nothing may fold in
+  // between: a rounding that looks superfluous is part of the meaning.
+  manager.addNestedPass<func::FuncOp>(math::createMathExtendToSupportedTypes());
+  arith::ArithEmulateUnsupportedFloatsOptions narrow;
+  narrow.sourceTypeStrs = {"f16", "bf16"};
+  narrow.targetTypeStr = "f32";
+  manager.addNestedPass<func::FuncOp>(
+      arith::createArithEmulateUnsupportedFloats(narrow));
+  manager.addNestedPass<func::FuncOp>(createExpandNarrowFloatsPass());
+  // The C library's functions are exact where LLVM's expansions are not (log1p), and the same on every CPU.
+  manager.addPass(createConvertMathToLibmPass());
+  manager.addPass(memref::createExpandStridedMetadataPass());
+  manager.addPass(createLowerAffinePass());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void moec::lowering::buildReferencePipeline(OpPassManager &manager,
+                                            const ReferenceOptions &options) {
+  buildReferenceToLinalg(manager, options);
+  buildLinalgToLoops(manager);
+  buildLoopsToLLVM(manager);
+}
+
+void moec::lowering::registerPipelines() {
+  PassPipelineRegistration<ReferenceOptions>(
+      "moe-reference",
+      "Lowers moe to the LLVM dialect plainly: what other pipelines are "
+      "compared with",
+      buildReferencePipeline);
+}
