@@ -5,7 +5,7 @@
 
 include "dialects/MoE/IR/MoEOpBase.td"
 
-def MoE_RouteOp : MoE_TokenOp<"route", [AttrSizedOperandSegments]> {
+def MoE_RouteOp : MoE_TokenOp<"route", [MoE_Segments<[0]>]> {
   let summary = "chooses experts and gate weights for each token";
   let description = [{
     Logits are T x N, N = experts + special experts. Stages, in order: `score`, `bias` (steers the choice only),
@@ -36,7 +36,7 @@ def MoE_RouteOp : MoE_TokenOp<"route", [AttrSizedOperandSegments]> {
   }];
 }
 
-def MoE_ExpertsOp : MoE_TokenOp<"experts", [AttrSizedOperandSegments]> {
+def MoE_ExpertsOp : MoE_TokenOp<"experts", [MoE_Segments<[0, 1, 2, 4, 5]>]> {
   let summary = "gate-weighted sum of the chosen experts of each token";
   let description = [{
     y[t] = sum over slots of p * (act(x·up + b, x·gate + b)·down + b); with `gated on_input` the gate weight multiplies

@@ -10,6 +10,13 @@ include "dialects/MoE/IR/MoETypes.td"
 
 class MoE_Op<string mnemonic, list<Trait> traits = []> : Op<MoE_Dialect, mnemonic, traits>;
 
+/// For ops whose operands come in segments: upstream checks only how many operands there are together, so generic form
+/// could leave one out by doubling another. `groups` numbers the arguments that are neither optional nor variadic.
+class MoE_Segments<list<int> groups> : TraitList<[
+    AttrSizedOperandSegments,
+    PredOpTrait<"operands that are not optional must be there",
+                And<!foreach(group, groups, CPred<"getODSOperands(" # group # ").size() == 1">)>>]>;
+
 /// A pure op on tensors whose first extent is the number of tokens T, the only one that may be dynamic. Its results'
 /// first extent is that of the first tensor operand.
 class MoE_TokenOp<string mnemonic, list<Trait> traits = []>

@@ -74,7 +74,7 @@ def MoE_GatherOp : MoE_ScheduledOp<"gather"> {
   }];
 }
 
-def MoE_GroupedMatmulOp : MoE_ScheduledOp<"grouped_matmul", [AttrSizedOperandSegments]> {
+def MoE_GroupedMatmulOp : MoE_ScheduledOp<"grouped_matmul", [MoE_Segments<[0, 11]>]> {
   let summary = "rows times the matrix of their group, with the residual of their experts";
   let description = [{
     A row's matrix is that of its group (`groups`), of its entry (`entries`), or the one matrix there is.

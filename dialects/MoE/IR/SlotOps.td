@@ -85,7 +85,7 @@ def MoE_ClustersOfOp : MoE_TokenOp<"clusters_of"> {
   }];
 }
 
-def MoE_SpreadOp : MoE_TokenOp<"spread", [AttrSizedOperandSegments]> {
+def MoE_SpreadOp : MoE_TokenOp<"spread", [MoE_Segments<[0]>]> {
   let summary = "copies token or cluster rows to the slots that use them";
   let description = [{
     `at`: y[t, j] = x[t, slot[t, j]], zero for slot -1. `for`: y[t, j] = x[t], zero where ids[t, j] is -1. Neither:
@@ -123,7 +123,7 @@ def MoE_ScaleRowsOp : MoE_TokenOp<"scale_rows"> {
   let assemblyFormat = "$input `by` $weights attr-dict `:` type($input) `,` type($weights) `->` type($result)";
 }
 
-def MoE_CombineOp : MoE_TokenOp<"combine", [AttrSizedOperandSegments]> {
+def MoE_CombineOp : MoE_TokenOp<"combine", [MoE_Segments<[0]>]> {
   let summary = "sums the slots of each token, or of each (token, cluster)";
   let description = [{
     y[t] = sum over j of p[t, j]·x[t, j]; with `into`, y[t, m] sums over the j with slot[t, j] = m. Without `weighted`
@@ -183,7 +183,7 @@ def MoE_RealExpertsOp : MoE_TokenOp<"real_experts", [
   let hasFolder = 1;
 }
 
-def MoE_SpecialExpertsOp : MoE_TokenOp<"special_experts", [AttrSizedOperandSegments]> {
+def MoE_SpecialExpertsOp : MoE_TokenOp<"special_experts", [MoE_Segments<[0, 1, 2]>]> {
   let summary = "gate-weighted sum of the special experts of each token";
   let description = [{
     Zero experts give nothing, identity experts x[t], constant experts a vector, or a mix of both (MoE++,
