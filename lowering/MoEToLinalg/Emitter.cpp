@@ -128,23 +128,6 @@ Value Emitter::insert(Value scalar, Value tensor, ValueRange at) {
   return tensor::InsertOp::create(b, loc, scalar, tensor, at);
 }
 
-Value Emitter::extractIf(Value valid, Value tensor, ValueRange at,
-                         Value otherwise) {
-  auto yield = [](OpBuilder &nested, Location nestedLoc, Value value) {
-    scf::YieldOp::create(nested, nestedLoc, value);
-  };
-  return scf::IfOp::create(
-             b, loc, valid,
-             [&](OpBuilder &nested, Location nestedLoc) {
-               Emitter inner(nested, nestedLoc);
-               yield(nested, nestedLoc, inner.extract(tensor, at));
-             },
-             [&](OpBuilder &nested, Location nestedLoc) {
-               yield(nested, nestedLoc, otherwise);
-             })
-      .getResult(0);
-}
-
 OpFoldResult Emitter::size(Value tensor, int64_t dim) {
   return tensor::getMixedSize(b, loc, tensor, dim);
 }

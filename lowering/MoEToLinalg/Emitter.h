@@ -48,9 +48,6 @@ public:
   //===--- tensors ---===//
   mlir::Value extract(mlir::Value tensor, mlir::ValueRange at);
   mlir::Value insert(mlir::Value scalar, mlir::Value tensor, mlir::ValueRange at);
-  /// tensor[at] where `valid`, else `otherwise`; reads nothing unless valid, so the tensor may be empty.
-  mlir::Value extractIf(mlir::Value valid, mlir::Value tensor,
-                        mlir::ValueRange at, mlir::Value otherwise);
   /// Extent as an attribute when static, else a tensor.dim.
   mlir::OpFoldResult size(mlir::Value tensor, int64_t dim);
   mlir::OpFoldResult size(int64_t extent);

@@ -125,19 +125,27 @@ static SmallVector<Value> emitGroup(Emitter &e, GroupOp op,
 static Value gatherRows(Emitter &e, Value source, Value index,
                         ArrayRef<OpFoldResult> sizes, Value missing) {
   bool isList = sizes.size() == 1;
-  SmallVector<int64_t> resultMap{0};
-  if (!isList)
-    resultMap.push_back(1);
+  Value result = e.filled(sizes, missing);
   Value extent = e.extent(source, 0);
-  return e.generic(std::string(sizes.size(), 'p'), {index}, {{0}},
-                   e.empty(sizes, missing.getType()), resultMap,
-                   [&](Emitter &inner, ValueRange at) {
-                     Value isRow = inner.inExtent(at[0], extent);
-                     SmallVector<Value> place{inner.toIndex(at[0])};
-                     if (!isList)
-                       place.push_back(inner.loopIndex(1));
-                     return inner.extractIf(isRow, source, place, missing);
-                   });
+  Value columns = isList ? e.index(1) : e.extent(result, 1);
+  return e.loop(
+      e.extent(result, 0), result,
+      [&](Emitter &r, Value i, ValueRange carried) {
+        Value from = r.extract(index, ValueRange{i});
+        // Nothing is read for a row that is missing: there may be no rows.
+        Value count = r.select(r.inExtent(from, extent), columns, r.index(0));
+        Value at = r.toIndex(from);
+        return r.loop(
+            count, carried, [&](Emitter &c, Value column, ValueRange filled) {
+              SmallVector<Value> read{at}, write{i};
+              if (!isList) {
+                read.push_back(column);
+                write.push_back(column);
+              }
+              return SmallVector<Value>{
+                  c.insert(c.extract(source, read), filled[0], write)};
+            });
+      })[0];
 }
 
 static SmallVector<Value> emitGather(Emitter &e, GatherOp op,

@@ -92,17 +92,20 @@ static SmallVector<Value> emitSpread(Emitter &e, SpreadOp op,
                                      SpreadOp::Adaptor in) {
   Value input = in.getInput();
   Type element = op.getType().getElementType();
-  Value result = e.empty(resultSizes(e, op.getResult(), input), element);
+  SmallVector<OpFoldResult> sizes = resultSizes(e, op.getResult(), input);
+  int64_t rows = tensorTypeOf(input).getDimSize(1);
+  if (in.getSlot() && rows == 0) // No row that could be read, even safely.
+    return {e.filled(sizes, e.real(element, 0))};
+  Value result = e.empty(sizes, element);
   if (Value slot = in.getSlot())
     return {e.generic("ppp", {slot}, {{0, 1}}, result, {0, 1, 2},
                       [&](Emitter &inner, ValueRange at) {
-                        Value isRow = inner.inRange(
-                            at[0], tensorTypeOf(input).getDimSize(1));
-                        return inner.extractIf(isRow, input,
-                                               {inner.loopIndex(0),
-                                                inner.safeIndex(at[0], isRow),
-                                                inner.loopIndex(2)},
-                                               inner.real(element, 0));
+                        Value isRow = inner.inRange(at[0], rows);
+                        Value x = inner.extract(
+                            input, {inner.loopIndex(0),
+                                    inner.safeIndex(at[0], isRow),
+                                    inner.loopIndex(2)});
+                        return inner.select(isRow, x, inner.real(element, 0));
                       })};
   if (!in.getIds())
     return {e.generic("ppp", {input}, {{0, 2}}, result, {0, 1, 2},
