@@ -23,12 +23,11 @@ struct TypeRow {
   uint8_t bits;
 };
 
-// 6 is DLPack's code of booleans.
 constexpr TypeRow types[] = {
     {"float64", kDLFloat, 64}, {"float32", kDLFloat, 32},
     {"float16", kDLFloat, 16}, {"bfloat16", kDLBfloat, 16},
     {"int64", kDLInt, 64},     {"int32", kDLInt, 32},
-    {"int8", kDLInt, 8},       {"bool", 6, 8}};
+    {"int8", kDLInt, 8},       {"bool", kDLBool, 8}};
 
 /// Walks the document and keeps the first error.
 class ManifestReader {

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#ifdef DLPACK_VERSION
-/* The host's own dlpack.h came first: its types are the same. */
+#ifdef DLPACK_DLPACK_H_
+/* The host's own dlpack.h came first, as it has to where both are used: its types are the same. */
 #else
 #ifdef __cplusplus
 extern "C" {
@@ -21,7 +21,7 @@ typedef struct {
 } DLDevice;
 
 /** Type codes; the numbers are DLPack's. */
-typedef enum { kDLInt = 0, kDLUInt = 1, kDLFloat = 2, kDLBfloat = 4 } DLDataTypeCode;
+typedef enum { kDLInt = 0, kDLUInt = 1, kDLFloat = 2, kDLBfloat = 4, kDLBool = 6 } DLDataTypeCode;
 
 typedef struct {
   uint8_t code;
@@ -43,5 +43,5 @@ typedef struct {
 #ifdef __cplusplus
 }
 #endif
-#endif /* DLPACK_VERSION */
+#endif /* DLPACK_DLPACK_H_ */
 #endif /* MOERT_DLPACK_H */

@@ -16,9 +16,7 @@
 
 enum {
   workspaceAlignment = 64,
-  mostExtents = MOERT_MAX_ARGUMENTS * MOERT_MAX_RANK,
-  /* DLPack's code of booleans; dlpack.h here names the codes kernels compute with. */
-  boolCode = 6
+  mostExtents = MOERT_MAX_ARGUMENTS * MOERT_MAX_RANK
 };
 
 /* MLIR's memref descriptor with room for the highest rank; a lower rank uses the start of it, strides right behind its
@@ -107,11 +105,11 @@ static const char *typeName(char *text, unsigned code, unsigned bits, unsigned l
                      : code == kDLUInt   ? "uint"
                      : code == kDLFloat  ? "float"
                      : code == kDLBfloat ? "bfloat"
-                     : code == boolCode  ? "bool"
+                     : code == kDLBool   ? "bool"
                                          : NULL;
   if (!base)
     snprintf(text, 32, "type code %u of %u bits", code, bits);
-  else if (code == boolCode && bits == 8)
+  else if (code == kDLBool && bits == 8)
     snprintf(text, 32, "bool");
   else
     snprintf(text, 32, "%s%u", base, bits);

@@ -184,7 +184,7 @@ TEST_F(EntryTest, refusesDevicesTypesAndRanks) {
                {{kDLBfloat, 16, 1}, "bfloat16"},
                {{kDLInt, 32, 1}, "int32"},
                {{kDLUInt, 8, 1}, "uint8"},
-               {{6, 8, 1}, "bool"},
+               {{kDLBool, 8, 1}, "bool"},
                {{kDLFloat, 32, 4}, "float32x4"},
                {{99, 3, 1}, "type code 99 of 3 bits"}};
   for (auto &[type, name] : types) {

@@ -55,7 +55,7 @@ TEST(Manifest, readsEveryFieldAndIgnoresLaterOnes) {
   EXPECT_EQ(x.shape[2], 8);
   const moert_argument &y = manifest.entries[0].arguments[1].description;
   EXPECT_STREQ(y.name, "y");
-  EXPECT_EQ(y.code, 6);
+  EXPECT_EQ(y.code, kDLBool);
   EXPECT_EQ(y.rank, 0);
   EXPECT_EQ(y.is_output, 1);
 }
