@@ -3,6 +3,7 @@
 #include "tools/moe-run/Options.h"
 
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <string_view>
 
@@ -28,21 +29,34 @@ usage: moe-run ARTIFACT [options]
   --output DIR        write each output to DIR/NAME.npy (bfloat16:
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
+  --compare-with OTHER
+                      run the entry of this name of another artifact on the same
+                      inputs too, and print how far its outputs are from those
+                      of ARTIFACT
+  --max-error E       with --compare-with: fail when an output's largest
+                      relative error is above E
   --print             print the values of outputs
   --list              print entries and their arguments, run nothing
   --help, --version
 
 For each output it prints name, type, shape, least, largest and mean value, L2
-norm, and an FNV-1a checksum of its bytes.
+norm, and an FNV-1a checksum of its bytes. A comparison prints, for values a of
+ARTIFACT and b of OTHER,
+  max abs   max |a - b|
+  max rel   max |a - b| / max |a|
+  rms rel   sqrt(sum (a - b)^2 / sum a^2)
+and counts NaN. Infinite and NaN a stay out of max |a| and the sums; a NaN or an
+infinity on one side only makes all three infinite.
 
 examples:
   moe-run layer.moec --list
   moe-run layer.moec --tokens 16 --seed 7
   moe-run layer.moec --input arg0=x.npy --output results
   moe-run layer.moec --input arg0=acts.safetensors:hidden --repeat 100
+  moe-run reference.moec --compare-with=fast.moec --max-error 1e-5
 
-exit codes: 0 the run succeeded, 1 something failed at run time, 2 the command
-line is wrong
+exit codes: 0 the run succeeded; 1 something failed at run time, or an error is
+above --max-error; 2 the command line is wrong
 )";
 
 namespace {
@@ -76,10 +90,74 @@ Status addInput(Options &options, std::string_view text) {
   return weights::success();
 }
 
+/// A number from 0 on that is finite.
+Result<double> parseError(std::string_view option, std::string_view text) {
+  double value = 0;
+  auto [end, code] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() ||
+      !std::isfinite(value) || std::signbit(value))
+    return Error{std::string(option) +
+                 ": expected a number from 0 on, found '" + std::string(text) +
+                 "'"};
+  return value;
+}
+
+/// The field that a valueless option sets, or null.
+bool *findFlag(Options &options, std::string_view name) {
+  return name == "--print"                  ? &options.print
+         : name == "--list"                 ? &options.list
+         : name == "--help" || name == "-h" ? &options.help
+         : name == "--version"              ? &options.version
+                                            : nullptr;
+}
+
+/// The text field that an option sets, or null.
+std::string *findText(Options &options, std::string_view name) {
+  return name == "--entry"          ? &options.entry
+         : name == "--output"       ? &options.output
+         : name == "--compare-with" ? &options.compareWith
+                                    : nullptr;
+}
+
+struct NumberOption {
+  int64_t *field;
+  int64_t least;
+  int64_t most;
+};
+
+/// The number that an option sets, or nothing.
+std::optional<NumberOption> findNumber(Options &options,
+                                       std::string_view name) {
+  constexpr int64_t large = int64_t(1) << 40;
+  if (name == "--seed")
+    return NumberOption{&options.seed, 0, std::numeric_limits<uint32_t>::max()};
+  if (name == "--tokens")
+    return NumberOption{&options.tokens, 0, large};
+  // int8 inputs hold any of them.
+  if (name == "--int-range")
+    return NumberOption{&options.intRange, 1, 128};
+  if (name == "--repeat")
+    return NumberOption{&options.repeat, 1, large};
+  return std::nullopt;
+}
+
+/// What no option says by itself.
+Status checkTogether(const Options &options) {
+  if (options.help || options.version)
+    return weights::success();
+  if (options.artifact.empty())
+    return Error{"expected an artifact, found none"};
+  if (options.maxError && options.compareWith.empty())
+    return Error{"--max-error: expected --compare-with too, found it alone"};
+  if (options.list && !options.compareWith.empty())
+    return Error{"expected --list or --compare-with, found both"};
+  return weights::success();
+}
+
 } // namespace
 
 Result<Options> parseOptions(std::span<char *const> arguments) {
-  constexpr int64_t large = int64_t(1) << 40;
   Options options;
   for (size_t i = 0; i < arguments.size(); ++i) {
     std::string_view option = arguments[i];
@@ -90,23 +168,16 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
       options.artifact = option;
       continue;
     }
-    bool *flag = option == "--print"     ? &options.print
-                 : option == "--list"    ? &options.list
-                 : option == "--help"    ? &options.help
-                 : option == "-h"        ? &options.help
-                 : option == "--version" ? &options.version
-                                         : nullptr;
-    if (flag) {
+    if (bool *flag = findFlag(options, option)) {
       *flag = true;
       continue;
     }
     // --option value and --option=value are the same.
     size_t equals = option.find('=');
     std::string_view name = option.substr(0, equals);
-    bool known = name == "--entry" || name == "--input" || name == "--seed" ||
-                 name == "--tokens" || name == "--int-range" ||
-                 name == "--output" || name == "--repeat";
-    if (!known)
+    std::string *text = findText(options, name);
+    std::optional<NumberOption> number = findNumber(options, name);
+    if (!text && !number && name != "--input" && name != "--max-error")
       return Error{"expected an option of moe-run --help, found '" +
                    std::string(option) + "'"};
     if (equals == std::string_view::npos && i + 1 == arguments.size())
@@ -114,34 +185,28 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
     std::string_view value = equals == std::string_view::npos
                                  ? std::string_view(arguments[++i])
                                  : option.substr(equals + 1);
-    Result<int64_t> number = 0;
-    if (name == "--entry") {
-      options.entry = value;
-    } else if (name == "--output") {
-      options.output = value;
+    if (text) {
+      if (value.empty())
+        return Error{std::string(name) + ": expected a value, found none"};
+      *text = value;
+    } else if (number) {
+      Result<int64_t> parsed =
+          parseNumber(name, value, number->least, number->most);
+      if (!parsed)
+        return Error{parsed.error()};
+      *number->field = *parsed;
     } else if (name == "--input") {
       if (Status status = addInput(options, value); !status)
         return Error{status.error()};
-    } else if (name == "--seed") {
-      number =
-          parseNumber(name, value, 0, std::numeric_limits<uint32_t>::max());
-      options.seed = number ? uint32_t(*number) : 0;
-    } else if (name == "--tokens") {
-      number = parseNumber(name, value, 0, large);
-      options.tokens = number ? *number : 0;
-    } else if (name == "--int-range") {
-      // int8 inputs hold any of them.
-      number = parseNumber(name, value, 1, 128);
-      options.intRange = number ? *number : 0;
     } else {
-      number = parseNumber(name, value, 1, large);
-      options.repeat = number ? *number : 0;
+      Result<double> parsed = parseError(name, value);
+      if (!parsed)
+        return Error{parsed.error()};
+      options.maxError = *parsed;
     }
-    if (!number)
-      return Error{number.error()};
   }
-  if (options.artifact.empty() && !options.help && !options.version)
-    return Error{"expected an artifact, found none"};
+  if (Status status = checkTogether(options); !status)
+    return Error{status.error()};
   return options;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -20,7 +21,11 @@ struct Options {
   std::map<std::string, std::string> inputs;
   /// Empty: outputs are not written.
   std::string output;
-  uint32_t seed = 0;
+  /// Empty: nothing is compared.
+  std::string compareWith;
+  /// The largest relative error that is a success.
+  std::optional<double> maxError;
+  int64_t seed = 0;
   int64_t tokens = 8;
   int64_t intRange = 2;
   int64_t repeat = 1;

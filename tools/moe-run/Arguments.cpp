@@ -1,6 +1,6 @@
-// The tensors of a run: shapes, values from files or seeds, and what is
-// printed. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Tensors.h"
+// The arguments of a run: shapes, and values from files or seeds.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-run/Arguments.h"
 
 #include "weights/FloatFormats.h"
 #include "weights/Npy.h"
@@ -8,10 +8,9 @@
 #include "weights/Seeded.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <optional>
+#include <span>
 
 using namespace moec::weights;
 
@@ -19,65 +18,13 @@ namespace moec::run {
 
 namespace {
 
-struct TypeRow {
-  const char *name;
-  uint8_t code;
-  uint8_t bits;
-  ElementType type;
-};
-
-// 6 is DLPack's code of booleans.
-constexpr TypeRow types[] = {{"float64", kDLFloat, 64, ElementType::F64},
-                             {"float32", kDLFloat, 32, ElementType::F32},
-                             {"float16", kDLFloat, 16, ElementType::F16},
-                             {"bfloat16", kDLBfloat, 16, ElementType::BF16},
-                             {"int64", kDLInt, 64, ElementType::I64},
-                             {"int32", kDLInt, 32, ElementType::I32},
-                             {"int8", kDLInt, 8, ElementType::I8},
-                             {"bool", 6, 8, ElementType::Bool}};
-
-std::optional<ElementType> typeOf(const moert_argument &argument) {
-  for (const TypeRow &row : types)
-    if (row.code == argument.code && row.bits == argument.bits)
-      return row.type;
-  return std::nullopt;
-}
-
-template <typename T> T load(const uint8_t *place) {
-  T value;
-  std::memcpy(&value, place, sizeof value);
-  return value;
-}
-
 template <typename T> void store(uint8_t *place, T value) {
   std::memcpy(place, &value, sizeof value);
 }
 
-double valueAt(const Tensor &tensor, size_t index) {
-  const uint8_t *data = tensor.data.data();
-  switch (tensor.type) {
-  case ElementType::F64:
-    return load<double>(data + 8 * index);
-  case ElementType::F32:
-    return load<float>(data + 4 * index);
-  case ElementType::F16:
-    return f16ToFloat(load<uint16_t>(data + 2 * index));
-  case ElementType::BF16:
-    return bf16ToFloat(load<uint16_t>(data + 2 * index));
-  case ElementType::I64:
-    return double(load<int64_t>(data + 8 * index));
-  case ElementType::I32:
-    return load<int32_t>(data + 4 * index);
-  case ElementType::I8:
-    return load<int8_t>(data + index);
-  default:
-    return data[index];
-  }
-}
-
 void setSeeded(Tensor &tensor, uint32_t seed, int64_t intRange) {
   uint8_t *data = tensor.data.data();
-  size_t count = size_t(*elementCount(tensor.shape));
+  size_t count = tensor.count();
   for (size_t i = 0; i < count; ++i) {
     float value = seededValue(seed, i);
     // The upper bits are the better mixed ones; any range divides them.
@@ -175,19 +122,6 @@ Status fillFromFile(Tensor &tensor, const std::string &source,
 
 } // namespace
 
-std::string typeName(ElementType type) {
-  for (const TypeRow &row : types)
-    if (row.type == type)
-      return row.name;
-  return std::string(elementTypeName(type));
-}
-
-std::string describe(const moert_argument &argument) {
-  std::optional<ElementType> type = typeOf(argument);
-  return (type ? typeName(*type) : "unknown type") + " " +
-         shapeToString({argument.shape, argument.rank});
-}
-
 Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
                                         const Options &options) {
   int32_t count = 0;
@@ -239,64 +173,9 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
                    shapeToString(tensor.shape)};
     tensor.data.resize(*bytes);
     if (!argument.is_output)
-      setSeeded(tensor, options.seed + uint32_t(i), options.intRange);
+      setSeeded(tensor, uint32_t(options.seed) + uint32_t(i), options.intRange);
   }
   return tensors;
-}
-
-std::string summarize(const Tensor &tensor) {
-  size_t count = size_t(*elementCount(tensor.shape));
-  double least = INFINITY, largest = -INFINITY, sum = 0, squares = 0;
-  bool hasNaN = false;
-  for (size_t i = 0; i < count; ++i) {
-    double value = valueAt(tensor, i);
-    hasNaN |= std::isnan(value);
-    least = std::min(least, value);
-    largest = std::max(largest, value);
-    sum += value;
-    squares += value * value;
-  }
-  uint64_t checksum = 14695981039346656037u;
-  for (uint8_t byte : tensor.data)
-    checksum = (checksum ^ byte) * 1099511628211u;
-  char numbers[256];
-  if (count == 0)
-    std::snprintf(numbers, sizeof numbers, "empty");
-  else
-    std::snprintf(numbers, sizeof numbers,
-                  "min %.6g max %.6g mean %.6g l2 %.6g%s", least, largest,
-                  sum / double(count), std::sqrt(squares),
-                  hasNaN ? " has NaN" : "");
-  char hash[32];
-  std::snprintf(hash, sizeof hash, " fnv1a %016llx",
-                static_cast<unsigned long long>(checksum));
-  return std::string(tensor.argument->name) + ": " + typeName(tensor.type) +
-         " " + shapeToString(tensor.shape) + " " + numbers + hash;
-}
-
-std::string printValues(const Tensor &tensor) {
-  size_t count = size_t(*elementCount(tensor.shape));
-  size_t row = tensor.shape.empty() ? 1 : size_t(tensor.shape.back());
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    char number[40];
-    std::snprintf(number, sizeof number, "%.9g", valueAt(tensor, i));
-    text += number;
-    text += (i + 1) % row == 0 ? '\n' : ' ';
-  }
-  return text;
-}
-
-Status writeTensor(const std::string &folder, const Tensor &tensor) {
-  // Names come from the artifact: none of them may leave the folder.
-  std::string name = tensor.argument->name;
-  std::replace(name.begin(), name.end(), '/', '_');
-  std::string path = folder + "/" + name;
-  if (tensor.type != ElementType::BF16)
-    return writeNpy(path + ".npy", tensor.type, tensor.shape, tensor.data);
-  std::vector<TensorToWrite> one = {
-      {tensor.argument->name, tensor.type, tensor.shape, tensor.data}};
-  return writeSafetensors(path + ".safetensors", one);
 }
 
 } // namespace moec::run

@@ -1,0 +1,108 @@
+// An artifact that is open, and its entries as functions of tensors.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-run/Artifact.h"
+
+#include <chrono>
+#include <cstdlib>
+
+using namespace moec::weights;
+
+namespace moec::run {
+
+namespace {
+
+struct Free {
+  void operator()(void *memory) const { std::free(memory); }
+};
+
+/// The runtime's answer, with the message it wrote.
+Status check(moert_status_t status, const char *message) {
+  if (status == MOERT_OK)
+    return success();
+  const char *name = "";
+  moert_status_name(status, &name);
+  return Error{std::string(message) + " (" + name + ")"};
+}
+
+} // namespace
+
+Result<Artifact> openArtifact(const std::string &path) {
+  char text[512] = "";
+  moert_error_sink sink = {text, sizeof text};
+  moert_library *library = nullptr;
+  if (moert_library_open(path.c_str(), &sink, &library) != MOERT_OK)
+    return Error{text};
+  return Artifact(library);
+}
+
+Result<const moert_library_entry *> findEntry(const moert_library *library,
+                                              const std::string &name) {
+  char text[512] = "";
+  moert_error_sink sink = {text, sizeof text};
+  const moert_library_entry *entry = nullptr;
+  int32_t count = 0;
+  moert_library_entry_count(library, &count);
+  if (name.empty() && count == 1) {
+    moert_library_entry_at(library, 0, &entry);
+    return entry;
+  }
+  // No entry has the empty name, so the message lists those there are.
+  if (moert_library_find_entry(library, name.c_str(), &sink, &entry) !=
+      MOERT_OK)
+    return Error{name.empty() ? std::string("--entry is needed: ") + text
+                              : std::string(text)};
+  return entry;
+}
+
+Result<std::vector<double>> callEntry(const moert_library_entry *entry,
+                                      std::span<Tensor> tensors,
+                                      int64_t repeat) {
+  std::vector<DLTensor> views;
+  for (Tensor &tensor : tensors)
+    views.push_back({tensor.data.data(),
+                     {kDLCPU, 0},
+                     int32_t(tensor.shape.size()),
+                     {tensor.argument->code, tensor.argument->bits, 1},
+                     tensor.shape.data(),
+                     nullptr,
+                     0});
+  std::vector<DLTensor *> args;
+  for (DLTensor &view : views)
+    args.push_back(&view);
+
+  char text[512] = "";
+  moert_call call = {};
+  call.size = sizeof call;
+  call.abi_version = MOERT_ABI_VERSION;
+  call.error = {text, sizeof text};
+  uint64_t bytes = 0;
+  if (Status status =
+          check(moert_library_workspace_bytes(entry, &call, args.data(),
+                                              int32_t(args.size()), &bytes),
+                text);
+      !status)
+    return Error{status.error()};
+  std::unique_ptr<void, Free> workspace;
+  if (bytes > 0) {
+    call.workspace_bytes = (bytes + 63) / 64 * 64;
+    workspace.reset(std::aligned_alloc(64, call.workspace_bytes));
+    call.workspace = workspace.get();
+    if (!call.workspace)
+      return Error{"expected " + std::to_string(bytes) +
+                   " bytes of workspace, found too little memory"};
+  }
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < repeat; ++i) {
+    auto start = std::chrono::steady_clock::now();
+    moert_status_t answer =
+        moert_library_call(entry, &call, args.data(), int32_t(args.size()));
+    std::chrono::duration<double> elapsed =
+        std::chrono::steady_clock::now() - start;
+    if (Status status = check(answer, text); !status)
+      return Error{status.error()};
+    seconds.push_back(elapsed.count());
+  }
+  return seconds;
+}
+
+} // namespace moec::run

@@ -1,0 +1,95 @@
+// What moe-run prints and writes of an artifact and its outputs.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-run/Report.h"
+
+#include "weights/Npy.h"
+#include "weights/Safetensors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+using namespace moec::weights;
+
+namespace moec::run {
+
+void listEntries(const moert_library *library) {
+  const moert_library_entry *entry = nullptr;
+  for (int32_t i = 0; moert_library_entry_at(library, i, &entry) == MOERT_OK;
+       ++i) {
+    const char *name = nullptr;
+    moert_library_entry_name(entry, &name);
+    std::printf("%s\n", name);
+    const moert_argument *argument = nullptr;
+    for (int32_t a = 0; moert_library_argument(entry, a, &argument) == MOERT_OK;
+         ++a)
+      std::printf("  %-6s %s: %s\n", argument->is_output ? "output" : "input",
+                  argument->name, describe(*argument).c_str());
+  }
+}
+
+std::string summarize(const Tensor &tensor) {
+  size_t count = tensor.count();
+  double least = INFINITY, largest = -INFINITY, sum = 0, squares = 0;
+  bool hasNaN = false;
+  for (size_t i = 0; i < count; ++i) {
+    double value = tensor.valueAt(i);
+    hasNaN |= std::isnan(value);
+    least = std::min(least, value);
+    largest = std::max(largest, value);
+    sum += value;
+    squares += value * value;
+  }
+  uint64_t checksum = 14695981039346656037u;
+  for (uint8_t byte : tensor.data)
+    checksum = (checksum ^ byte) * 1099511628211u;
+  char numbers[256];
+  if (count == 0)
+    std::snprintf(numbers, sizeof numbers, "empty");
+  else
+    std::snprintf(numbers, sizeof numbers,
+                  "min %.6g max %.6g mean %.6g l2 %.6g%s", least, largest,
+                  sum / double(count), std::sqrt(squares),
+                  hasNaN ? " has NaN" : "");
+  char hash[32];
+  std::snprintf(hash, sizeof hash, " fnv1a %016llx",
+                static_cast<unsigned long long>(checksum));
+  return std::string(tensor.argument->name) + ": " + typeName(tensor.type) +
+         " " + shapeToString(tensor.shape) + " " + numbers + hash;
+}
+
+std::string printValues(const Tensor &tensor) {
+  size_t count = tensor.count();
+  size_t row = tensor.shape.empty() ? 1 : size_t(tensor.shape.back());
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    char number[40];
+    std::snprintf(number, sizeof number, "%.9g", tensor.valueAt(i));
+    text += number;
+    text += (i + 1) % row == 0 ? '\n' : ' ';
+  }
+  return text;
+}
+
+std::string summarizeTimes(std::vector<double> seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  char text[128];
+  std::snprintf(text, sizeof text, "%zu runs: min %.1f us, median %.1f us",
+                seconds.size(), seconds.front() * 1e6,
+                seconds[seconds.size() / 2] * 1e6);
+  return text;
+}
+
+Status writeTensor(const std::string &folder, const Tensor &tensor) {
+  // Names come from the artifact: none of them may leave the folder.
+  std::string name = tensor.argument->name;
+  std::replace(name.begin(), name.end(), '/', '_');
+  std::string path = folder + "/" + name;
+  if (tensor.type != ElementType::BF16)
+    return writeNpy(path + ".npy", tensor.type, tensor.shape, tensor.data);
+  std::vector<TensorToWrite> one = {
+      {tensor.argument->name, tensor.type, tensor.shape, tensor.data}};
+  return writeSafetensors(path + ".safetensors", one);
+}
+
+} // namespace moec::run

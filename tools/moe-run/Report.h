@@ -1,0 +1,32 @@
+// What moe-run prints and writes of an artifact and its outputs.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_TOOLS_MOE_RUN_REPORT_H
+#define MOEC_TOOLS_MOE_RUN_REPORT_H
+
+#include "tools/moe-run/Tensor.h"
+#include "weights/Result.h"
+
+#include <string>
+#include <vector>
+
+namespace moec::run {
+
+/// Prints each entry, and its arguments below it.
+void listEntries(const moert_library *library);
+
+/// One line on a tensor: name, type, shape, min, max, mean, l2, checksum.
+std::string summarize(const Tensor &tensor);
+
+/// The values, a row of the last dimension in each line.
+std::string printValues(const Tensor &tensor);
+
+/// "3 runs: min 1.0 us, median 1.2 us" of the seconds of each run.
+std::string summarizeTimes(std::vector<double> seconds);
+
+/// Writes folder/NAME.npy, or folder/NAME.safetensors where .npy lacks the
+/// type.
+weights::Status writeTensor(const std::string &folder, const Tensor &tensor);
+
+} // namespace moec::run
+
+#endif // MOEC_TOOLS_MOE_RUN_REPORT_H
