@@ -20,12 +20,15 @@ struct CountMultiplyAddsPass
   using Base::Base;
 
   void runOnOperation() override {
+    // What a function without body costs is unknown.
+    if (getOperation().isDeclaration())
+      return;
     int64_t total = 0;
     getOperation().walk([&](Operation *op) {
       int64_t own = moec::getMultiplyAddsPerToken(op);
       if (!own)
         return;
-      total += own;
+      total = std::min<uint64_t>(uint64_t(total) + own, INT64_MAX);
       Decision::figure(op->getLoc(), "count-multiply-adds")
           << own << " multiply-adds per token";
     });

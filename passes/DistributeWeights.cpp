@@ -7,7 +7,6 @@
 #include "passes/SlotForm.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace moec {
 #define GEN_PASS_DEF_DISTRIBUTEWEIGHTSPASS
@@ -20,13 +19,16 @@ using namespace moec::moe;
 
 static constexpr llvm::StringLiteral passName = "distribute-weights";
 
+/// Most products that one may become.
+static constexpr int64_t mostProducts = 256;
+
 /// True if multiplying by the parts costs fewer multiply-adds per row than the built matrix, or stores fewer numbers at
 /// a price that stays within reason: the base is shared between rows later on, which this local view cannot know.
 static bool paysToDistribute(Value weight, bool always) {
   WeightCost parts = getCostOfParts(weight), built = getCostOfBuilt(weight);
   // Parts used over and over in one expression would otherwise be written out exponentially often.
-  int64_t reasonable = always ? 1024 : 4;
-  if (parts.multiplyAddsPerRow / reasonable > built.multiplyAddsPerRow)
+  if (parts.products > mostProducts ||
+      (!always && parts.multiplyAddsPerRow / 4 > built.multiplyAddsPerRow))
     return false;
   return always || parts.storedNumbers < built.storedNumbers ||
          parts.multiplyAddsPerRow < built.multiplyAddsPerRow;
@@ -125,33 +127,42 @@ struct DistributeWeightsPass
   }
 
   void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      return signalPassFailure();
+    applyToFixedPoint(getOperation(), patterns);
     getOperation().walk([](ApplyOp op) { explainDeclined(op); });
   }
 
   /// Says why the weight of an apply is built.
   static void explainDeclined(ApplyOp op) {
     Operation *weight = op.getWeight().getDefiningOp();
-    if (auto select = dyn_cast_or_null<WeightSelectOp>(weight))
+    auto select = dyn_cast_or_null<WeightSelectOp>(weight);
+    if (select)
       weight = select.getWeight().getDefiningOp();
     if (auto mix = dyn_cast_or_null<WeightMixOp>(weight)) {
-      if (mix.getPhi() == Phi::identity)
-        Decision::declined(op.getLoc(), passName) << "not distributed: a mix is built, which costs less than a "
-                    "product with each basis matrix";
-      else
-        Decision::declined(op.getLoc(), passName) << "not distributed: weight is a mix under a non-linear map, "
-                    "it must be built";
+      Decision::declined(op.getLoc(), passName)
+          << (mix.getPhi() == Phi::identity
+                  ? "not distributed: a mix is built, which costs less than a "
+                    "product with each basis matrix"
+                  : "not distributed: weight is a mix under a non-linear map, "
+                    "it must be built");
     } else if (isa_and_nonnull<WeightRaggedOp, WeightSliceOp>(weight)) {
-      Decision::declined(op.getLoc(), passName) << "not distributed: a ragged or sliced weight is built";
-    } else if (isa_and_nonnull<WeightAddOp, WeightMulOp, WeightScaleOp>(
+      Decision::declined(op.getLoc(), passName)
+          << "not distributed: a ragged or sliced weight is built";
+    } else if (!select &&
+               isa_and_nonnull<WeightAddOp, WeightMulOp, WeightScaleOp>(
                    weight)) {
-      WeightCost parts = getCostOfParts(weight->getResult(0));
-      WeightCost built = getCostOfBuilt(weight->getResult(0));
-      Decision::declined(op.getLoc(), passName) << "not distributed: the parts store " << parts.storedNumbers
-               << " numbers and cost " << parts.multiplyAddsPerRow
-               << " multiply-adds a row, the built matrix "
-               << built.storedNumbers << " and " << built.multiplyAddsPerRow;
+      WeightCost parts = getCostOfParts(op.getWeight());
+      WeightCost built = getCostOfBuilt(op.getWeight());
+      Decision decision = Decision::declined(op.getLoc(), passName);
+      decision << "not distributed: ";
+      if (parts.products > mostProducts)
+        decision << "more than " << mostProducts << " products";
+      else if (isa<WeightScaleOp>(weight) && !op.getIds())
+        decision << "a diagonal is looked up by ids, and there are none";
+      else
+        decision << "the parts store " << parts.storedNumbers
+                 << " numbers and cost " << parts.multiplyAddsPerRow
+                 << " multiply-adds a row, the built matrix "
+                 << built.storedNumbers << " and " << built.multiplyAddsPerRow;
     }
   }
 

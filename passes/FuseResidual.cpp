@@ -6,7 +6,6 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace moec {
 #define GEN_PASS_DEF_FUSERESIDUALPASS
@@ -29,24 +28,94 @@ static GroupedMatmulOp getPlainProduct(Value value) {
   return product;
 }
 
-/// x·A·B, each factor by the pair's expert or without axis.
-static GroupedMatmulOp getLowRankProduct(Value value, GroupedMatmulOp &shrink) {
-  GroupedMatmulOp expand = getPlainProduct(value);
-  if (!expand || expand.getOffsets())
-    return {};
-  shrink = getPlainProduct(expand.getInput());
-  if (!shrink || shrink.getOffsets())
-    return {};
-  return expand;
+/// The moe.group whose list `index` is.
+static GroupOp getGroup(Value index, unsigned list) {
+  auto group = index.getDefiningOp<GroupOp>();
+  return group && index == group.getResult(list) ? group : GroupOp();
 }
 
-/// The experts by which a low-rank product picks its factors: those of the factor that is indexed.
-static Value getExperts(GroupedMatmulOp shrink, GroupedMatmulOp expand) {
-  return shrink.getEntries() ? shrink.getEntries() : expand.getEntries();
+/// The moe.group whose pairs an index lists: by their rows or, where each choice is a row, by their tokens.
+static GroupOp getGroupOfPairs(Value index) {
+  if (GroupOp group = getGroup(index, 2))
+    return group;
+  GroupOp group = getGroup(index, 0);
+  return group && !group.getSlots() ? group : GroupOp();
+}
+
+/// True if a product takes, for each pair of the group, the matrix of the pair's expert or the one there is.
+static bool followsPairs(GroupedMatmulOp product, GroupOp group) {
+  if (product.getOffsets())
+    return !group.getSlots() && product.getOffsets() == group.getResult(1);
+  return !product.getEntries() || product.getEntries() == group.getResult(3);
 }
 
 static void explain(Operation *op, StringRef what) {
   Decision::taken(op->getLoc(), passName) << what;
+}
+
+namespace {
+/// Base and residual as operands of a sum: gather(x·W) and (gather(x)·A)·B.
+struct UpSum {
+  UpSum(Value baseSide, Value residualSide)
+      : toPairs(baseSide.getDefiningOp<GatherOp>()),
+        expand(getPlainProduct(residualSide)) {
+    if (toPairs)
+      base = getPlainProduct(toPairs.getInput());
+    if (expand)
+      shrink = getPlainProduct(expand.getInput());
+  }
+  bool isComplete() { return base && shrink && !base.getEntries(); }
+  /// Why the sum cannot become one product; empty if it can.
+  StringRef findObstacle();
+
+  GatherOp toPairs;
+  GroupedMatmulOp base, shrink, expand;
+};
+
+/// The same for what flows down: z·W and scatter(v·B).
+struct DownSum {
+  DownSum(Value baseSide, Value residualSide)
+      : toRows(residualSide.getDefiningOp<ScatterCombineOp>()),
+        base(getPlainProduct(baseSide)) {
+    if (toRows && !toRows.getAccumulate())
+      expand = getPlainProduct(toRows.getInput());
+  }
+  bool isComplete() { return base && expand && !base.getEntries(); }
+  StringRef findObstacle();
+
+  ScatterCombineOp toRows;
+  GroupedMatmulOp base, expand;
+};
+} // namespace
+
+StringRef UpSum::findObstacle() {
+  auto rows = shrink.getInput().getDefiningOp<GatherOp>();
+  if (!rows || rows.getIndex() != toPairs.getIndex() ||
+      rows.getInput() != base.getInput())
+    return "base and residual read different rows";
+  GroupOp group = getGroupOfPairs(toPairs.getIndex());
+  if (!group || !followsPairs(shrink, group) || !followsPairs(expand, group) ||
+      (base.getOffsets() && (!group.getSlots() ||
+                             base.getOffsets() != group.getResult(1))))
+    return "base and residual belong to different groups";
+  if (!base->hasOneUse() || !toPairs->hasOneUse())
+    return "the base product has another use";
+  if (!expand->hasOneUse())
+    return "the residual has another use";
+  return {};
+}
+
+StringRef DownSum::findObstacle() {
+  GroupOp group = getGroup(toRows.getIndex(), 2);
+  if (!group || !followsPairs(expand, group) ||
+      (base.getOffsets() && base.getOffsets() != group.getResult(1)) ||
+      (toRows.getWeights() && toRows.getWeights() != group.getResult(4)))
+    return "base and residual belong to different groups";
+  if (!base->hasOneUse())
+    return "the base product has another use";
+  if (!toRows->hasOneUse() || !expand->hasOneUse())
+    return "the residual has another use";
+  return {};
 }
 
 namespace {
@@ -56,37 +125,21 @@ struct FuseUpResidual : OpRewritePattern<arith::AddFOp> {
 
   LogicalResult matchAndRewrite(arith::AddFOp op,
                                 PatternRewriter &rewriter) const override {
-    if (succeeded(fuse(op, op.getLhs(), op.getRhs(), rewriter)) ||
-        succeeded(fuse(op, op.getRhs(), op.getLhs(), rewriter)))
-      return success();
-    return failure();
-  }
-
-  LogicalResult fuse(arith::AddFOp op, Value baseSide, Value residualSide,
-                     PatternRewriter &rewriter) const {
-    auto toPairs = baseSide.getDefiningOp<GatherOp>();
-    GroupedMatmulOp shrink,
-        expand = getLowRankProduct(residualSide, shrink);
-    if (!toPairs || !expand)
+    UpSum sum(op.getLhs(), op.getRhs());
+    if (!sum.isComplete())
+      sum = UpSum(op.getRhs(), op.getLhs());
+    if (!sum.isComplete())
       return rewriter.notifyMatchFailure(op, "not a base and a residual");
-    GroupedMatmulOp base = getPlainProduct(toPairs.getInput());
-    if (!base || base.getEntries())
-      return rewriter.notifyMatchFailure(op, "base is not grouped by cluster");
-    auto rows = shrink.getInput().getDefiningOp<GatherOp>();
-    if (!rows || rows.getIndex() != toPairs.getIndex() ||
-        rows.getInput() != base.getInput())
-      return rewriter.notifyMatchFailure(op, "residual reads other rows");
-    Value experts = getExperts(shrink, expand);
-    if (!experts)
-      return rewriter.notifyMatchFailure(op, "residual is no expert's own");
-    if (!base->hasOneUse() || !toPairs->hasOneUse())
-      return rewriter.notifyMatchFailure(op, "base product has another use");
-    Value init = expand.getInit();
+    if (StringRef obstacle = sum.findObstacle(); !obstacle.empty())
+      return rewriter.notifyMatchFailure(op, obstacle);
+    Value index = sum.toPairs.getIndex();
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
-        op, TypeRange{op.getType()}, base.getInput(), base.getWeights(),
-        ValueRange(), base.getOffsets(), Value(), toPairs.getIndex(), experts,
-        ValueRange{shrink.getWeights()[0], expand.getWeights()[0]}, Value(),
-        Value(), Value(), init, ActivationAttr(), /*accumulate=*/false);
+        op, TypeRange{op.getType()}, sum.base.getInput(), sum.base.getWeights(),
+        ValueRange(), sum.base.getOffsets(), Value(), index,
+        getGroupOfPairs(index).getResult(3),
+        ValueRange{sum.shrink.getWeights()[0], sum.expand.getWeights()[0]},
+        Value(), Value(), Value(), sum.expand.getInit(), ActivationAttr(),
+        /*accumulate=*/false);
     explain(op, "residual fused into the base product, up");
     return success();
   }
@@ -211,33 +264,19 @@ struct FuseDownResidual : OpRewritePattern<arith::AddFOp> {
 
   LogicalResult matchAndRewrite(arith::AddFOp op,
                                 PatternRewriter &rewriter) const override {
-    if (succeeded(fuse(op, op.getLhs(), op.getRhs(), rewriter)) ||
-        succeeded(fuse(op, op.getRhs(), op.getLhs(), rewriter)))
-      return success();
-    return failure();
-  }
-
-  LogicalResult fuse(arith::AddFOp op, Value baseSide, Value residualSide,
-                     PatternRewriter &rewriter) const {
-    GroupedMatmulOp base = getPlainProduct(baseSide);
-    auto toRows = residualSide.getDefiningOp<ScatterCombineOp>();
-    if (!base || base.getEntries() || !toRows || toRows.getAccumulate())
+    DownSum sum(op.getLhs(), op.getRhs());
+    if (!sum.isComplete())
+      sum = DownSum(op.getRhs(), op.getLhs());
+    if (!sum.isComplete())
       return rewriter.notifyMatchFailure(op, "not a base and a residual");
-    GroupedMatmulOp expand = getPlainProduct(toRows.getInput());
-    if (!expand || expand.getOffsets())
-      return rewriter.notifyMatchFailure(op, "residual is no product of pairs");
-    // The list of experts by which the segment's factors are picked.
-    auto group = toRows.getIndex().getDefiningOp<GroupOp>();
-    if (!group || toRows.getIndex() != group.getResult(2) ||
-        (expand.getEntries() && expand.getEntries() != group.getResult(3)))
-      return rewriter.notifyMatchFailure(op, "residual is not one of pairs");
-    if (!base->hasOneUse() || !toRows->hasOneUse())
-      return rewriter.notifyMatchFailure(op, "a product has another use");
+    if (StringRef obstacle = sum.findObstacle(); !obstacle.empty())
+      return rewriter.notifyMatchFailure(op, obstacle);
+    GroupOp group = getGroup(sum.toRows.getIndex(), 2);
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
-        op, TypeRange{op.getType()}, base.getInput(), base.getWeights(),
-        ValueRange(), base.getOffsets(), Value(), group.getResult(2),
-        group.getResult(3), ValueRange(), expand.getInput(),
-        expand.getWeights()[0], toRows.getWeights(), base.getInit(),
+        op, TypeRange{op.getType()}, sum.base.getInput(), sum.base.getWeights(),
+        ValueRange(), sum.base.getOffsets(), Value(), group.getResult(2),
+        group.getResult(3), ValueRange(), sum.expand.getInput(),
+        sum.expand.getWeights()[0], sum.toRows.getWeights(), sum.base.getInit(),
         ActivationAttr(), /*accumulate=*/false);
     explain(op, "residual fused into the base product, down");
     return success();
@@ -255,20 +294,23 @@ struct FuseResidualPass : moec::impl::FuseResidualPassBase<FuseResidualPass> {
   }
 
   void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      return signalPassFailure();
+    applyToFixedPoint(getOperation(), patterns);
     getOperation().walk([](arith::AddFOp op) { explainDeclined(op); });
   }
 
   /// Says why a residual still takes a pass of its own.
   static void explainDeclined(arith::AddFOp op) {
-    GroupedMatmulOp shrink;
-    for (Value side : op->getOperands()) {
-      if (!getLowRankProduct(side, shrink))
+    Value lhs = op.getLhs(), rhs = op.getRhs();
+    for (auto [base, residual] : {std::pair(lhs, rhs), std::pair(rhs, lhs)}) {
+      UpSum up(base, residual);
+      DownSum down(base, residual);
+      StringRef obstacle = up.isComplete()     ? up.findObstacle()
+                           : down.isComplete() ? down.findObstacle()
+                                               : StringRef();
+      if (obstacle.empty())
         continue;
       Decision::declined(op.getLoc(), passName)
-          << "residual not fused: base and residual read different rows, or "
-             "the base product has another use";
+          << "residual not fused: " << obstacle;
       return;
     }
   }

@@ -12,10 +12,8 @@
 #include "passes/SlotForm.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/IR/Dominance.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -46,8 +44,10 @@ public:
   Block *block;
   /// Absent for experts that share nothing.
   ClustersOfOp clusters;
-  /// In block order.
+  /// In block order; never empty.
   SmallVector<Operation *> ops;
+  /// The last of the operations in the block that make ids, weights and table; the moe.group goes behind it.
+  Operation *last = nullptr;
   /// Slot tensors only.
   DenseMap<Value, Kind> kinds;
   Operation *culprit = nullptr;
@@ -61,7 +61,9 @@ private:
   }
   LogicalResult findClusters();
   LogicalResult collect();
+  LogicalResult findPlace();
   LogicalResult classify(Operation *op);
+  LogicalResult makePairs(Operation *op);
   LogicalResult useWeights(Operation *op, Value used);
   std::optional<Kind> kindOf(Value value) const {
     if (getTensorType(value).getRank() == 2)
@@ -80,13 +82,15 @@ static bool isElementwise(Operation *op) {
 LogicalResult Layer::findClusters() {
   for (Operation *user : ids.getUsers()) {
     auto found = dyn_cast<ClustersOfOp>(user);
-    if (!found)
+    if (!found || found->use_empty())
       continue;
-    if (clusters && (found.getTable() != clusters.getTable() ||
-                     found.getClusters().getType() !=
-                         clusters.getClusters().getType()))
+    if (clusters && found.getTable() != clusters.getTable())
       return refuse(found, "the layer groups its experts by two tables");
-    if (!clusters || found->isBeforeInBlock(clusters))
+    if (clusters &&
+        found.getClusters().getType() != clusters.getClusters().getType())
+      return refuse(found, "the layer counts a token's clusters in two ways");
+    if (!clusters || (found->getBlock() == clusters->getBlock() &&
+                      found->isBeforeInBlock(clusters)))
       clusters = found;
   }
   if (!clusters)
@@ -136,6 +140,15 @@ LogicalResult Layer::collect() {
   return success();
 }
 
+/// The slots of `op` become pairs without having been rows of clusters.
+LogicalResult Layer::makePairs(Operation *op) {
+  // A moe.group lists pairs by row; a choice whose expert the table maps outside has none. Tables of params stay inside.
+  if (clusters && !clusters.getTable().getDefiningOp<LeafOp>())
+    return refuse(op, "the table is no param, so a choice may have no cluster");
+  kinds[op->getResult(0)] = Kind::pairs;
+  return success();
+}
+
 LogicalResult Layer::useWeights(Operation *op, Value used) {
   if (weights && used != weights)
     return refuse(op, "the layer uses two kinds of gate weights");
@@ -162,14 +175,15 @@ LogicalResult Layer::classify(Operation *op) {
     Kind kind = apply.getIds() == ids ? Kind::pairs : Kind::rows;
     if (*input != Kind::tokens && *input != kind)
       return refuseRows();
+    if (*input == Kind::tokens && kind == Kind::pairs)
+      return makePairs(op);
     kinds[apply] = kind;
     return success();
   }
   if (auto lookup = dyn_cast<LookupOp>(op)) {
     if (lookup.getIds() != ids)
       return refuse(op, "it also uses other ids");
-    kinds[lookup] = Kind::pairs;
-    return success();
+    return makePairs(op);
   }
   if (auto spread = dyn_cast<SpreadOp>(op)) {
     std::optional<Kind> input = kindOf(spread.getInput());
@@ -180,6 +194,8 @@ LogicalResult Layer::classify(Operation *op) {
     bool ofRows = slots && slots.getIds() == ids && input == Kind::rows;
     if (!ofTokens && !ofRows)
       return refuseRows();
+    if (ofTokens)
+      return makePairs(op);
     kinds[spread] = Kind::pairs;
     return success();
   }
@@ -192,6 +208,8 @@ LogicalResult Layer::classify(Operation *op) {
          !weightsVanishWithIds(scale.getWeights(), ids)))
       return refuseRows();
     kinds[scale] = Kind::pairs;
+    if (*input == Kind::tokens && failed(makePairs(op)))
+      return failure();
     return useWeights(op, scale.getWeights());
   }
   if (auto combine = dyn_cast<CombineOp>(op)) {
@@ -224,6 +242,17 @@ LogicalResult Layer::classify(Operation *op) {
   return refuse(op, "it is not an operation of slot form");
 }
 
+LogicalResult Layer::findPlace() {
+  for (Value value :
+       {ids, weights, clusters ? clusters.getTable() : Value()})
+    if (Operation *op = value ? value.getDefiningOp() : nullptr;
+        op && op->getBlock() == block && (!last || last->isBeforeInBlock(op)))
+      last = op;
+  if (last && !last->isBeforeInBlock(ops.front()))
+    return refuse(ops.front(), "it comes before the gate weights");
+  return success();
+}
+
 LogicalResult Layer::classify() {
   if (failed(findClusters()) || failed(collect()))
     return failure();
@@ -231,9 +260,20 @@ LogicalResult Layer::classify() {
     if (failed(classify(op)))
       return failure();
   if (!weights)
-    return refuse(ops.empty() ? nullptr : ops.front(),
-                  "the layer has no gate weights");
-  return success();
+    return refuse(ops.front(), "the layer has no gate weights");
+  return findPlace();
+}
+
+/// A grouped_matmul that is a product and nothing more.
+static Value buildProduct(OpBuilder &builder, Location loc, Value x,
+                          Value weight, Value offsets, Value entries,
+                          Value init) {
+  return GroupedMatmulOp::create(builder, loc, init.getType(), x, weight,
+                                 ValueRange(), offsets, entries, Value(),
+                                 Value(), ValueRange(), Value(), Value(),
+                                 Value(), init, ActivationAttr(),
+                                 /*accumulate=*/false)
+      .getResult(0);
 }
 
 namespace {
@@ -275,11 +315,7 @@ private:
   Value matmul(Value x, Value weight, Value offsets, Value entries) {
     Value init = emptyLike(x, getWeightType(weight).getCols(),
                            getTensorType(x).getElementType());
-    return GroupedMatmulOp::create(
-               builder, loc, init.getType(), x, weight, ValueRange(), offsets,
-               entries, Value(), Value(), ValueRange(), Value(), Value(),
-               Value(), init, ActivationAttr(), /*accumulate=*/false)
-        .getResult(0);
+    return buildProduct(builder, loc, x, weight, offsets, entries, init);
   }
   /// A value as a list of rows: gathered from tokens once, or what its slot tensor became.
   Value rowsOf(Value value);
@@ -421,14 +457,7 @@ void Scheduler::emit(Operation *op) {
 }
 
 void Scheduler::run() {
-  // Behind whatever of ids, weights and table comes last.
-  Operation *last = nullptr;
-  for (Value value : {layer.ids, layer.weights,
-                      layer.clusters ? layer.clusters.getTable() : Value()})
-    if (Operation *op = value ? value.getDefiningOp() : nullptr;
-        op && op->getBlock() == layer.block &&
-        (!last || last->isBeforeInBlock(op)))
-      last = op;
+  Operation *last = layer.last;
   if (layer.clusters) {
     if (last)
       layer.clusters->moveAfter(last);
@@ -462,6 +491,8 @@ struct GroupTokensPass : moec::impl::GroupTokensPassBase<GroupTokensPass> {
         ids = apply.getIds();
       else if (auto lookup = dyn_cast<LookupOp>(op))
         ids = lookup.getIds();
+      else if (auto spread = dyn_cast<SpreadOp>(op))
+        ids = spread.getIds();
       if (!ids || getTensorType(ids).getRank() != 2)
         return;
       if (auto clusters = ids.getDefiningOp<ClustersOfOp>())
@@ -485,6 +516,26 @@ struct GroupTokensPass : moec::impl::GroupTokensPassBase<GroupTokensPass> {
           << " pairs for a token at most";
       Scheduler(layer).run();
     }
+    // What is shared by all experts multiplies each token once; it belongs to no layer.
+    getOperation().walk([](ApplyOp op) {
+      if (!op.getIds() && getTensorType(op).getRank() == 2)
+        multiplyTokens(op);
+    });
+  }
+
+  static void multiplyTokens(ApplyOp op) {
+    OpBuilder builder(op);
+    SmallVector<OpFoldResult> sizes{
+        tensor::getMixedSize(builder, op.getLoc(), op.getInput(), 0),
+        builder.getIndexAttr(op.getType().getDimSize(1))};
+    Value init = tensor::EmptyOp::create(builder, op.getLoc(), sizes,
+                                         op.getType().getElementType());
+    Value y = buildProduct(builder, op.getLoc(), op.getInput(), op.getWeight(),
+                           Value(), Value(), init);
+    if (y.getType() != op.getType())
+      y = tensor::CastOp::create(builder, op.getLoc(), op.getType(), y);
+    op.getResult().replaceAllUsesWith(y);
+    op.erase();
   }
 };
 } // namespace

@@ -60,8 +60,9 @@ def DistributeWeightsPass : MoE_FunctionPass<"moe-distribute-weights"> {
     x·(diag(d)·W)      ->  (x ⊙ d)·W        x·(W·diag(d))  ->  (x·W) ⊙ d
     ```
     Declines, with a remark: a mix (under a non-linear map it must be built, and otherwise building it is cheaper than
-    m products), ragged, sparse and sliced weights under another operation, and expressions whose parts would need as
-    many stored numbers *and* as many multiply-adds per row as the built matrix; `always` distributes these too.
+    m products), ragged and sliced weights, expressions of more than 256 products, and those whose parts would need as
+    many stored numbers *and* as many multiply-adds per row as the built matrix, or more than four times as many
+    multiply-adds; `always` distributes these last ones too.
   }];
   let options = [
     Option<"always", "always", "bool", "/*default=*/false",
@@ -81,7 +82,7 @@ def ShareBasePass : MoE_FunctionPass<"moe-share-base"> {
     combine first    combine(apply(h, select(W, t) at ids) weighted p)
                        -> combine(apply(combine(h weighted p into slot), W at clusters))
                      combine(apply(h, W) weighted p), W without axis -> apply(combine(h weighted p), W)
-    spread last      activate, addf, mulf of two spreads by the same slots -> spread of the result
+    spread last      activate, addf, mulf of spreads by the same slots -> spread of the result
     ```
     with clusters, slot = moe.clusters_of ids by t. The number of clusters per token is the limit of the router if it
     keeps M clusters of the same table and masks the others with -inf, else min(k, clusters). All exact: base products
@@ -106,9 +107,11 @@ def GroupTokensPass : MoE_FunctionPass<"moe-group-tokens"> {
     spread at slot       -> gather by pair_row
     combine into slot    -> scatter_combine by pair_row
     combine              -> scatter_combine by row_token
+    apply without ids    -> grouped_matmul
     ```
-    Declines a whole layer, with a remark, if it uses two tables for the same ids, gate weights of two kinds, or slot
-    tensors that are used or made by operations other than slot form and element-wise arith.
+    Declines a whole layer, with a remark, if it uses two tables for the same ids, gate weights of two kinds or none,
+    slot tensors that are used or made by operations other than slot form and element-wise arith, or residuals under a
+    table that is no param: such a table may point outside, and then a choice has no row.
   }];
 }
 
@@ -121,7 +124,8 @@ def FuseResidualPass : MoE_FunctionPass<"moe-fuse-residual"> {
     activate(up) gated by (gate) -> grouped_matmul weights(up, gate) … act      both in one epilogue
     z·W + scatter_combine(v·B)   -> grouped_matmul … segment(v) expand(B)       down: extra rows of the reduction
     ```
-    Declines, with a remark, where base and residual read different rows or the base product has another use.
+    Declines, with a remark, where base and residual read different rows, or one of them has another use. Rows, pairs
+    and experts must come from one moe.group, which tells that they belong together.
   }];
 }
 
@@ -152,8 +156,9 @@ def CountMultiplyAddsPass : MoE_FunctionPass<"moe-count-multiply-adds"> {
   let summary = "states the multiply-adds per token of a function's expert layers";
   let description = [{
     Puts `moe.multiply_adds_per_token` on the function and emits an analysis remark for each operation that counts. Slots
-    count in full: an apply at M clusters of a token is M products, whatever the data. Takes any of the three forms;
-    weight expressions count as the built matrix, as the reference multiplies by it.
+    count in full: an apply at M clusters of a token is M products, whatever the data; a layer in a loop counts once.
+    Takes any of the three forms; weight expressions count as the built matrix, as the reference multiplies by it.
+    Declarations are left alone.
   }];
 }
 

@@ -26,7 +26,6 @@ void moec::buildOptimizePipeline(OpPassManager &manager, Form last) {
   function.addPass(createDecomposeExpertsPass());
   function.addPass(createDistributeWeightsPass());
   function.addPass(createShareBasePass());
-  // Each rewrite makes its own moe.clusters_of; CSE leaves one for each layer.
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   function.addPass(createVerifySlotFormPass());

@@ -9,7 +9,6 @@
 #include "passes/SlotForm.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace moec {
 #define GEN_PASS_DEF_SHAREBASEPASS
@@ -54,13 +53,15 @@ struct BaseOncePerCluster : OpRewritePattern<ApplyOp> {
       return rewriter.notifyMatchFailure(op, "weight is not a select");
     Value ids = op.getIds(), table = select.getTable();
     Value rows = getTokenRows(op.getInput(), ids);
-    if (!rows) {
-      ClustersOfOp clusters = getClustersOfSpread(op.getInput(), ids);
+    ClustersOfOp clusters;
+    if (rows) {
+      clusters = buildClustersOf(rewriter, op.getLoc(), ids, table);
+    } else {
+      clusters = getClustersOfSpread(op.getInput(), ids);
       if (!clusters || clusters.getTable() != table)
         return rewriter.notifyMatchFailure(op, "rows differ within a cluster");
       rows = op.getInput().getDefiningOp<SpreadOp>().getInput();
     }
-    auto clusters = buildClustersOf(rewriter, op.getLoc(), ids, table);
     Value y = buildApply(rewriter, op.getLoc(), rows, select.getWeight(),
                          clusters.getClusters());
     Decision::taken(op.getLoc(), passName)
@@ -173,11 +174,15 @@ struct CombineOfSum : OpRewritePattern<CombineOp> {
     auto sum = op.getInput().getDefiningOp<arith::AddFOp>();
     if (!sum || !meetsSharedMatrix(op.getInput()))
       return rewriter.notifyMatchFailure(op, "no sum with a shared part");
+    // A sum used twice would be split twice, and its parts again.
+    if (!sum->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "sum has another use");
     auto combine = [&](Value rows) -> Value {
       return CombineOp::create(rewriter, op.getLoc(), op.getType(), rows,
                                op.getWeights(), op.getSlot());
     };
-    Value lhs = combine(sum.getLhs()), rhs = combine(sum.getRhs());
+    Value lhs = combine(sum.getLhs());
+    Value rhs = sum.getLhs() == sum.getRhs() ? lhs : combine(sum.getRhs());
     rewriter.replaceOpWithNewOp<arith::AddFOp>(op, lhs, rhs);
     return success();
   }
@@ -195,6 +200,8 @@ struct CombineBeforeClusterMatrix : OpRewritePattern<CombineOp> {
     auto select = apply.getWeight().getDefiningOp<WeightSelectOp>();
     if (!select)
       return rewriter.notifyMatchFailure(op, "matrix is not a cluster's");
+    if (!apply->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "product has another use");
     Value hidden = apply.getInput();
     RankedTensorType type = getTensorType(hidden);
     if (type.getRank() != 3)
@@ -229,24 +236,20 @@ struct CombineBeforeTokenMatrix : OpRewritePattern<CombineOp> {
     if (!apply || getWeightType(apply.getWeight()).isIndexed())
       return rewriter.notifyMatchFailure(op, "not the combine of a product "
                                              "with a matrix without axis");
+    if (!apply->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "product has another use");
     Value hidden = apply.getInput(), ids = apply.getIds();
     RankedTensorType type = getTensorType(hidden);
     if (type.getRank() != 3)
       return rewriter.notifyMatchFailure(op, "rows are not per choice");
     Location loc = op.getLoc();
-    Value weights = op.getWeights();
-    if (ids && !rowsVanishWithIds(hidden, ids)) {
-      if (!weights)
-        return rewriter.notifyMatchFailure(op, "rows need the ids' mask");
-      if (!weightsVanishWithIds(weights, ids))
-        weights = RealExpertsOp::create(rewriter, loc, ids.getType(),
-                                        weights.getType(), ids, weights)
-                      .getRealWeights();
-    }
+    // Not even a gate weight of 0 masks a row that is not a number.
+    if (ids && !rowsVanishWithIds(hidden, ids))
+      return rewriter.notifyMatchFailure(op, "rows need the ids' mask");
     SmallVector<int64_t> shape(op.getType().getShape());
     shape.back() = type.getShape().back();
     Value combined = CombineOp::create(rewriter, loc, type.clone(shape), hidden,
-                                       weights, op.getSlot());
+                                       op.getWeights(), op.getSlot());
     Decision::taken(op.getLoc(), passName)
         << "combine first: " << apply.getWeight().getType()
         << " for one row instead of " << type.getDimSize(1) << " choices";
@@ -298,14 +301,33 @@ struct ShareBasePass : moec::impl::ShareBasePassBase<ShareBasePass> {
   }
 
   void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      return signalPassFailure();
+    applyToFixedPoint(getOperation(), patterns);
     getOperation().walk([](ApplyOp op) { explainDeclined(op); });
+  }
+
+  /// True if these rows, of a product without ids, are those of an expert's choices, not of clusters or tokens.
+  static bool areRowsOfChoices(Value rows) {
+    // Back through what keeps the rows.
+    for (int budget = 32; budget && getTensorType(rows).getRank() == 3;
+         --budget) {
+      Operation *op = rows.getDefiningOp();
+      if (isa_and_nonnull<CombineOp>(op))
+        return false;
+      auto apply = dyn_cast_or_null<ApplyOp>(op);
+      if (apply && apply.getIds())
+        return !apply.getIds().getDefiningOp<ClustersOfOp>();
+      if (!isa_and_nonnull<ApplyOp, ActivateOp, ScaleRowsOp, arith::AddFOp,
+                           arith::MulFOp>(op))
+        return true;
+      rows = op->getOperand(0);
+    }
+    return getTensorType(rows).getRank() == 3;
   }
 
   /// Says why a shared matrix is still multiplied once per choice.
   static void explainDeclined(ApplyOp op) {
-    if (!op.getIds() || !isShared(op.getWeight()))
+    if (!isShared(op.getWeight()) ||
+        (!op.getIds() && !areRowsOfChoices(op.getInput())))
       return;
     StringRef why = "rows differ from expert to expert and do not meet a "
                     "combine";
@@ -315,7 +337,7 @@ struct ShareBasePass : moec::impl::ShareBasePassBase<ShareBasePass> {
     Decision::declined(op.getLoc(), passName)
         << "base not shared: " << why << "; " << op.getWeight().getType()
         << " is multiplied for each of "
-        << getTensorType(op.getIds()).getDimSize(1) << " choices";
+        << getTensorType(op).getDimSize(1) << " choices";
   }
 
   FrozenRewritePatternSet patterns;

@@ -3,6 +3,7 @@
 #include "passes/SlotForm.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include <algorithm>
 
 using namespace mlir;
@@ -50,6 +51,26 @@ ClustersOfOp moec::buildClustersOf(OpBuilder &builder, Location loc, Value ids,
       {idsType.getDimSize(0), getClustersPerToken(ids, table)},
       IdType::get(builder.getContext(), type.getTo(), type.getToCount(), 0));
   auto slot = RankedTensorType::get(idsType.getShape(), builder.getI32Type());
+
+  Block *block = builder.getInsertionBlock();
+  Block::iterator here = builder.getInsertionPoint();
+  for (Operation *user : ids.getUsers())
+    if (auto found = dyn_cast<ClustersOfOp>(user);
+        found && found->getBlock() == block && found.getTable() == table &&
+        found.getClusters().getType() == clustersType &&
+        (here == block->end() || found->isBeforeInBlock(&*here)))
+      return found;
+
+  OpBuilder::InsertionGuard guard(builder);
+  Operation *last = nullptr;
+  for (Value value : {ids, table})
+    if (Operation *op = value.getDefiningOp();
+        op && op->getBlock() == block && (!last || last->isBeforeInBlock(op)))
+      last = op;
+  if (last)
+    builder.setInsertionPointAfter(last);
+  else
+    builder.setInsertionPointToStart(block);
   return ClustersOfOp::create(builder, loc, clustersType, slot, ids, table);
 }
 
@@ -97,6 +118,11 @@ bool moec::rowsVanishWithIds(Value rows, Value ids) {
                                         : activate.getUp());
     } else if (isa<arith::AddFOp>(op)) {
       work.append(op->operand_begin(), op->operand_end());
+    } else if (auto product = dyn_cast<arith::MulFOp>(op)) {
+      // One factor is enough; a diagonal looked up for the ids is the likely one.
+      work.push_back(product.getRhs().getDefiningOp<LookupOp>()
+                         ? product.getRhs()
+                         : product.getLhs());
     } else {
       return false;
     }
@@ -107,4 +133,14 @@ bool moec::rowsVanishWithIds(Value rows, Value ids) {
 bool moec::isShared(Value weight) {
   return !getWeightType(weight).isIndexed() ||
          weight.getDefiningOp<WeightSelectOp>();
+}
+
+void moec::applyToFixedPoint(Operation *root,
+                             const FrozenRewritePatternSet &patterns) {
+  // Blocks are none of our business.
+  auto config =
+      GreedyRewriteConfig()
+          .setMaxIterations(GreedyRewriteConfig::kNoLimit)
+          .setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
+  (void)applyPatternsGreedily(root, patterns, config);
 }

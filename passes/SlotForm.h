@@ -5,6 +5,7 @@
 
 #include "dialects/MoE/IR/MoE.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/Rewrite/FrozenRewritePatternSet.h"
 
 namespace moec {
 
@@ -23,7 +24,8 @@ mlir::Value buildSpreadFor(mlir::OpBuilder &builder, mlir::Location loc,
 /// How many clusters a token can have: what its router guarantees, else min(k, clusters).
 int64_t getClustersPerToken(mlir::Value ids, mlir::Value table);
 
-/// The clusters of each token's ids, with the fewest slots that are sure to hold them.
+/// The clusters of each token's ids, with the fewest slots that are sure to hold them. There is one for a block, as early
+/// as ids and table allow: all users see the same value.
 moe::ClustersOfOp buildClustersOf(mlir::OpBuilder &builder, mlir::Location loc,
                                   mlir::Value ids, mlir::Value table);
 
@@ -35,6 +37,10 @@ bool rowsVanishWithIds(mlir::Value rows, mlir::Value ids);
 
 /// True if every expert of a cluster, or every expert, multiplies by this weight: it has no axis or is a select.
 bool isShared(mlir::Value weight);
+
+/// Applies patterns until none matches. All patterns of the algebra end: each moves an operation one way.
+void applyToFixedPoint(mlir::Operation *root,
+                       const mlir::FrozenRewritePatternSet &patterns);
 
 } // namespace moec
 

@@ -4,14 +4,19 @@
 
 #include "dialects/MoE/IR/MoE.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace moec;
 using namespace moec::moe;
 
-static int64_t matrixSize(Value weight) {
+/// Adds the multiply-adds of some rows times one matrix; stops at the largest number instead of overflowing.
+static void addProducts(int64_t &total, int64_t rows, Value weight) {
   WeightType type = getWeightType(weight);
-  return type.getRows() * type.getCols();
+  uint64_t own = llvm::SaturatingMultiply<uint64_t>(
+      type.getRows() * type.getCols(), rows);
+  total = std::min<uint64_t>(llvm::SaturatingAdd<uint64_t>(total, own),
+                             INT64_MAX);
 }
 
 static int64_t extentOf(Value value, int64_t dim) {
@@ -52,16 +57,19 @@ static int64_t getRowsPerToken(Value list) {
 }
 
 static int64_t countExperts(ExpertsOp op) {
-  int64_t perExpert = matrixSize(op.getUp()) + matrixSize(op.getDown());
-  if (op.getGate())
-    perExpert += matrixSize(op.getGate());
-  return extentOf(op.getIds(), 1) * perExpert;
+  int64_t total = 0;
+  for (Value weight : {op.getUp(), op.getGate(), op.getDown()})
+    if (weight)
+      addProducts(total, extentOf(op.getIds(), 1), weight);
+  return total;
 }
 
 static int64_t countApply(ApplyOp op) {
   auto type = cast<ShapedType>(op.getType());
   int64_t rows = type.getRank() == 3 ? type.getDimSize(1) : 1;
-  return rows * matrixSize(op.getWeight());
+  int64_t total = 0;
+  addProducts(total, rows, op.getWeight());
+  return total;
 }
 
 static int64_t countGroupedMatmul(GroupedMatmulOp op) {
@@ -69,11 +77,11 @@ static int64_t countGroupedMatmul(GroupedMatmulOp op) {
   int64_t pairs = op.getPairRow() ? getRowsPerToken(op.getPairRow()) : 0;
   int64_t total = 0;
   for (Value weight : op.getWeights())
-    total += rows * matrixSize(weight);
+    addProducts(total, rows, weight);
   for (Value factor : op.getResiduals())
-    total += pairs * matrixSize(factor);
+    addProducts(total, pairs, factor);
   if (op.getExpand())
-    total += pairs * matrixSize(op.getExpand());
+    addProducts(total, pairs, op.getExpand());
   return total;
 }
 

@@ -22,7 +22,7 @@ static int64_t sum(int64_t a, int64_t b) { return std::min(a + b, many); }
 WeightCost moec::getCostOfBuilt(Value weight) {
   WeightType type = getWeightType(weight);
   int64_t elements = product(type.getRows(), type.getCols());
-  return {product(type.getCount(), elements), elements};
+  return {product(type.getCount(), elements), elements, 1};
 }
 
 /// Operands of an expression that is multiplied by part by part; empty if it counts as built.
@@ -39,25 +39,30 @@ static SmallVector<Value> partsOf(Value weight) {
 
 WeightCost moec::getCostOfParts(Value weight) {
   // Each value once, operands first: an expression is a graph in which parts may be shared many times over.
-  llvm::DenseMap<Value, int64_t> multiplyAdds;
+  struct PerRow {
+    int64_t multiplyAdds = 0, products = 0;
+  };
+  llvm::DenseMap<Value, PerRow> perRow;
   WeightCost cost;
   SmallVector<Value> work{weight};
   while (!work.empty()) {
     Value current = work.back();
-    if (multiplyAdds.contains(current)) {
+    if (perRow.contains(current)) {
       work.pop_back();
       continue;
     }
     SmallVector<Value> parts = partsOf(current);
-    int64_t total = 0;
+    PerRow total;
     bool ready = true;
     for (Value part : parts) {
-      auto known = multiplyAdds.find(part);
-      if (known == multiplyAdds.end()) {
+      auto known = perRow.find(part);
+      if (known == perRow.end()) {
         work.push_back(part);
         ready = false;
       } else {
-        total = sum(total, known->second);
+        total.multiplyAdds =
+            sum(total.multiplyAdds, known->second.multiplyAdds);
+        total.products = sum(total.products, known->second.products);
       }
     }
     if (!ready)
@@ -65,12 +70,13 @@ WeightCost moec::getCostOfParts(Value weight) {
     if (parts.empty()) {
       auto sparse = current.getDefiningOp<WeightSparseOp>();
       WeightCost own = getCostOfBuilt(sparse ? sparse.getValues() : current);
-      total = own.multiplyAddsPerRow;
+      total = {own.multiplyAddsPerRow, 1};
       cost.storedNumbers = sum(cost.storedNumbers, own.storedNumbers);
     }
-    multiplyAdds[current] = total;
+    perRow[current] = total;
     work.pop_back();
   }
-  cost.multiplyAddsPerRow = multiplyAdds.lookup(weight);
+  cost.multiplyAddsPerRow = perRow.lookup(weight).multiplyAdds;
+  cost.products = perRow.lookup(weight).products;
   return cost;
 }

@@ -13,6 +13,8 @@ struct WeightCost {
   int64_t storedNumbers = 0;
   /// Multiply-adds to multiply one row by one entry.
   int64_t multiplyAddsPerRow = 0;
+  /// Products with a row: a part counts as often as the expression uses it.
+  int64_t products = 1;
 };
 
 /// Cost of multiplying by the parts of an expression: sums, products, scales and selects are followed, each leaf is stored
