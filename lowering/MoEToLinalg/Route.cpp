@@ -104,13 +104,7 @@ static Value emitSqrtSoftplus(Emitter &e, Value x) {
                               e.add(e.select(isPositive, x, zero), log));
 }
 
-/// True where a candidate stands for an expert; a number outside the ids means none.
-static Value emitIsPresent(Emitter &e, Value candidate, int64_t idCount) {
-  return e.inRange(candidate, idCount);
-}
-
 Value Router::emitScores() {
-  Value rows = emitRows(columnCount);
   switch (op.getScore()) {
   case Score::identity:
     return logits;
@@ -118,20 +112,21 @@ Value Router::emitScores() {
     Value candidates = operands.getCandidates();
     if (!candidates)
       return emitSoftmax(logits);
-    Value present =
-        e.generic("pp", {logits, candidates}, {{0, 1}, {0, 1}}, rows, {0, 1},
-                  [&](Emitter &inner, ValueRange at) {
-                    return inner.select(emitIsPresent(inner, at[1], idCount),
-                                        at[0], emitMinusInfinity(inner, real));
-                  });
+    // Columns whose candidate is no id have no part in it.
+    Value present = e.generic(
+        "pp", {logits, candidates}, {{0, 1}, {0, 1}}, emitRows(columnCount),
+        {0, 1}, [&](Emitter &inner, ValueRange at) {
+          return inner.select(inner.inRange(at[1], idCount), at[0],
+                              emitMinusInfinity(inner, real));
+        });
     return emitSoftmax(present);
   }
   case Score::sigmoid:
     return e.generic(
-        "pp", {logits}, {{0, 1}}, rows, {0, 1},
+        "pp", {logits}, {{0, 1}}, emitRows(columnCount), {0, 1},
         [](Emitter &inner, ValueRange at) { return inner.sigmoid(at[0]); });
   case Score::sqrt_softplus:
-    return e.generic("pp", {logits}, {{0, 1}}, rows, {0, 1},
+    return e.generic("pp", {logits}, {{0, 1}}, emitRows(columnCount), {0, 1},
                      [](Emitter &inner, ValueRange at) {
                        return emitSqrtSoftplus(inner, at[0]);
                      });
@@ -161,8 +156,7 @@ Value Router::emitKeys(Value scores) {
         Value key = bias ? inner.add(at[0], inner.convert(at[1], real)) : at[0];
         Value mayBeChosen = emitIsEligible(inner, key);
         if (candidates)
-          mayBeChosen =
-              inner.both(mayBeChosen, emitIsPresent(inner, at[1], idCount));
+          mayBeChosen = inner.both(mayBeChosen, inner.inRange(at[1], idCount));
         return inner.select(mayBeChosen, key, emitMinusInfinity(inner, real));
       });
 }

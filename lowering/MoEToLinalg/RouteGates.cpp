@@ -16,25 +16,35 @@ static double numberOr(FloatAttr number, double absent) {
 // Stage 5: gates
 //===----------------------------------------------------------------------===//
 
-/// Gate weights, not rounded yet; 0 where no column is chosen.
+/// Gate weights, not rounded yet. Slots without a column get 0 whatever their gate is (R16, R18).
 Value Router::emitGates(Value scores, Value columns) {
-  Value zero = e.real(real, 0);
+  Value gates = emitGateSource(scores, columns);
+  if (op.getGates().getNorm() != Norm::keep)
+    gates = emitNorm(gates, columns);
+  double scale = numberOr(op.getGates().getScale(), 1);
+  return e.generic("pp", {gates, columns}, {{0, 1}, {0, 1}},
+                   emitRows(slotCount), {0, 1},
+                   [&](Emitter &inner, ValueRange at) {
+                     Value scaled = inner.mul(at[0], inner.real(real, scale));
+                     return inner.select(inner.inRange(at[1], columnCount),
+                                         scaled, inner.real(real, 0));
+                   });
+}
+
+/// Gates before norm and scale; those of slots without a column may be anything.
+Value Router::emitGateSource(Value scores, Value columns) {
   switch (op.getGates().getSource()) {
   case GateSource::scores:
-    return emitNorm(emitChosen(scores, columns, zero), columns);
+    return emitChosen(scores, columns, e.real(real, 0));
   case GateSource::softmax:
-    return emitNorm(
-        emitSoftmax(emitChosen(logits, columns, emitMinusInfinity(e, real))),
-        columns);
-  case GateSource::sigmoid: {
-    Value chosen = emitChosen(logits, columns, zero);
-    Value gates = e.generic(
-        "pp", {chosen}, {{0, 1}}, emitRows(slotCount), {0, 1},
+    return emitSoftmax(emitChosen(logits, columns, emitMinusInfinity(e, real)));
+  case GateSource::sigmoid:
+    return e.generic(
+        "pp", {emitChosen(logits, columns, e.real(real, 0))}, {{0, 1}},
+        emitRows(slotCount), {0, 1},
         [](Emitter &inner, ValueRange at) { return inner.sigmoid(at[0]); });
-    return emitNorm(gates, columns);
-  }
   case GateSource::sparsemixer:
-    return emitNorm(emitSparsemixer(columns), columns);
+    return emitSparsemixer(columns);
   }
   llvm_unreachable("unknown gate source");
 }
@@ -71,11 +81,10 @@ Value Router::emitSparsemixer(Value columns) {
                    });
 }
 
-/// Norm and scale. Slots without a column have no part in the norm and get weight 0, whatever their gate is (R16, R18).
+/// Divides by the norm over the slots that have a column; a norm of 0 gives 0.
 Value Router::emitNorm(Value gates, Value columns) {
-  GatesAttr attr = op.getGates();
-  Norm norm = attr.getNorm();
-  double eps = numberOr(attr.getEps(), 0), scale = numberOr(attr.getScale(), 1);
+  Norm norm = op.getGates().getNorm();
+  double eps = numberOr(op.getGates().getEps(), 0);
   Value sums =
       e.generic("pr", {gates, columns}, {{0, 1}, {0, 1}},
                 e.filled({e.size(gates, 0)}, e.real(real, 0)), {0},
@@ -86,25 +95,21 @@ Value Router::emitNorm(Value gates, Value columns) {
                                       inner.add(at[2], term), at[2]);
                 });
   return e.generic(
-      "pp", {gates, columns, sums}, {{0, 1}, {0, 1}, {0}}, emitRows(slotCount),
-      {0, 1}, [&](Emitter &inner, ValueRange at) {
-        Value zero = inner.real(real, 0), floor = inner.real(real, eps);
-        Value gate = at[0], total = at[2];
+      "pp", {gates, sums}, {{0, 1}, {0}}, emitRows(slotCount), {0, 1},
+      [&](Emitter &inner, ValueRange at) {
+        Value zero = inner.real(real, 0), bound = inner.real(real, eps);
+        Value total = at[1];
         if (norm == Norm::l2)
           total = math::SqrtOp::create(inner.b, inner.loc, total);
         if (norm == Norm::l1_floor) {
           Value isBelow =
-              inner.compare(arith::CmpFPredicate::OLT, total, floor);
-          total = inner.select(isBelow, floor, total);
+              inner.compare(arith::CmpFPredicate::OLT, total, bound);
+          total = inner.select(isBelow, bound, total);
         } else {
-          total = inner.add(total, floor);
+          total = inner.add(total, bound);
         }
-        if (norm != Norm::keep) {
-          Value isZero = inner.compare(arith::CmpFPredicate::OEQ, total, zero);
-          gate = inner.select(isZero, zero, inner.div(gate, total));
-        }
-        gate = inner.mul(gate, inner.real(real, scale));
-        return inner.select(inner.inRange(at[1], columnCount), gate, zero);
+        Value isZero = inner.compare(arith::CmpFPredicate::OEQ, total, zero);
+        return inner.select(isZero, zero, inner.div(at[0], total));
       });
 }
 

@@ -38,6 +38,7 @@ private:
 
   //===--- stages 5 and 6: RouteGates.cpp. Tensors [T, k] ---===//
   mlir::Value emitGates(mlir::Value scores, mlir::Value columns);
+  mlir::Value emitGateSource(mlir::Value scores, mlir::Value columns);
   mlir::Value emitSparsemixer(mlir::Value columns);
   mlir::Value emitNorm(mlir::Value gates, mlir::Value columns);
   std::pair<mlir::Value, mlir::Value> emitCapacity(mlir::Value ids,
