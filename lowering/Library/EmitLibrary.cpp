@@ -1,0 +1,309 @@
+// Emits a shared library: LLVM dialect, LLVM IR, object code, linker.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Library/EmitLibrary.h"
+
+#include "lowering/Library/EntryTable.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+
+//===----------------------------------------------------------------------===//
+// LLVM IR and object code
+//===----------------------------------------------------------------------===//
+
+static std::unique_ptr<llvm::TargetMachine>
+createTargetMachine(ModuleOp module, const LibraryOptions &options) {
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  llvm::Triple triple(options.triple.empty()
+                          ? llvm::sys::getDefaultTargetTriple()
+                          : llvm::Triple::normalize(options.triple));
+  std::string message;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, message);
+  if (!target) {
+    module.emitError("cannot compile for ") << triple.str() << ": " << message;
+    return nullptr;
+  }
+  // The rounding of each operation is part of the meaning: nothing is fused.
+  llvm::TargetOptions targetOptions;
+  targetOptions.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  auto level = llvm::CodeGenOpt::getLevel(options.optimizationLevel);
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, options.cpu, /*Features=*/"", targetOptions, llvm::Reloc::PIC_,
+      /*CM=*/std::nullopt, level.value_or(llvm::CodeGenOptLevel::Default)));
+  if (!machine)
+    module.emitError("LLVM has no code generator for ") << triple.str();
+  return machine;
+}
+
+/// The exported functions of the module, in its order.
+static FailureOr<SmallVector<Entry>> collectEntries(ModuleOp module) {
+  SmallVector<Entry> entries;
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+    // C wrappers carry their function's attributes.
+    StringRef name = function.getSymName();
+    if (!hasEntryArguments(function) || name.starts_with("_mlir_ciface_"))
+      continue;
+    auto arguments = getEntryArguments(function);
+    if (failed(arguments))
+      return failure();
+    entries.push_back({name.str(), *arguments});
+  }
+  if (entries.empty())
+    return module.emitError("expected a public function with a body: there is "
+                            "nothing to put into a library");
+  return entries;
+}
+
+static std::unique_ptr<llvm::Module>
+translate(ModuleOp module, llvm::LLVMContext &context,
+          const LibraryOptions &options, const llvm::TargetMachine &machine,
+          std::string &manifest) {
+  FailureOr<SmallVector<Entry>> entries = collectEntries(module);
+  if (failed(entries))
+    return nullptr;
+  manifest = makeManifest(*entries, options.pipeline);
+
+  registerBuiltinDialectTranslation(*module.getContext());
+  registerLLVMDialectTranslation(*module.getContext());
+  std::unique_ptr<llvm::Module> result =
+      translateModuleToLLVMIR(module, context, "moec");
+  if (!result)
+    return nullptr;
+  result->setTargetTriple(machine.getTargetTriple());
+  result->setDataLayout(machine.createDataLayout());
+  result->setSourceFileName("moec");
+  if (llvm::Error error = addEntryTable(*result, *entries, manifest)) {
+    module.emitError("cannot make the entry table: ")
+        << llvm::toString(std::move(error));
+    return nullptr;
+  }
+  return result;
+}
+
+std::unique_ptr<llvm::Module>
+moec::lowering::translateLibrary(ModuleOp module, llvm::LLVMContext &context,
+                                 const LibraryOptions &options,
+                                 std::string &manifest) {
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(module, options);
+  if (!machine)
+    return nullptr;
+  return translate(module, context, options, *machine, manifest);
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+                     unsigned level) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  static const llvm::OptimizationLevel levels[] = {
+      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
+      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
+  builder.buildPerModuleDefaultPipeline(levels[std::min(level, 3u)])
+      .run(module, modules);
+}
+
+LogicalResult moec::lowering::emitObject(ModuleOp module,
+                                         const LibraryOptions &options,
+                                         SmallVectorImpl<char> &object,
+                                         std::string &manifest,
+                                         StageEnd stageEnd) {
+  auto end = [&](StringRef name) {
+    if (stageEnd)
+      stageEnd(name);
+  };
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(module, options);
+  if (!machine)
+    return failure();
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translate(module, context, options, *machine, manifest);
+  if (!code)
+    return failure();
+  end("translate");
+  optimize(*code, *machine, options.optimizationLevel);
+  end("optimise");
+
+  llvm::raw_svector_ostream os(object);
+  llvm::legacy::PassManager codegen;
+  if (machine->addPassesToEmitFile(codegen, os, /*DwoOut=*/nullptr,
+                                   llvm::CodeGenFileType::ObjectFile))
+    return module.emitError("LLVM cannot write object files for ")
+           << machine->getTargetTriple().str();
+  codegen.run(*code);
+  end("generate code");
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The artifact
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Makes the files of an artifact in a directory of its own next to where they belong.
+class ArtifactWriter {
+public:
+  ArtifactWriter(ModuleOp module, const LibraryOptions &options)
+      : module(module), options(options) {}
+  ~ArtifactWriter() {
+    if (!scratch.empty())
+      llvm::sys::fs::remove_directories(scratch);
+  }
+
+  LogicalResult run(StringRef directory, StringRef object,
+                    StringRef manifest) {
+    if (failed(createScratch(directory)) ||
+        failed(write("entries.o", object)) ||
+        failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
+        failed(link()) || failed(write("manifest.json", manifest)))
+      return failure();
+    llvm::sys::fs::remove(path("entries.o"));
+    llvm::sys::fs::remove(path("exports.map"));
+    return publish();
+  }
+
+private:
+  LogicalResult fail(const Twine &action, StringRef path,
+                     std::error_code error) {
+    return module.emitError("cannot ")
+           << action.str() << " " << path << ": " << error.message();
+  }
+
+  std::string path(StringRef name) const {
+    SmallString<256> result(scratch);
+    llvm::sys::path::append(result, name);
+    return std::string(result);
+  }
+
+  LogicalResult createScratch(StringRef directory) {
+    destination = directory;
+    if (std::error_code error = llvm::sys::fs::make_absolute(destination))
+      return fail("find", directory, error);
+    llvm::sys::path::remove_dots(destination, /*remove_dot_dot=*/true);
+    StringRef parent = llvm::sys::path::parent_path(destination);
+    if (std::error_code error = llvm::sys::fs::create_directories(parent))
+      return fail("create", parent, error);
+    SmallString<256> created;
+    if (std::error_code error = llvm::sys::fs::createUniqueDirectory(
+            destination + ".tmp", created))
+      return fail("create a directory next to", destination, error);
+    scratch = created;
+    // What mkdir gives.
+    llvm::sys::fs::setPermissions(
+        scratch, llvm::sys::fs::perms(llvm::sys::fs::all_all &
+                                      ~llvm::sys::fs::getUmask()));
+    return success();
+  }
+
+  LogicalResult write(StringRef name, StringRef text) {
+    std::error_code error;
+    llvm::raw_fd_ostream os(path(name), error);
+    if (!error) {
+      os << text;
+      os.close();
+      error = os.error();
+      os.clear_error();
+    }
+    return error ? fail("write", path(name), error) : success();
+  }
+
+  LogicalResult link() {
+    llvm::ErrorOr<std::string> driver =
+        llvm::sys::findProgramByName(options.linkDriver);
+    if (!driver)
+      return module.emitError("linking needs the C compiler '")
+             << options.linkDriver << "': " << driver.getError().message();
+    if (!llvm::sys::fs::exists(options.entryArchive))
+      return module.emitError("linking needs libmoert_entry.a: '")
+             << options.entryArchive << "' does not exist";
+    std::string object = path("entries.o"), library = path("library.so"),
+                log = path("link.log"),
+                exports = "-Wl,--version-script=" + path("exports.map");
+    StringRef arguments[] = {*driver, "-shared", "-o", library, object,
+                             options.entryArchive, exports,
+                             // Whatever is not found now would fail at load time.
+                             "-Wl,-z,defs", "-Wl,-z,noexecstack",
+                             // Nothing but the C library may be needed.
+                             "-static-libgcc", "-Wl,--as-needed", "-lm",
+                             // Same input, same bytes.
+                             "-Wl,--build-id=none"};
+    std::string message;
+    int status = llvm::sys::ExecuteAndWait(
+        *driver, arguments, /*Env=*/std::nullopt,
+        /*Redirects=*/{StringRef(), StringRef(log), StringRef(log)},
+        /*SecondsToWait=*/0, /*MemoryLimit=*/0, &message);
+    if (status != 0) {
+      if (auto buffer = llvm::MemoryBuffer::getFile(log))
+        message += (*buffer)->getBuffer().rtrim();
+      return module.emitError("linking by '")
+             << *driver << "' failed with status " << status << ": " << message;
+    }
+    llvm::sys::fs::remove(log);
+    return success();
+  }
+
+  LogicalResult publish() {
+    if (!llvm::sys::fs::exists(destination)) {
+      if (std::error_code error =
+              llvm::sys::fs::rename(scratch, destination))
+        return fail("rename to", destination, error);
+      scratch.clear();
+      return success();
+    }
+    for (StringRef name : {"library.so", "manifest.json"}) {
+      SmallString<256> to(destination);
+      llvm::sys::path::append(to, name);
+      if (std::error_code error = llvm::sys::fs::rename(path(name), to))
+        return fail("replace", to, error);
+    }
+    return success();
+  }
+
+  ModuleOp module;
+  const LibraryOptions &options;
+  SmallString<256> destination;
+  SmallString<256> scratch;
+};
+} // namespace
+
+LogicalResult moec::lowering::emitLibrary(ModuleOp module, StringRef directory,
+                                          const LibraryOptions &options,
+                                          StageEnd stageEnd) {
+  SmallVector<char, 0> object;
+  std::string manifest;
+  if (failed(emitObject(module, options, object, manifest, stageEnd)))
+    return failure();
+  LogicalResult status =
+      ArtifactWriter(module, options)
+          .run(directory, StringRef(object.data(), object.size()), manifest);
+  if (stageEnd)
+    stageEnd("link");
+  return status;
+}

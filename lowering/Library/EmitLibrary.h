@@ -1,0 +1,66 @@
+// From the LLVM dialect to a shared library.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
+#define MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
+
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/LogicalResult.h"
+
+#include <memory>
+#include <string>
+
+namespace llvm {
+class LLVMContext;
+class Module;
+class TargetMachine;
+} // namespace llvm
+namespace mlir {
+class ModuleOp;
+}
+
+namespace moec::lowering {
+
+/// How a library is made.
+struct LibraryOptions {
+  /// The lowering that made the module, for the manifest.
+  std::string pipeline = "reference";
+  /// 0 to 3.
+  unsigned optimizationLevel = 2;
+  /// LLVM's name of the target; empty for this machine's.
+  std::string triple;
+  /// Oldest CPU that the library must run on; empty for any of the target.
+  std::string cpu;
+  /// The C compiler, by which objects are linked: a path, or a name to find on PATH.
+  std::string linkDriver = "cc";
+  /// libmoert_entry.a, the check in front of each entry.
+  std::string entryArchive;
+};
+
+/// Called at the end of each stage, with its name: for measuring.
+using StageEnd = llvm::function_ref<void(llvm::StringRef)>;
+
+/// Translates a module of the LLVM dialect, whose entries carry `moec.arguments`, and adds the tables of moert/abi.h.
+/// Everything below reports failures as diagnostics at the module. `manifest` receives the manifest's text.
+std::unique_ptr<llvm::Module> translateLibrary(mlir::ModuleOp module,
+                                               llvm::LLVMContext &context,
+                                               const LibraryOptions &options,
+                                               std::string &manifest);
+
+/// As an object file that can be linked into a shared library.
+llvm::LogicalResult emitObject(mlir::ModuleOp module,
+                               const LibraryOptions &options,
+                               llvm::SmallVectorImpl<char> &object,
+                               std::string &manifest, StageEnd stageEnd = {});
+
+/// Writes `directory`/library.so and `directory`/manifest.json. A new directory appears at once, complete; in one that
+/// exists the two files are replaced one after the other, and the runtime refuses a pair that does not match.
+llvm::LogicalResult emitLibrary(mlir::ModuleOp module,
+                                llvm::StringRef directory,
+                                const LibraryOptions &options,
+                                StageEnd stageEnd = {});
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_LIBRARY_EMITLIBRARY_H

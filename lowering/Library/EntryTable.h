@@ -1,0 +1,41 @@
+// The constants and functions of moert/abi.h in a compiled module.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_LIBRARY_ENTRYTABLE_H
+#define MOEC_LOWERING_LIBRARY_ENTRYTABLE_H
+
+#include "lowering/Library/EntryArguments.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <string>
+
+namespace llvm {
+class Module;
+class raw_ostream;
+} // namespace llvm
+
+namespace moec::lowering {
+
+/// A function that the library offers.
+struct Entry {
+  std::string name;
+  llvm::SmallVector<EntryArgument> arguments;
+};
+
+/// The manifest: which entries there are and what they take, as JSON (docs/artifact.md). `pipeline` is the lowering that
+/// made them.
+std::string makeManifest(llvm::ArrayRef<Entry> entries,
+                         llvm::StringRef pipeline);
+
+/// Adds to a module that defines `_mlir_ciface_<name>` and `_mlir_ciface_<name>_workspace` for each entry what
+/// moert/abi.h promises of a library: `moec_<name>`, `moec_<name>_workspace`, `moec_manifest`, `moec_abi_version`, and
+/// the tables they point to. Everything else in the module becomes internal.
+llvm::Error addEntryTable(llvm::Module &module, llvm::ArrayRef<Entry> entries,
+                          llvm::StringRef manifest);
+
+/// Prints one line for each field of the tables: where generated code has it, for this machine. The C header must agree.
+void printEntryTableLayout(llvm::raw_ostream &os);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_LIBRARY_ENTRYTABLE_H

@@ -1,0 +1,46 @@
+// The manifest of a library: its entries as JSON.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Library/EntryTable.h"
+
+#include "moert/abi.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+using namespace moec::lowering;
+
+std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
+                                         StringRef pipeline) {
+  std::string text;
+  raw_string_ostream os(text);
+  json::OStream json(os, /*IndentSize=*/1);
+  json.object([&] {
+    json.attribute("moec_manifest", "0.1");
+    json.attribute("abi", (Twine(MOERT_ABI_VERSION >> 16) + "." +
+                           Twine(MOERT_ABI_VERSION & 0xFFFF))
+                              .str());
+    json.attribute("compiler", "moec " MOEC_VERSION);
+    json.attribute("pipeline", pipeline);
+    json.attributeArray("entries", [&] {
+      for (const Entry &entry : entries)
+        json.object([&] {
+          json.attribute("name", entry.name);
+          json.attribute("symbol", "moec_" + entry.name);
+          json.attributeArray("arguments", [&] {
+            for (const EntryArgument &argument : entry.arguments)
+              json.object([&] {
+                json.attribute("name", argument.name);
+                json.attribute("dtype", argument.type.name);
+                json.attributeArray("shape", [&] {
+                  for (int64_t extent : argument.shape)
+                    json.value(extent);
+                });
+                json.attribute("role", argument.isOutput ? "output" : "input");
+              });
+          });
+        });
+    });
+  });
+  os << "\n";
+  return text;
+}

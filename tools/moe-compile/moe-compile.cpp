@@ -1,0 +1,112 @@
+// moe-compile: compiles a module to an artifact.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-compile/Driver.h"
+
+#include "lowering/Library/EntryTable.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+using namespace moec;
+
+static constexpr StringLiteral overview =
+    R"(moec compiler: from a module of the moe dialect to a library with a C interface
+
+  moe-compile layer.mlir -o layer                              layer/library.so, layer/manifest.json
+  moe-compile layer.mlir -o layer --weights=model=w.safetensors  external params from a file
+  moe-compile layer.mlir -o layer --passes='func.func(moe-decompose-experts)'
+  moe-compile layer.mlir -o layer --optimize --report=-        the exact rewrites, and what they decided
+  moe-compile layer.mlir -o - --emit=linalg                    the reference lowering, to be read
+
+Exit code 0: done. 1: the module does not compile. 2: the command line is wrong. A pass that fails or crashes leaves a
+reproducer, whose path is printed.
+)";
+
+static cl::OptionCategory category("moe-compile options");
+static cl::opt<std::string> input(cl::Positional, cl::desc("<module.mlir, - for stdin>"),
+                                  cl::init("-"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("Artifact directory, or file for --emit"),
+                                   cl::value_desc("path"), cl::cat(category));
+static cl::opt<Emit> emit(
+    "emit", cl::desc("What to write"), cl::init(Emit::library), cl::cat(category),
+    cl::values(clEnumValN(Emit::library, "library", "an artifact (default)"),
+               clEnumValN(Emit::object, "object", "its object file"),
+               clEnumValN(Emit::llvm, "llvm", "LLVM IR, not optimised"),
+               clEnumValN(Emit::linalg, "linalg", "linalg on tensors")));
+static cl::opt<std::string> pipeline("pipeline", cl::desc("Lowering: reference"),
+                                     cl::init("reference"), cl::cat(category));
+static cl::opt<std::string> passes("passes", cl::desc("Passes to run first, as moe-opt's --pass-pipeline inside builtin.module(...)"),
+                                   cl::value_desc("pipeline"), cl::cat(category));
+static cl::opt<bool> optimize("optimize", cl::desc("Run moe-optimize behind --passes; exact"),
+                              cl::cat(category));
+static cl::list<std::string> weights(
+    "weights", cl::desc("Binds a scope of external params: scope=file.safetensors, scope=splat:V or scope=seeded:S[:scale]"),
+    cl::value_desc("scope=source"), cl::cat(category));
+static cl::opt<unsigned> optLevel("opt-level", cl::desc("LLVM's optimisation level, 0 to 3 (default 2)"),
+                                  cl::init(2), cl::cat(category));
+static cl::opt<std::string> target("target", cl::desc("LLVM's name of the target (default: this machine)"),
+                                   cl::value_desc("triple"), cl::cat(category));
+static cl::opt<std::string> cpu("cpu", cl::desc("Oldest CPU to run on (default: any of the target)"),
+                                cl::cat(category));
+static cl::opt<std::string> linker("cc", cl::desc("C compiler that links the library"),
+                                   cl::init("cc"), cl::cat(category));
+static cl::opt<std::string> archive("entry-archive", cl::desc("libmoert_entry.a (default: ../lib next to this program)"),
+                                    cl::value_desc("file"), cl::cat(category));
+static cl::opt<std::string> report("report", cl::desc("Write times and decisions as JSON; - for stdout"),
+                                   cl::value_desc("file"), cl::cat(category));
+static cl::opt<bool> printLayout("print-abi-layout", cl::desc("Print where generated code has the fields of moert/abi.h"),
+                                 cl::Hidden, cl::cat(category));
+
+static int usage(const Twine &message) {
+  errs() << "moe-compile: " << message << "\n";
+  return usageError;
+}
+
+int main(int argc, char **argv) {
+  InitLLVM initialise(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](raw_ostream &os) {
+    os << "moec " MOEC_VERSION ", LLVM " LLVM_VERSION_STRING "\n";
+  });
+  if (!cl::ParseCommandLineOptions(argc, argv, overview, &errs()))
+    return usageError;
+  if (printLayout) {
+    lowering::printEntryTableLayout(outs());
+    return compiled;
+  }
+
+  CompileRequest request;
+  request.input = input;
+  request.output = output;
+  request.emit = emit;
+  request.passes = passes;
+  request.optimize = optimize;
+  request.weights = weights;
+  request.report = report;
+  request.library.pipeline = pipeline;
+  request.library.optimizationLevel = optLevel;
+  request.library.triple = target;
+  request.library.cpu = cpu;
+  request.library.linkDriver = linker;
+  request.library.entryArchive = archive;
+  if (request.output.empty())
+    return usage("expected -o, an artifact directory or a file");
+  if (emit == Emit::library && output == "-")
+    return usage("an artifact is a directory: expected -o to name one");
+  if (pipeline != "reference")
+    return usage("unknown pipeline '" + pipeline + "': expected reference");
+  if (optLevel > 3)
+    return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
+  if (archive.empty()) {
+    static int anchor;
+    SmallString<256> path(sys::fs::getMainExecutable(argv[0], &anchor));
+    sys::path::remove_filename(path);
+    sys::path::append(path, "..", "lib", "libmoert_entry.a");
+    request.library.entryArchive = std::string(path);
+  }
+  return compile(request);
+}
