@@ -29,6 +29,8 @@ void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
   llvm::append_range(conversion.weights, options.weights);
   conversion.maxBytes = options.maxBytes;
   manager.addPass(createConvertMoEToLinalgPass(conversion));
+  // Element-wise arith and math on tensors, which the model or a rewrite put beside moe operations.
+  manager.addPass(createConvertElementwiseToLinalgPass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
 }
@@ -61,6 +63,10 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(
       arith::createArithEmulateUnsupportedFloats(narrow));
   manager.addNestedPass<func::FuncOp>(createExpandNarrowFloatsPass());
+  // What the C library has no function for.
+  math::MathExpandOpsPassOptions expanded;
+  expanded.opMnemonics = {"rsqrt", "fpowi"};
+  manager.addNestedPass<func::FuncOp>(math::createMathExpandOpsPass(expanded));
   // The C library's functions are exact where LLVM's expansions are not (log1p), and the same on every CPU.
   manager.addPass(createConvertMathToLibmPass());
   manager.addPass(memref::createExpandStridedMetadataPass());
