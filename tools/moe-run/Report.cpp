@@ -43,14 +43,15 @@ std::string summarize(const Tensor &tensor) {
   uint64_t checksum = 14695981039346656037u;
   for (uint8_t byte : tensor.data)
     checksum = (checksum ^ byte) * 1099511628211u;
+  // The sign of a NaN says nothing.
+  double mean = std::isnan(sum) ? std::abs(sum) : sum / double(count);
   char numbers[256];
   if (count == 0)
     std::snprintf(numbers, sizeof numbers, "empty");
   else
     std::snprintf(numbers, sizeof numbers,
-                  "min %.6g max %.6g mean %.6g l2 %.6g%s", least, largest,
-                  sum / double(count), std::sqrt(squares),
-                  hasNaN ? " has NaN" : "");
+                  "min %.6g max %.6g mean %.6g l2 %.6g%s", least, largest, mean,
+                  std::sqrt(squares), hasNaN ? " has NaN" : "");
   char hash[32];
   std::snprintf(hash, sizeof hash, " fnv1a %016llx",
                 static_cast<unsigned long long>(checksum));
