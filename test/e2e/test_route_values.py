@@ -180,6 +180,8 @@ STAGES = {
                                   capacity=Capacity(0.3)),
     "capacity_lowest": Router("sigmoid", "choose <top_k 3> gates <scores> capacity <0.6 drop lowest>", top(3),
                               capacity=Capacity(0.6, "lowest")),
+    "capacity_lowest_sigmoid": Router("identity", "choose <top_k 2> gates <sigmoid> capacity <0.4 drop lowest>", top(2), SIGMOID,
+                                      capacity=Capacity(0.4, "lowest")),
     "capacity_lowest_at_least": Router("softmax", "choose <top_k 2> gates <scores> capacity <0.1 at_least 2 drop lowest>", top(2),
                                        capacity=Capacity(0.1, "lowest", 2)),
     "capacity_tiny": Router("softmax", "choose <top_k 2> gates <scores> capacity <1.0e-3 drop last>", top(2), capacity=Capacity(1e-3)),
@@ -230,7 +232,12 @@ def test_random(compiled, name, tokens):
     router.program(name, random_logits(tokens, router.n)).check(compiled)
 
 
-@pytest.mark.parametrize("name", ROUTERS)
+# Softmax of two rows with the same logits in another order may differ in the last bit, so that tokens do not tie.
+COMPARES_TOKENS = {name for name, r in ROUTERS.items() if r.score == "softmax" and
+                   (r.choose.kind == "expert_choice" or r.meaning.get("capacity", Capacity(1)).drop == "lowest")}
+
+
+@pytest.mark.parametrize("name", sorted(set(ROUTERS) - COMPARES_TOKENS))
 def test_ties(compiled, name):
     """Few different logits, then only one: the lowest index wins everywhere (R19)."""
     router = ROUTERS[name]
@@ -273,7 +280,7 @@ def test_nothing_chosen_within_a_limit(compiled, name):
     if router.score in ("softmax", "identity"):
         rows[1] = -math.inf
     program = router.program(name, rows)
-    assert all((v.data == (-1 if v.element == "id" else 0)).all() for v, _ in program.results)
+    assert all((v.data == (-1 if v.element == "i32" else 0)).all() for v, _ in program.results)
     program.check(compiled)
 
 

@@ -74,7 +74,10 @@ def softmax(x):
         return x
     with np.errstate(invalid="ignore"):
         powers = exp(x - np.max(x))
-        return powers / np.sum(powers)
+        total = x.dtype.type(0)
+        for power in powers:
+            total = total + power
+        return powers / total
 
 
 # ---------------------------------------------------------------------------------------------------------------------
