@@ -40,8 +40,8 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager) {
   manager.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
-  // Results are computed where the caller wants them, if nothing is in the way.
-  manager.addPass(bufferization::createEmptyTensorEliminationPass());
+  // Results are computed in the workspace and copied out at the end. Eliminating empty tensors first would put them where
+  // the caller wants them, but upstream then lets a value that several results share live in one result's memory.
   manager.addPass(bufferization::createOneShotBufferizePass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());

@@ -43,9 +43,9 @@ worst=0
 previous=""
 check() {
   moe-compile "$block" -o "$out/$1" --passes="func.func($2)"
-  line=$(moe-run "$out/original" --compare-with="$out/$1" --tokens 64 --max-error $limit | grep 'max relative') ||
+  line=$(moe-run "$out/original" --compare-with="$out/$1" --tokens 64 --max-error $limit | grep 'max rel') ||
     { echo "demo: FAILED: $1 differs by more than $limit" >&2; exit 1; }
-  error=$(echo "$line" | sed -E 's/.*max relative( error)?[ :=]*([0-9.e+-]+).*/\2/')
+  error=$(echo "$line" | sed -E 's|.*max rel ([0-9.e+-]+).*|\1|')
   printf '  %-28s max relative error %s\n' "$1" "$error"
   worst=$(printf '%s\n%s\n' "$worst" "$error" | sort -g | tail -1)
 }

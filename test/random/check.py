@@ -123,7 +123,7 @@ def check(path, seed, keep=None):
         folder.mkdir(exist_ok=True, parents=True)
         (folder / "variants.mlir").write_text(module)
         done = subprocess.run(
-            [binary("moe-compile"), folder / "variants.mlir", "-o", folder / "artifact", "--opt-level=1"],
+            [binary("moe-compile"), folder / "variants.mlir", "-o", folder / "artifact", "--opt-level=0"],
             capture_output=True,
             text=True,
             timeout=300,

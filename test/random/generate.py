@@ -174,14 +174,13 @@ class Module:
     def route(self, specials):
         """A random router; returns ids and gate weights."""
         draw, total = self.draw, self.experts + (specials[1] if specials else 0)
+        kind = draw.choice(["top_k"] * 5 + ["top_p", "threshold", "expert_choice", "hash", "sparsemixer"])
+        if kind == "sparsemixer" and total < 2:
+            kind = "top_k"
         score = draw.choice(["softmax", "sigmoid", "sqrt_softplus", "identity"])
+        score = {"top_p": "softmax", "sparsemixer": "identity"}.get(kind, score)
         operands, kinds = [self.argument(self.tensor("?", total))], [self.tensor("?", total)]
         text = f"moe.route {operands[0]} score {score}"
-        kind = draw.choice(["top_k"] * 5 + ["top_p", "threshold", "expert_choice", "hash", "sparsemixer"])
-        if kind == "top_p" and score != "softmax":
-            kind = "top_k"
-        if kind == "sparsemixer" and (score != "identity" or total < 2):
-            kind = "top_k"
         k = 2 if kind == "sparsemixer" else self.k
         self.k = k
         if kind not in ("hash", "sparsemixer") and draw.random() < 0.3:

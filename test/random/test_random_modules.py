@@ -24,6 +24,12 @@ def test_passes_keep_the_meaning(seed, tmp_path):
     assert check.check(module, seed) == []
 
 
+@pytest.mark.parametrize("path", sorted((pathlib.Path(__file__).resolve().parents[1] / "regression").glob("*.mlir")), ids=lambda p: p.stem)
+def test_regressions(path):
+    """What random modules once found; see check.py for how the passes are run."""
+    assert check.check(path, 17) == []
+
+
 def test_generator_covers_the_dialect():
     """Two hundred modules meet every op of graph and slot form, every choice, limit, norm and special expert."""
     text = "".join(generate.generate(seed) for seed in range(200))
