@@ -10,7 +10,7 @@ config.name = "moec"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 # What other runners take: pytest, GoogleTest, fuzzers.
-config.excludes = ["Inputs", "e2e", "reference", "unit", "fuzz"]
+config.excludes = ["Inputs", "e2e", "random", "regression", "reference", "unit", "fuzz"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.moec_build_root, "test")
 
@@ -25,9 +25,10 @@ config.substitutions += [
     ("%source_root", config.moec_source_root),
     ("%build_root", config.moec_build_root),
     ("%cxx", config.moec_cxx),
+    ("%mlir_include", config.mlir_include),
 ]
 
-for tool in ("moe-opt", "moe-compile", "moe-run"):
+for tool in ("moe-opt", "moe-compile", "moe-run", "moe-reduce", "moe-lsp-server"):
     if os.path.exists(os.path.join(config.moec_tools, tool)):
         config.available_features.add(tool)
 if config.moec_sanitize:

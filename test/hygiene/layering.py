@@ -1,0 +1,74 @@
+"""Checks who may include whom: `layering.py SOURCE_ROOT`.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+
+dialects <- passes <- lowering <- tools, and weights <- {passes, lowering, tools, runtime}. The compiler and the runtime
+share one header. Weights and the runtime never see LLVM or MLIR. Every include must be understood: one that is neither
+the project's, nor upstream's, nor the system's is a finding.
+"""
+
+import pathlib
+import re
+import sys
+
+import project
+
+root = pathlib.Path(sys.argv[1])
+INCLUDE = re.compile(r'^[ \t]*#?[ \t]*include[ \t]+(["<])([^">]+)[">]', re.MULTILINE)
+
+LAYERS = {
+    "dialects": {"dialects", "upstream"},
+    "passes": {"passes", "dialects", "weights", "upstream"},
+    "lowering": {"lowering", "passes", "dialects", "weights", "abi", "upstream"},
+    "tools": {"tools", "lowering", "passes", "dialects", "weights", "moert", "upstream"},
+    "weights": {"weights"},
+    "runtime": {"runtime", "moert", "weights"},
+}
+# Tests, examples and benchmarks use what there is.
+FREE = {"test", "examples", "bench", "python", "frontend"}
+# Programs that run compiled models on machines without LLVM.
+WITHOUT_UPSTREAM = {"tools/moe-run"}
+
+
+def layer_of(path, bracket, name):
+    """What an include belongs to; None if that cannot be said."""
+    first = name.split("/")[0]
+    if name == "moert/abi.h":
+        return "abi"
+    if first == "moert":
+        return "moert"
+    if first in ("mlir", "mlir-c", "llvm", "llvm-c", "clang", "lld"):
+        return "upstream"
+    if first in LAYERS and "/" in name:
+        # Generated files stand in the build folder.
+        return first if name.endswith(".inc") or (root / name).exists() else None
+    if bracket == '"' and (root / path.parent / name).exists():
+        return path.parts[0]
+    return "system" if bracket == "<" else None
+
+
+def main():
+    findings = []
+    checked = 0
+    for path in project.files(root, ".h", ".c", ".cpp", ".td"):
+        layer = path.parts[0]
+        if layer in FREE:
+            continue
+        if layer not in LAYERS:
+            findings.append(f"{path}: '{layer}' is not a layer that layering.py knows")
+            continue
+        checked += 1
+        allowed = LAYERS[layer] | {"system"} | ({"abi"} if "moert" in LAYERS[layer] else set())
+        if any(path.is_relative_to(part) for part in WITHOUT_UPSTREAM):
+            allowed = allowed - {"upstream", "dialects", "passes", "lowering"}
+        for match in INCLUDE.finditer((root / path).read_text()):
+            bracket, name = match[1], match[2]
+            found = layer_of(path, bracket, name)
+            if found is None:
+                findings.append(f"{path}: cannot tell what '{name}' is; spell it from the source root")
+            elif found not in allowed:
+                findings.append(f"{path}: {layer} must not include {name} ({found})")
+    project.finish(findings, checked, "files")
+
+
+main()
