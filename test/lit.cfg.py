@@ -10,7 +10,7 @@ config.name = "moec"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 # What other runners take: pytest, GoogleTest, fuzzers.
-config.excludes = ["Inputs", "e2e", "random", "regression", "reference", "unit", "fuzz"]
+config.excludes = ["Inputs", "e2e", "random", "reference", "unit", "fuzz"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.moec_build_root, "test")
 

@@ -1,3 +1,7 @@
+// RUN: moe-compile %s -o %t.before
+// RUN: moe-compile %s --passes='func.func(moe-distribute-weights{always=true})' -o %t.after
+// RUN: moe-run %t.before --compare-with=%t.after --tokens 7 --max-error 1e-5 | FileCheck %s
+// CHECK-COUNT-3: max rel {{.*}}, no NaN
 // Several results that share a value: each must keep its own memory.
 // tokens: 7
 module {
