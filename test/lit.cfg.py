@@ -11,6 +11,12 @@ config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 # What other runners take: pytest, GoogleTest, fuzzers.
 config.excludes = ["Inputs", "e2e", "random", "reference", "unit", "fuzz"]
+# Modules that found a bug are replayed by test/random, those with a RUN line by lit.
+regressions = os.path.join(os.path.dirname(__file__), "regression")
+for name in sorted(os.listdir(regressions)) if os.path.isdir(regressions) else []:
+    with open(os.path.join(regressions, name), encoding="utf-8") as file:
+        if "RUN:" not in file.read():
+            config.excludes.append(name)
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.moec_build_root, "test")
 

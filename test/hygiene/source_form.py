@@ -44,6 +44,8 @@ def form(path, text):
     first = next((line for line in lines if not line.startswith("#!")), "")
     if not first.startswith(COMMENTS[path.suffix]) and not (path.suffix in TESTS and first.startswith("RUN:")):
         yield "1: must begin with a comment that says its purpose"
+    if project.LICENCE in first:
+        yield "1: must say its purpose before the licence"
     if path.suffix not in TESTS and project.LICENCE not in "\n".join(lines[:6]):
         yield f"must say within its first lines: {project.LICENCE}"
 
