@@ -3,7 +3,7 @@
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
-#include "moert/abi.h"
+#include "passes/Analysis/ExtentClasses.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -42,23 +42,20 @@ using ArgumentExtent = std::pair<unsigned, int64_t>;
 /// Computes index values ahead of where they stand, from the extents of the function's arguments alone.
 class ExtentSlice {
 public:
-  ExtentSlice(func::FuncOp function,
-              ArrayRef<lowering::EntryArgument> arguments)
-      : function(function) {
+  explicit ExtentSlice(func::FuncOp function)
+      : function(function), classes(function) {
     int64_t number = 0;
     function.walk<WalkOrder::PreOrder>(
         [&](Operation *op) { order[op] = number++; });
     // One argument speaks for all extents of a class.
-    DenseMap<int64_t, ArgumentExtent> first;
-    for (auto [i, argument] : llvm::enumerate(arguments))
-      for (auto [d, extent] : llvm::enumerate(argument.shape)) {
-        ArgumentExtent self(i, d);
-        representative[self] =
-            extent < MOERT_DYNAMIC ? first.try_emplace(extent, self).first->second
-                                   : self;
-        if (extent >= 0)
-          constants[self] = extent;
-      }
+    for (BlockArgument argument : function.getArguments()) {
+      auto type = cast<MemRefType>(argument.getType());
+      for (int64_t d = 0; d < type.getRank(); ++d)
+        if (type.isDynamicDim(d))
+          extentOfClass.try_emplace(
+              classes.classOf(argument, d),
+              ArgumentExtent(argument.getArgNumber(), d));
+    }
   }
 
   /// Takes in what `value` is computed from. Returns why not, if it depends on more than extents.
@@ -75,10 +72,9 @@ public:
       if (auto dim = dyn_cast<memref::DimOp>(op)) {
         std::optional<Origin> origin = traceDim(dim);
         if (!origin)
-          return "is the extent of a buffer that is not an argument";
-        origins[dim] = *origin;
-        if (origin->value)
-          worklist.push_back(origin->value);
+          return "is the extent of a buffer that is no argument's";
+        llvm::append_range(worklist, origin->values);
+        origins[dim] = std::move(*origin);
       } else if (!isPure(op) || op->getNumRegions() ||
                  !llvm::all_of(op->getOperandTypes(),
                                [](Type type) { return type.isIntOrIndex(); })) {
@@ -95,13 +91,15 @@ public:
   /// A name for the value that equal extents share.
   std::pair<int64_t, int64_t> keyOf(Value value) const {
     if (auto dim = value.getDefiningOp<memref::DimOp>())
-      if (const Origin &origin = origins.at(dim); origin.argument)
-        return *origin.argument;
+      if (const Origin &origin = origins.at(dim);
+          origin.constant == 1 && origin.values.empty() &&
+          origin.extents.size() == 1)
+        return origin.extents.front();
     return {-1, order.at(value.getDefiningOp())};
   }
 
   /// Emits the computation of everything taken in. `arguments` are the function's, or its twin's. `*largest`, if asked
-  /// for, becomes the largest extent used.
+  /// for, becomes the largest extent used, and stays null if there is none.
   IRMapping emit(OpBuilder &builder, ValueRange arguments,
                  Value *largest) {
     Location loc = function.getLoc();
@@ -111,8 +109,6 @@ public:
       Value &value = extents[extent];
       if (value)
         return value;
-      if (auto it = constants.find(extent); it != constants.end())
-        return value = arith::ConstantIndexOp::create(builder, loc, it->second);
       value = memref::DimOp::create(builder, loc, arguments[extent.first],
                                     extent.second);
       if (largest)
@@ -132,71 +128,79 @@ public:
         continue;
       }
       const Origin &origin = origins.at(dim);
-      Value value;
-      if (origin.argument)
-        value = extentOf(*origin.argument);
-      else if (origin.value)
-        value = mapping.lookup(origin.value);
-      else
-        value = arith::ConstantIndexOp::create(builder, loc, origin.constant);
+      SmallVector<Value> factors;
+      for (ArgumentExtent extent : origin.extents)
+        factors.push_back(extentOf(extent));
+      for (Value value : origin.values)
+        factors.push_back(mapping.lookup(value));
+      if (origin.constant != 1 || factors.empty())
+        factors.push_back(
+            arith::ConstantIndexOp::create(builder, loc, origin.constant));
+      Value value = factors.front();
+      for (Value factor : llvm::drop_begin(factors))
+        value = arith::MulIOp::create(builder, loc, value, factor);
       mapping.map(dim.getResult(), value);
     }
     return mapping;
   }
 
 private:
-  /// Where the extent of a buffer comes from: one of these.
+  /// An extent of a buffer as a product.
   struct Origin {
-    std::optional<ArgumentExtent> argument;
-    Value value;
-    int64_t constant = 0;
+    int64_t constant = 1;
+    SmallVector<ArgumentExtent> extents;
+    SmallVector<Value> values;
   };
 
   std::optional<Origin> traceDim(memref::DimOp dim) {
     std::optional<int64_t> index = dim.getConstantIndex();
     if (!index)
       return std::nullopt;
-    Value source = dim.getSource();
-    auto fromSize = [](OpFoldResult size) {
-      Origin origin;
-      if (auto value = dyn_cast<Value>(size))
-        origin.value = value;
-      else
-        origin.constant = *getConstantIntValue(size);
-      return origin;
-    };
-    while (true) {
+    Origin origin;
+    SmallVector<std::pair<Value, int64_t>> worklist{{dim.getSource(), *index}};
+    while (!worklist.empty()) {
+      auto [source, index] = worklist.pop_back_val();
       auto type = dyn_cast<MemRefType>(source.getType());
       if (!type)
         return std::nullopt;
-      if (!type.isDynamicDim(*index))
-        return fromSize(IntegerAttr::get(IndexType::get(type.getContext()),
-                                         type.getDimSize(*index)));
-      if (auto argument = dyn_cast<BlockArgument>(source)) {
-        if (argument.getOwner()->getParentOp() != function)
-          return std::nullopt;
-        Origin origin;
-        origin.argument =
-            representative.at({argument.getArgNumber(), *index});
-        return origin;
+      if (std::optional<int64_t> known = classes.constantOf(source, index)) {
+        origin.constant *= *known;
+        continue;
       }
+      auto it = extentOfClass.find(classes.classOf(source, index));
+      if (it != extentOfClass.end()) {
+        origin.extents.push_back(it->second);
+        continue;
+      }
+      // No argument's extent: what the buffer is made of.
       Operation *op = source.getDefiningOp();
-      if (auto cast = dyn_cast<memref::CastOp>(op))
-        source = cast.getSource();
-      else if (auto alloc = dyn_cast<memref::AllocOp>(op))
-        return fromSize(alloc.getMixedSizes()[*index]);
-      else if (auto slice = dyn_cast<memref::SubViewOp>(op);
+      OpFoldResult size;
+      if (auto cast = dyn_cast_or_null<memref::CastOp>(op))
+        worklist.push_back({cast.getSource(), index});
+      else if (auto alloc = dyn_cast_or_null<memref::AllocOp>(op))
+        size = alloc.getMixedSizes()[index];
+      else if (auto expand = dyn_cast_or_null<memref::ExpandShapeOp>(op))
+        size = expand.getMixedOutputShape()[index];
+      else if (auto slice = dyn_cast_or_null<memref::SubViewOp>(op);
                slice && slice.getDroppedDims().none())
-        return fromSize(slice.getMixedSizes()[*index]);
+        size = slice.getMixedSizes()[index];
+      else if (auto collapse = dyn_cast_or_null<memref::CollapseShapeOp>(op))
+        for (int64_t d : collapse.getReassociationIndices()[index])
+          worklist.push_back({collapse.getSrc(), d});
       else
         return std::nullopt;
+      if (auto value = dyn_cast_if_present<Value>(size))
+        origin.values.push_back(value);
+      else if (size)
+        origin.constant *= *getConstantIntValue(size);
     }
+    return origin;
   }
 
   func::FuncOp function;
+  ExtentClasses classes;
   DenseMap<Operation *, int64_t> order;
-  std::map<ArgumentExtent, ArgumentExtent> representative;
-  std::map<ArgumentExtent, int64_t> constants;
+  DenseMap<unsigned, ArgumentExtent> extentOfClass;
   DenseMap<memref::DimOp, Origin> origins;
   llvm::SetVector<Operation *> ops;
 };
@@ -228,8 +232,8 @@ struct Slot {
 /// Plans one function.
 class Planner {
 public:
-  Planner(func::FuncOp function, ArrayRef<lowering::EntryArgument> arguments)
-      : function(function), sizes(function, arguments) {}
+  explicit Planner(func::FuncOp function)
+      : function(function), sizes(function) {}
 
   LogicalResult run() {
     if (failed(collect()))
@@ -480,6 +484,17 @@ private:
   SmallVector<Slot> slots;
 };
 
+/// Input that moe-export-entries did not make.
+LogicalResult checkEntry(func::FuncOp function) {
+  auto isBuffer = [](Type type) { return isa<MemRefType>(type); };
+  if (function.isExternal() || !function.getBody().hasOneBlock() ||
+      !llvm::all_of(function.getArgumentTypes(), isBuffer) ||
+      function.getNumResults())
+    return function.emitError("expected an entry to have one block, buffers as "
+                              "arguments, and no results");
+  return success();
+}
+
 struct PlanWorkspacePass
     : lowering::impl::PlanWorkspacePassBase<PlanWorkspacePass> {
   using Base::Base;
@@ -497,12 +512,9 @@ struct PlanWorkspacePass
         signalPassFailure();
       });
     }
-    for (func::FuncOp function : entries) {
-      auto arguments = lowering::getEntryArguments(function);
-      if (failed(arguments) ||
-          failed(Planner(function, *arguments).run()))
+    for (func::FuncOp function : entries)
+      if (failed(checkEntry(function)) || failed(Planner(function).run()))
         signalPassFailure();
-    }
   }
 };
 } // namespace

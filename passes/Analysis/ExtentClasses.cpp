@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -55,7 +56,7 @@ public:
       if (matchPattern(value, m_ConstantInt(&number)))
         return constantNode(number.getSExtValue());
     } else {
-      auto type = cast<RankedTensorType>(value.getType());
+      auto type = cast<ShapedType>(value.getType());
       if (!type.isDynamicDim(dimension))
         return constantNode(type.getDimSize(dimension));
     }
@@ -122,13 +123,11 @@ private:
     unite(node(left, leftDim), node(right, rightDim));
   }
 
-  /// All dimensions of two tensors of equal rank.
+  /// All dimensions of two values of equal rank.
   void uniteAll(Value left, Value right) {
-    auto leftType = dyn_cast<RankedTensorType>(left.getType());
-    auto rightType = dyn_cast<RankedTensorType>(right.getType());
-    if (!leftType || !rightType || leftType.getRank() != rightType.getRank())
+    if (rankOf(left) != rankOf(right))
       return;
-    for (int64_t d = 0; d < leftType.getRank(); ++d)
+    for (int64_t d = 0; d < rankOf(left); ++d)
       uniteDim(left, d, right, d);
   }
 
@@ -145,10 +144,12 @@ private:
     }
   }
 
-  static bool isRanked(Value value) {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type && type.getRank() > 0;
+  /// Dimensions of a tensor or buffer; 0 for what has none, or has no rank.
+  static int64_t rankOf(Value value) {
+    auto type = dyn_cast<ShapedType>(value.getType());
+    return type && type.hasRank() ? type.getRank() : 0;
   }
+  static bool isRanked(Value value) { return rankOf(value) > 0; }
 
   //===--------------------------------------------------------------------===//
   // Operations
@@ -163,9 +164,7 @@ private:
     joins.clear();
     // Arguments first: their nodes are the oldest of their classes.
     for (Value argument : function.getArguments())
-      if (isRanked(argument))
-        for (int64_t d = 0;
-             d < cast<RankedTensorType>(argument.getType()).getRank(); ++d)
+        for (int64_t d = 0; d < rankOf(argument); ++d)
           node(argument, d);
     function.walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (op != function)
@@ -191,8 +190,11 @@ private:
               tensor::ExtractSliceOp, tensor::InsertSliceOp,
               tensor::ParallelInsertSliceOp, tensor::CollapseShapeOp,
               tensor::ExpandShapeOp, tensor::ConcatOp, tensor::PadOp,
-              tensor::GenerateOp, tensor::SplatOp,
-              bufferization::AllocTensorOp,
+              tensor::GenerateOp, tensor::SplatOp, memref::DimOp,
+              memref::AllocOp, memref::CastOp, memref::SubViewOp,
+              memref::CollapseShapeOp, memref::ExpandShapeOp, memref::CopyOp,
+              bufferization::AllocTensorOp, bufferization::ToTensorOp,
+              bufferization::ToBufferOp,
               bufferization::MaterializeInDestinationOp, scf::ForallOp,
               linalg::SoftmaxOp, moe::RouteOp, moe::ExpertsOp, moe::ApplyOp,
               moe::LookupOp, moe::ClustersOfOp, moe::SpreadOp, moe::ScaleRowsOp,
@@ -252,15 +254,22 @@ private:
     expressions.push_back(expression);
   }
 
-  void visitOp(tensor::DimOp op) {
+  void visitOp(tensor::DimOp op) { visitDim(op); }
+  void visitOp(memref::DimOp op) { visitDim(op); }
+  template <typename DimOp> void visitDim(DimOp op) {
     std::optional<int64_t> index = op.getConstantIndex();
-    if (index && isRanked(op.getSource()) &&
-        *index < cast<RankedTensorType>(op.getSource().getType()).getRank())
+    if (index && *index < rankOf(op.getSource()))
       unite(node(op.getResult(), wholeValue), node(op.getSource(), *index));
   }
   void visitOp(tensor::EmptyOp op) {
-    for (auto [d, size] : llvm::enumerate(op.getMixedSizes()))
-      unite(node(op.getResult(), d), node(size));
+    uniteSizes(op.getResult(), op.getMixedSizes());
+  }
+  void visitOp(memref::AllocOp op) {
+    uniteSizes(op.getMemref(), op.getMixedSizes());
+  }
+  void uniteSizes(Value value, ArrayRef<OpFoldResult> sizes) {
+    for (auto [d, size] : llvm::enumerate(sizes))
+      unite(node(value, d), node(size));
   }
   void visitOp(bufferization::AllocTensorOp op) {
     if (op.getCopy())
@@ -285,8 +294,16 @@ private:
               node(op.getDynamicSizes()[next++], wholeValue));
   }
   void visitOp(tensor::CastOp op) { uniteAll(op.getSource(), op.getResult()); }
+  void visitOp(memref::CastOp op) { uniteAll(op.getSource(), op.getResult()); }
+  void visitOp(memref::CopyOp op) { uniteAll(op.getSource(), op.getTarget()); }
   void visitOp(tensor::BitcastOp op) {
     uniteAll(op.getSource(), op.getResult());
+  }
+  void visitOp(bufferization::ToTensorOp op) {
+    uniteAll(op.getBuffer(), op.getResult());
+  }
+  void visitOp(bufferization::ToBufferOp op) {
+    uniteAll(op.getTensor(), op.getResult());
   }
   void visitOp(bufferization::MaterializeInDestinationOp op) {
     uniteAll(op.getSource(), op.getDest());
@@ -308,6 +325,9 @@ private:
   void visitOp(tensor::ExtractSliceOp op) {
     uniteSlice(op.getResult(), op.getMixedSizes(), op.getDroppedDims());
   }
+  void visitOp(memref::SubViewOp op) {
+    uniteSlice(op.getResult(), op.getMixedSizes(), op.getDroppedDims());
+  }
   void visitOp(tensor::InsertSliceOp op) {
     uniteSlice(op.getSource(), op.getMixedSizes(), op.getDroppedDims());
   }
@@ -322,13 +342,16 @@ private:
     }
   }
 
-  void visitOp(tensor::CollapseShapeOp op) {
+  void visitOp(tensor::CollapseShapeOp op) { visitCollapse(op); }
+  void visitOp(memref::CollapseShapeOp op) { visitCollapse(op); }
+  template <typename CollapseOp> void visitCollapse(CollapseOp op) {
     for (auto [d, group] : llvm::enumerate(op.getReassociationIndices()))
       addProduct(node(op.getResult(), d), op.getSrc(), group);
   }
-  void visitOp(tensor::ExpandShapeOp op) {
-    for (auto [d, size] : llvm::enumerate(op.getMixedOutputShape()))
-      unite(node(op.getResult(), d), node(size));
+  void visitOp(tensor::ExpandShapeOp op) { visitExpand(op); }
+  void visitOp(memref::ExpandShapeOp op) { visitExpand(op); }
+  template <typename ExpandOp> void visitExpand(ExpandOp op) {
+    uniteSizes(op.getResult(), op.getMixedOutputShape());
     for (auto [d, group] : llvm::enumerate(op.getReassociationIndices()))
       addProduct(node(op.getSrc(), d), op.getResult(), group);
   }
@@ -423,8 +446,7 @@ private:
   }
   /// All extents but the first.
   void uniteTrailing(Value left, Value right) {
-    for (int64_t d = 1; d < cast<RankedTensorType>(left.getType()).getRank();
-         ++d)
+    for (int64_t d = 1; d < rankOf(left); ++d)
       uniteDim(left, d, right, d);
   }
 
@@ -517,12 +539,12 @@ private:
       if (it == mapping.end())
         return;
       if (isRanked(target)) {
-        auto type = cast<RankedTensorType>(target.getType());
+        auto type = cast<ShapedType>(target.getType());
         for (int64_t d = 0; d < type.getRank(); ++d)
           if (type.isDynamicDim(d))
-            addJoin(target, d, it->second);
+            addJoin(branch, target, d, it->second);
       } else if (target.getType().isIntOrIndex()) {
-        addJoin(target, wholeValue, it->second);
+        addJoin(branch, target, wholeValue, it->second);
       }
     };
     for (Region &region : branch->getRegions())
@@ -532,13 +554,17 @@ private:
       add(result);
   }
 
-  void addJoin(Value target, int64_t dimension,
+  void addJoin(Operation *branch, Value target, int64_t dimension,
                ArrayRef<OpOperand *> operands) {
     if (dropped.contains({target, dimension}))
       return;
     Join join{target, dimension, {}};
-    for (OpOperand *operand : operands)
+    for (OpOperand *operand : operands) {
       join.sources.push_back(node(operand->get(), dimension));
+      // What comes from outside leads: the way around a loop leads to the target itself.
+      if (operand->getOwner() == branch)
+        std::swap(join.sources.front(), join.sources.back());
+    }
     unite(node(target, dimension), join.sources.front());
     joins.push_back(join);
   }
@@ -566,11 +592,11 @@ ExtentClasses::ExtentClasses(func::FuncOp function)
     : solver(std::make_unique<Solver>(function)) {}
 ExtentClasses::~ExtentClasses() = default;
 
-unsigned ExtentClasses::classOf(Value tensor, int64_t dimension) const {
-  return solver->find(solver->node(tensor, dimension));
+unsigned ExtentClasses::classOf(Value value, int64_t dimension) const {
+  return solver->find(solver->node(value, dimension));
 }
 
-std::optional<int64_t> ExtentClasses::constantOf(Value tensor,
+std::optional<int64_t> ExtentClasses::constantOf(Value value,
                                                  int64_t dimension) const {
-  return solver->constant(solver->node(tensor, dimension));
+  return solver->constant(solver->node(value, dimension));
 }

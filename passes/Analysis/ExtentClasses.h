@@ -1,4 +1,4 @@
-// Which extents of a function's tensors are equal in every call.
+// Which extents of a function's tensors and buffers are equal in every call.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_PASSES_ANALYSIS_EXTENTCLASSES_H
 #define MOEC_PASSES_ANALYSIS_EXTENTCLASSES_H
@@ -15,7 +15,7 @@ class FuncOp;
 
 namespace moec {
 
-/// Sorts the extents of all tensors in a function into classes of equal extents. Two sources of equality are used: what
+/// Sorts the extents of all tensors and buffers in a function into classes of equal extents. Two sources of equality are used: what
 /// an operation defines (an element-wise result has its operand's extents), and what it takes for granted (both operands
 /// of an addition have the same extents). The second kind constrains the caller: a class that holds extents of two
 /// arguments says that a call in which they differ is wrong. Operations in branches and loops constrain as if they
@@ -32,10 +32,10 @@ public:
   ~ExtentClasses();
 
   /// A number that two extents share if they are always equal. Numbers depend on nothing but the function's text.
-  unsigned classOf(mlir::Value tensor, int64_t dimension) const;
+  unsigned classOf(mlir::Value value, int64_t dimension) const;
 
   /// The extent, where it is known.
-  std::optional<int64_t> constantOf(mlir::Value tensor,
+  std::optional<int64_t> constantOf(mlir::Value value,
                                     int64_t dimension) const;
 
   bool areEqual(mlir::Value left, int64_t leftDimension, mlir::Value right,

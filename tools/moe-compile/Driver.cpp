@@ -50,6 +50,7 @@ public:
     }
     sources.AddNewSourceBuffer(std::move(file), SMLoc());
     SourceMgrDiagnosticHandler handler(sources, &context);
+    context.printOpOnDiagnostic(false);
     report.endStage("start");
 
     module = parseSourceFile<ModuleOp>(sources, &context);
