@@ -10,13 +10,27 @@ limit=1e-5
 rm -rf "$out"
 mkdir -p "$out"
 
-# The moe operations of a form: without the parts around them, long types by name.
+# The moe operations of a form: params by name, operand types left out, the result's type kept.
 fold() {
-  grep -E '= moe\.|moe\.(group|gather|grouped_matmul|scatter_combine)' | grep -v 'moe\.leaf' |
-    sed -E -e 's/^ +//' \
-      -e 's/ : (\(|tensor|!moe\.weight).*//' \
-      -e 's/ *: tensor<[^)]*\)/)/g' -e 's/ *: !moe\.weight<[^)]*\)/)/g' -e 's/ outs\([^)]*\).*//' |
-    cut -c1-150
+  awk '
+    /= moe\.leaf / { name[$1] = $4; next }
+    !/moe\.(route|experts|weight|clusters_of|apply|spread|combine|activate|group|gather|scatter)/ { next }
+    /moe\.param/ { next }
+    {
+      sub(/^ +/, "")
+      result = match($0, /-> [^>]*[^(]*$/) ? substr($0, RSTART) : ""
+      while (match($0, / : [^()]*\)/)) $0 = substr($0, 1, RSTART - 1) ")" substr($0, RSTART + RLENGTH)
+      sub(/ outs\(.*/, ""); sub(/ : .*/, ""); sub(/ -> .*/, "")
+      line = ""
+      while (match($0, /%[a-zA-Z0-9_]+/)) {
+        word = substr($0, RSTART, RLENGTH)
+        line = line substr($0, 1, RSTART - 1) (word in name ? name[word] : word)
+        $0 = substr($0, RSTART + RLENGTH)
+      }
+      line = line $0
+      if (line ~ /moe\.(apply|spread|combine|gather|grouped_matmul|scatter_combine)/) line = line "  " result
+      print "  " line
+    }'
 }
 
 count() {
