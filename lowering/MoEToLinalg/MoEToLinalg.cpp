@@ -59,16 +59,16 @@ struct ConvertMoEToLinalgPass
   }
 
   void runOnOperation() override {
-    MLIRContext *context = &getContext();
+    moec::weights::WeightProvider provider;
+    if (failed(bindWeights(provider)))
+      return signalPassFailure();
     WalkResult onTensors = getOperation().walk(
         [](Operation *op) { return WalkResult(verifyOnTensors(op)); });
-    if (onTensors.wasInterrupted())
-      return signalPassFailure();
-    moec::weights::WeightProvider provider;
     ParamValues params(provider, maxBytes);
-    if (failed(bindWeights(provider)) || failed(evaluateParams(params)))
+    if (onTensors.wasInterrupted() || failed(evaluateParams(params)))
       return signalPassFailure();
 
+    MLIRContext *context = &getContext();
     TypeConverter converter;
     addMoEToLinalgTypeConversions(converter);
     ConversionTarget target(*context);

@@ -2,7 +2,6 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/MoEToLinalg/ParamValues.h"
 
-#include "mlir/IR/DialectResourceBlobManager.h"
 #include "weights/Encoding.h"
 #include "weights/FloatFormats.h"
 #include "weights/Seeded.h"
@@ -84,24 +83,6 @@ static std::vector<int32_t> toIntegers(DenseElementsAttr attr) {
   return {range.begin(), range.end()};
 }
 
-/// Inline values as dense ones, or null where they cannot be read.
-static DenseElementsAttr denseSource(Attribute source) {
-  if (auto dense = dyn_cast<DenseElementsAttr>(source))
-    return dense;
-  auto resource = dyn_cast<DenseResourceElementsAttr>(source);
-  if (!resource)
-    return {};
-  AsmResourceBlob *blob = resource.getRawHandle().getBlob();
-  if (!blob)
-    return {};
-  bool isSplat;
-  if (!DenseElementsAttr::isValidRawBuffer(resource.getType(), blob->getData(),
-                                           isSplat))
-    return {};
-  return DenseElementsAttr::getFromRawBuffer(resource.getType(),
-                                             blob->getData());
-}
-
 //===----------------------------------------------------------------------===//
 // Sources
 //===----------------------------------------------------------------------===//
@@ -121,12 +102,9 @@ static FailureOr<T> take(ParamOp param, weights::Result<T> result) {
 
 FailureOr<DenseElementsAttr> ParamValues::computeTable(ParamOp param) {
   auto table = cast<TableType>(param.getType());
-  auto external = dyn_cast<ExternalAttr>(param.getSource());
-  if (!external) {
-    if (DenseElementsAttr values = denseSource(param.getSource()))
-      return values;
-    return param.emitOpError("cannot read inline values of this kind");
-  }
+  if (auto values = dyn_cast<DenseElementsAttr>(param.getSource()))
+    return values;
+  auto external = cast<ExternalAttr>(param.getSource());
   int64_t shape[] = {table.getFromCount()};
   FailureOr<std::vector<int32_t>> numbers = take(
       param, provider.loadIntegers(external.getScope().getValue(),
@@ -196,9 +174,7 @@ FailureOr<std::vector<float>> ParamValues::computeSource(ParamOp param) {
     return computeMean(param);
   if (isa<SvdAttr>(source))
     return computeFactor(param);
-  if (DenseElementsAttr values = denseSource(source))
-    return toFloats(values);
-  return param.emitOpError("cannot read inline values of this kind");
+  return toFloats(cast<DenseElementsAttr>(source));
 }
 
 //===----------------------------------------------------------------------===//
@@ -210,7 +186,7 @@ FailureOr<DenseElementsAttr> ParamValues::compute(ParamOp param) {
   if (!weight)
     return computeTable(param);
   EncodingAttr encoding = param.getEncodingAttr();
-  DenseElementsAttr inlineValues = denseSource(param.getSource());
+  auto inlineValues = dyn_cast<DenseElementsAttr>(param.getSource());
   if (inlineValues && !encoding) {
     // Straight to the element type: an f64 weight keeps what f32 would lose.
     const llvm::fltSemantics &semantics =
