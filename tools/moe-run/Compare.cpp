@@ -99,7 +99,6 @@ Difference compare(const Tensor &a, const Tensor &b) {
   Difference difference;
   size_t count = a.count();
   double largest = 0;
-  bool isInfinite = false;
   for (size_t i = 0; i < count; ++i) {
     double left = a.valueAt(i), right = b.valueAt(i);
     if (std::isnan(left) || std::isnan(right)) {
@@ -112,9 +111,8 @@ Difference compare(const Tensor &a, const Tensor &b) {
       largest = std::max(largest, std::abs(left));
     double apart = distance(a, b, i);
     difference.absolute = std::max(difference.absolute, apart);
-    isInfinite |= std::isinf(left) != std::isinf(right);
   }
-  if (isInfinite || difference.nansInFirst || difference.nansInSecond ||
+  if (difference.nansInFirst || difference.nansInSecond ||
       std::isinf(difference.absolute)) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     difference.absolute = difference.relative = difference.rms = infinity;
