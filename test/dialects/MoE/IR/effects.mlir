@@ -1,5 +1,6 @@
 // RUN: moe-opt %s --cse --canonicalize | FileCheck %s --check-prefixes=CHECK,SAME
 // RUN: moe-opt %s --loop-invariant-code-motion | FileCheck %s --check-prefixes=CHECK,LOOP
+// RUN: moe-opt %s --gpu-eliminate-barriers | FileCheck %s --check-prefix=READS
 // RUN: moe-opt %s --symbol-dce | FileCheck %s --check-prefix=SYMBOLS
 // What may be merged, moved and erased.
 
@@ -76,17 +77,36 @@ func.func @loads(%x: memref<?x4xf32>, %i: memref<?xi32>, %o: memref<?x4xf32>) ->
   return %0, %1, %2 : f32, f32, f32
 }
 
-// What is read must have been written.
-// CHECK-LABEL: func.func @read_buffer
-// SAME: memref.alloc
-// SAME: moe.gather
-// SAME: moe.scatter_combine accumulate
-func.func @read_buffer(%x: memref<?x4xf32>, %i: memref<?xi32>, %o: memref<?x4xf32>) {
-  %b = memref.alloc() : memref<8x4xf32>
-  moe.gather ins(%x, %i : memref<?x4xf32>, memref<?xi32>) outs(%b : memref<8x4xf32>)
-  moe.scatter_combine accumulate ins(%b, %i : memref<8x4xf32>, memref<?xi32>) outs(%o : memref<?x4xf32>)
-  memref.dealloc %b : memref<8x4xf32>
-  return
+// What an op reads is said too: a barrier between a store and the op that reads it stays, one in front of an op on other
+// buffers goes.
+// CHECK-LABEL: func.func @inputs
+// READS-LABEL: func.func @inputs
+// READS: memref.store
+// READS-NEXT: gpu.barrier
+// READS-NEXT: moe.gather
+// READS-LABEL: func.func @other_inputs
+// READS: memref.store
+// READS-NEXT: moe.gather
+func.func @inputs(%i: memref<?xi32>, %v: f32) -> memref<8x4xf32> {
+  %c0 = arith.constant 0 : index
+  %x = memref.alloc() : memref<8x4xf32>
+  %o = memref.alloc() : memref<8x4xf32>
+  memref.store %v, %x[%c0, %c0] : memref<8x4xf32>
+  gpu.barrier
+  moe.gather ins(%x, %i : memref<8x4xf32>, memref<?xi32>) outs(%o : memref<8x4xf32>)
+  return %o : memref<8x4xf32>
+}
+
+func.func @other_inputs(%v: f32) -> (memref<8x4xf32>, memref<8x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %x = memref.alloc() : memref<8x4xf32>
+  %y = memref.alloc() : memref<8x4xf32>
+  %i = memref.alloc() : memref<8xi32>
+  %o = memref.alloc() : memref<8x4xf32>
+  memref.store %v, %x[%c0, %c0] : memref<8x4xf32>
+  gpu.barrier
+  moe.gather ins(%y, %i : memref<8x4xf32>, memref<8xi32>) outs(%o : memref<8x4xf32>)
+  return %x, %o : memref<8x4xf32>, memref<8x4xf32>
 }
 
 // Pure ops leave a loop. Those with a destination stay: whether dynamic extents agree is not checked, so they are not
