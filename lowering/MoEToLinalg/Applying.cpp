@@ -60,14 +60,14 @@ Value moec::lowering::contractRows(Emitter &e, Value rows, Value weight) {
   sizes.push_back(e.size(weight, 1));
   outMap.push_back(leading);
   rowMap.push_back(leading + 1);
-  return e.generic(std::string(leading + 1, 'p') + "r", {rows, weight},
-                   {rowMap, {leading + 1, leading}},
-                   e.filled(sizes, e.real(accumulator, 0)), outMap,
-                   [&](Emitter &inner, ValueRange at) {
-                     Value product = inner.mul(inner.convert(at[0], accumulator),
-                                               inner.convert(at[1], accumulator));
-                     return inner.add(at[2], product);
-                   });
+  return e.generic(
+      std::string(leading + 1, 'p') + "r", {rows, weight},
+      {rowMap, {leading + 1, leading}}, e.filled(sizes, e.real(accumulator, 0)),
+      outMap, [&](Emitter &inner, ValueRange at) {
+        Value product = inner.mul(inner.convert(at[0], accumulator),
+                                  inner.convert(at[1], accumulator));
+        return inner.add(at[2], product);
+      });
 }
 
 Value moec::lowering::contractRows(Emitter &e, Value rows, Value weight,
@@ -214,8 +214,7 @@ Value moec::lowering::activateTensor(Emitter &e, ActivationAttr act, Value up,
   return e.generic(std::string(dims.size(), 'p'), inputs, maps,
                    e.empty(sizes, type.getElementType()), dims,
                    [&](Emitter &inner, ValueRange at) {
-                     return activate(inner, act, at[0],
-                                     gate ? at[1] : Value());
+                     return activate(inner, act, at[0], gate ? at[1] : Value());
                    });
 }
 
@@ -228,14 +227,14 @@ static Value emitMixingFactors(Emitter &e, Value input, Value mixing,
                                Type accumulator) {
   SmallVector<OpFoldResult> sizes{e.size(input, 0), e.size(mixing, 0),
                                   e.size(2)};
-  Value scores = e.generic(
-      "pppr", {input, mixing}, {{0, 3}, {1, 3, 2}},
-      e.filled(sizes, e.real(accumulator, 0)), {0, 1, 2},
-      [&](Emitter &inner, ValueRange at) {
-        Value product = inner.mul(inner.convert(at[0], accumulator),
-                                  inner.convert(at[1], accumulator));
-        return inner.add(at[2], product);
-      });
+  Value scores = e.generic("pppr", {input, mixing}, {{0, 3}, {1, 3, 2}},
+                           e.filled(sizes, e.real(accumulator, 0)), {0, 1, 2},
+                           [&](Emitter &inner, ValueRange at) {
+                             Value product =
+                                 inner.mul(inner.convert(at[0], accumulator),
+                                           inner.convert(at[1], accumulator));
+                             return inner.add(at[2], product);
+                           });
   return e.generic(
       "ppp", {scores}, {{0, 1, 2}}, e.empty(sizes, accumulator), {0, 1, 2},
       [&](Emitter &inner, ValueRange at) {
@@ -270,11 +269,10 @@ Value moec::lowering::emitSpecialExperts(Emitter &e, Value input, Value ids,
         Value x = inner.convert(at[0], accumulator);
         Value weight = inner.convert(at[2], accumulator);
         // Subtraction wraps, so the unsigned comparison holds for any number.
-        Value isIdentity =
-            inner.inRange(inner.sub(at[1], inner.i32(firstIdentity)),
-                          specials.getIdentity());
-        Value sum = inner.select(
-            isIdentity, inner.add(at[3], inner.mul(weight, x)), at[3]);
+        Value isIdentity = inner.inRange(
+            inner.sub(at[1], inner.i32(firstIdentity)), specials.getIdentity());
+        Value sum = inner.select(isIdentity,
+                                 inner.add(at[3], inner.mul(weight, x)), at[3]);
         if (!constants)
           return sum;
         Value number = inner.sub(at[1], inner.i32(firstConstant));

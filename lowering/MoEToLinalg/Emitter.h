@@ -47,7 +47,8 @@ public:
 
   //===--- tensors ---===//
   mlir::Value extract(mlir::Value tensor, mlir::ValueRange at);
-  mlir::Value insert(mlir::Value scalar, mlir::Value tensor, mlir::ValueRange at);
+  mlir::Value insert(mlir::Value scalar, mlir::Value tensor,
+                     mlir::ValueRange at);
   /// Extent as an attribute when static, else a tensor.dim.
   mlir::OpFoldResult size(mlir::Value tensor, int64_t dim);
   mlir::OpFoldResult size(int64_t extent);
@@ -64,9 +65,9 @@ public:
 
   //===--- linalg.generic ---===//
   using Body = llvm::function_ref<mlir::Value(Emitter &, mlir::ValueRange)>;
-  /// One result. `iterators` is a string of 'p' (parallel) and 'r' (reduction); each map lists the loop of every operand
-  /// dimension, -1 for the constant 0. The body gets the inputs' elements, then the accumulator; `loopIndex` gives loop
-  /// indices inside it.
+  /// One result. `iterators` is a string of 'p' (parallel) and 'r' (reduction); each map lists the loop of every
+  /// operand dimension, -1 for the constant 0. The body gets the inputs' elements, then the accumulator; `loopIndex`
+  /// gives loop indices inside it.
   mlir::Value generic(llvm::StringRef iterators,
                       llvm::ArrayRef<mlir::Value> inputs,
                       llvm::ArrayRef<llvm::SmallVector<int64_t>> maps,
@@ -80,8 +81,8 @@ public:
   using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
       Emitter &, mlir::Value, mlir::ValueRange)>;
   /// for i in 0 ... upper-1, carrying `inits`; returns their last values.
-  llvm::SmallVector<mlir::Value> loop(mlir::Value upper,
-                                      mlir::ValueRange inits, LoopBody body);
+  llvm::SmallVector<mlir::Value> loop(mlir::Value upper, mlir::ValueRange inits,
+                                      LoopBody body);
 };
 
 /// The type in which values of an element type are accumulated: f64 for f64, else f32 (docs/spec.md §1).

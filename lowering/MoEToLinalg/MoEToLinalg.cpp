@@ -36,8 +36,7 @@ static LogicalResult verifyOnTensors(Operation *op) {
 
 namespace {
 struct ConvertMoEToLinalgPass
-    : moec::lowering::impl::ConvertMoEToLinalgPassBase<
-          ConvertMoEToLinalgPass> {
+    : moec::lowering::impl::ConvertMoEToLinalgPassBase<ConvertMoEToLinalgPass> {
   using Base::Base;
 
   LogicalResult bindWeights(moec::weights::WeightProvider &provider) {
@@ -82,8 +81,8 @@ struct ConvertMoEToLinalgPass
     populateExpertsToLinalgPatterns(converter, patterns);
     populateSlotToLinalgPatterns(converter, patterns);
     populateScheduledToLinalgPatterns(converter, patterns);
-    if (failed(applyFullConversion(getOperation(), target,
-                                   std::move(patterns))))
+    if (failed(
+            applyFullConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
     getOperation().walk([](ParamOp param) { param.erase(); });
   }

@@ -24,7 +24,8 @@ static weights::MatrixShape matrixShape(WeightType type) {
 static weights::Encoding plainEncoding(EncodingAttr encoding) {
   weights::Encoding plain;
   // Both sides spell formats alike, and the dialect's are verified.
-  plain.format = *weights::formatFromName(stringifyFormat(encoding.getFormat()));
+  plain.format =
+      *weights::formatFromName(stringifyFormat(encoding.getFormat()));
   plain.scale =
       *weights::scaleTypeFromName(stringifyScaleType(encoding.getScale()));
   plain.group = encoding.getGroup();
@@ -48,8 +49,8 @@ static DenseElementsAttr toAttr(WeightType weight, ArrayRef<float> numbers) {
   if (element.isF32())
     return rawAttr(type, numbers);
   if (element.isF64())
-    return rawAttr(type, ArrayRef(std::vector<double>(numbers.begin(),
-                                                      numbers.end())));
+    return rawAttr(
+        type, ArrayRef(std::vector<double>(numbers.begin(), numbers.end())));
   std::vector<uint16_t> bits;
   bits.reserve(numbers.size());
   for (float number : numbers)
@@ -73,8 +74,7 @@ static std::vector<float> toFloats(DenseElementsAttr attr) {
     return numbers;
   }
   for (const APFloat &value : attr.getValues<APFloat>())
-    numbers.push_back(
-        convertTo(value, APFloat::IEEEsingle()).convertToFloat());
+    numbers.push_back(convertTo(value, APFloat::IEEEsingle()).convertToFloat());
   return numbers;
 }
 
@@ -106,9 +106,9 @@ FailureOr<DenseElementsAttr> ParamValues::computeTable(ParamOp param) {
     return values;
   auto external = cast<ExternalAttr>(param.getSource());
   int64_t shape[] = {table.getFromCount()};
-  FailureOr<std::vector<int32_t>> numbers = take(
-      param, provider.loadIntegers(external.getScope().getValue(),
-                                   external.getKey().getValue(), shape));
+  FailureOr<std::vector<int32_t>> numbers =
+      take(param, provider.loadIntegers(external.getScope().getValue(),
+                                        external.getKey().getValue(), shape));
   if (failed(numbers))
     return failure();
   for (int32_t number : *numbers)
@@ -117,27 +117,26 @@ FailureOr<DenseElementsAttr> ParamValues::computeTable(ParamOp param) {
              << number << " of " << external << " is outside "
              << stringifyAxis(table.getTo()) << "[" << table.getToCount()
              << "]";
-  auto type = RankedTensorType::get(
-      shape, IntegerType::get(param.getContext(), 32));
+  auto type =
+      RankedTensorType::get(shape, IntegerType::get(param.getContext(), 32));
   return rawAttr(type, ArrayRef(*numbers));
 }
 
 FailureOr<std::vector<float>> ParamValues::computeMean(ParamOp param) {
   auto mean = cast<MeanAttr>(param.getSource());
   auto of = SymbolTable::lookupNearestSymbolFrom<ParamOp>(param, mean.getOf());
-  return take(param,
-              weights::meanByTable(matrixShape(cast<WeightType>(of.getType())),
-                                   toFloats(lookup(of)),
-                                   toIntegers(valuesOf(param, mean.getTable())),
-                                   cast<WeightType>(param.getType()).getCount()));
+  return take(param, weights::meanByTable(
+                         matrixShape(cast<WeightType>(of.getType())),
+                         toFloats(lookup(of)),
+                         toIntegers(valuesOf(param, mean.getTable())),
+                         cast<WeightType>(param.getType()).getCount()));
 }
 
 FailureOr<std::vector<float>> ParamValues::computeFactor(ParamOp param) {
   auto svd = cast<SvdAttr>(param.getSource());
   bool isInput = svd.getFactor() == Side::input;
-  auto inputSide =
-      SvdAttr::get(param.getContext(), Side::input, svd.getRank(), svd.getOf(),
-                   svd.getMinus(), svd.getTable());
+  auto inputSide = SvdAttr::get(param.getContext(), Side::input, svd.getRank(),
+                                svd.getOf(), svd.getMinus(), svd.getTable());
   std::pair<Operation *, Attribute> key(param->getParentOp(), inputSide);
   auto known = factors.find(key);
   if (known == factors.end()) {
@@ -200,9 +199,8 @@ FailureOr<DenseElementsAttr> ParamValues::compute(ParamOp param) {
   if (failed(numbers))
     return failure();
   if (encoding)
-    numbers =
-        take(param, weights::roundTrip(plainEncoding(encoding),
-                                       matrixShape(weight), *numbers));
+    numbers = take(param, weights::roundTrip(plainEncoding(encoding),
+                                             matrixShape(weight), *numbers));
   if (failed(numbers))
     return failure();
   return toAttr(weight, *numbers);

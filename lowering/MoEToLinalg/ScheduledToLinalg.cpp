@@ -54,10 +54,10 @@ static SmallVector<Value> emitPair(Emitter &e, GroupOp op, GroupOp::Adaptor in,
   Value id = e.extract(ids.ids, {token, j});
   Value slot =
       in.getSlots() ? e.extract(in.getSlots(), {token, j}) : e.toI32(j);
-  Value isPair = e.both(
-      e.compare(arith::CmpIPredicate::eq, slot, e.toI32(m)),
-      e.inRange(id, ids.count));
-  Value weight = e.extract(in.getWeights(), {token, j}), pair = state[PairCount];
+  Value isPair = e.both(e.compare(arith::CmpIPredicate::eq, slot, e.toI32(m)),
+                        e.inRange(id, ids.count));
+  Value weight = e.extract(in.getWeights(), {token, j}),
+        pair = state[PairCount];
   SmallVector<Value> next(state);
   next[PairRow] = insertIf(e, isPair, row, state[PairRow], pair);
   next[PairExpert] = insertIf(e, isPair, id, state[PairExpert], pair);
@@ -85,32 +85,28 @@ static SmallVector<Value> emitGroup(Emitter &e, GroupOp op,
   auto place = [&](Emitter &p, Value group, Value token, Value m,
                    ValueRange before) {
     Value row = before[RowCount];
-    Value isRow =
-        p.compare(arith::CmpIPredicate::eq, p.extract(clusters, {token, m}),
-                  p.toI32(group));
+    Value isRow = p.compare(arith::CmpIPredicate::eq,
+                            p.extract(clusters, {token, m}), p.toI32(group));
     SmallVector<Value> next(before);
-    next[RowToken] =
-        insertIf(p, isRow, p.toI32(token), before[RowToken], row);
+    next[RowToken] = insertIf(p, isRow, p.toI32(token), before[RowToken], row);
     next[RowCount] = countIf(p, isRow, row);
-    Value choices =
-        p.select(isRow, p.extent(in.getIds(), 1), p.index(0));
+    Value choices = p.select(isRow, p.extent(in.getIds(), 1), p.index(0));
     return p.loop(choices, next, [&](Emitter &c, Value j, ValueRange state) {
       return emitPair(c, op, in, token, m, j, row, state);
     });
   };
   SmallVector<Value> last = e.loop(
       e.index(groups), state, [&](Emitter &g, Value group, ValueRange carried) {
-        SmallVector<Value> next = g.loop(
-            g.extent(clusters, 0), carried,
-            [&](Emitter &t, Value token, ValueRange carried) {
-              return t.loop(t.extent(clusters, 1), carried,
-                            [&](Emitter &p, Value m, ValueRange state) {
-                              return place(p, group, token, m, state);
-                            });
-            });
-        next[RowOffsets] =
-            g.insert(next[RowCount], next[RowOffsets],
-                     ValueRange{g.add(group, g.index(1))});
+        SmallVector<Value> next =
+            g.loop(g.extent(clusters, 0), carried,
+                   [&](Emitter &t, Value token, ValueRange carried) {
+                     return t.loop(t.extent(clusters, 1), carried,
+                                   [&](Emitter &p, Value m, ValueRange state) {
+                                     return place(p, group, token, m, state);
+                                   });
+                   });
+        next[RowOffsets] = g.insert(next[RowCount], next[RowOffsets],
+                                    ValueRange{g.add(group, g.index(1))});
         return next;
       });
   last.truncate(RowCount);
@@ -155,8 +151,8 @@ static SmallVector<Value> emitGather(Emitter &e, GatherOp op,
                       ? e.real(element, 0)
                       : Value(arith::ConstantIntOp::create(e.b, e.loc, element,
                                                            int64_t(-1)));
-  return {gatherRows(e, in.getInput(), in.getIndex(),
-                     sizesOf(e, in.getInit()), missing)};
+  return {gatherRows(e, in.getInput(), in.getIndex(), sizesOf(e, in.getInit()),
+                     missing)};
 }
 
 /// sums[index[i], :] += rows[i, :]·weights[i] in increasing i, rows of an index outside skipped. All in the type of
@@ -169,22 +165,19 @@ static Value addRows(Emitter &e, Value rows, Value index, Value weights,
       e.extent(rows, 0), sums, [&](Emitter &r, Value i, ValueRange carried) {
         Value target = r.extract(index, ValueRange{i});
         // A row to be skipped has no columns to add.
-        Value count =
-            r.select(r.inExtent(target, extent), columns, r.index(0));
+        Value count = r.select(r.inExtent(target, extent), columns, r.index(0));
         Value at = r.toIndex(target);
         Value weight =
             weights ? r.convert(r.extract(weights, ValueRange{i}), accumulator)
                     : Value();
-        return r.loop(count, carried,
-                      [&](Emitter &c, Value column, ValueRange sums) {
-                        Value x = c.convert(c.extract(rows, {i, column}),
-                                            accumulator);
-                        if (weight)
-                          x = c.mul(weight, x);
-                        Value sum = c.add(c.extract(sums[0], {at, column}), x);
-                        return SmallVector<Value>{
-                            c.insert(sum, sums[0], {at, column})};
-                      });
+        return r.loop(
+            count, carried, [&](Emitter &c, Value column, ValueRange sums) {
+              Value x = c.convert(c.extract(rows, {i, column}), accumulator);
+              if (weight)
+                x = c.mul(weight, x);
+              Value sum = c.add(c.extract(sums[0], {at, column}), x);
+              return SmallVector<Value>{c.insert(sum, sums[0], {at, column})};
+            });
       })[0];
 }
 
@@ -216,17 +209,16 @@ public:
       return;
     Type i32 = e.b.getI32Type();
     SmallVector<OpFoldResult> pairs{e.size(in.getPairRow(), 0)};
-    entries.ids =
-        gatherRows(e, entries.ids, in.getPairRow(), pairs, e.i32(-1));
+    entries.ids = gatherRows(e, entries.ids, in.getPairRow(), pairs, e.i32(-1));
     rows = gatherRows(e, rows, in.getPairRow(), {pairs[0], e.size(rows, 1)},
                       e.real(element, 0));
     experts = rowIds(op.getPairExpert(), in.getPairExpert());
-    experts.ids = e.generic(
-        "p", {experts.ids, entries.ids}, {{0}, {0}}, e.empty(pairs, i32), {0},
-        [&](Emitter &inner, ValueRange at) {
-          return inner.select(inner.inRange(at[1], entries.count), at[0],
-                              inner.i32(-1));
-        });
+    experts.ids =
+        e.generic("p", {experts.ids, entries.ids}, {{0}, {0}},
+                  e.empty(pairs, i32), {0}, [&](Emitter &inner, ValueRange at) {
+                    return inner.select(inner.inRange(at[1], entries.count),
+                                        at[0], inner.i32(-1));
+                  });
   }
 
   Value emit() {
@@ -266,14 +258,14 @@ private:
     // The first group that holds the row: offsets that do not rise cannot do harm.
     Value ids = e.generic(
         "pr", {offsets(0), offsets(1)}, {{1}, {1}},
-        e.filled(rowCount, e.i32(-1)), {0},
-        [&](Emitter &inner, ValueRange at) {
+        e.filled(rowCount, e.i32(-1)), {0}, [&](Emitter &inner, ValueRange at) {
           using arith::CmpIPredicate;
           Value row = inner.loopIndexI32(0);
           Value isHere =
               inner.both(inner.compare(CmpIPredicate::sle, at[0], row),
                          inner.compare(CmpIPredicate::slt, row, at[1]));
-          Value isFirst = inner.compare(CmpIPredicate::slt, at[2], inner.i32(0));
+          Value isFirst =
+              inner.compare(CmpIPredicate::slt, at[2], inner.i32(0));
           return inner.select(inner.both(isHere, isFirst),
                               inner.loopIndexI32(1), at[2]);
         });
@@ -305,8 +297,7 @@ private:
   Value product(size_t i) {
     Value value = contractRows(e, rows, in.getWeights()[i], entries);
     if (!in.getResiduals().empty()) {
-      Value shrunk =
-          contractRows(e, rows, in.getResiduals()[2 * i], experts);
+      Value shrunk = contractRows(e, rows, in.getResiduals()[2 * i], experts);
       value = sum(value, contractRows(e, shrunk, in.getResiduals()[2 * i + 1],
                                       experts));
     }
@@ -318,8 +309,8 @@ private:
     Value expanded =
         contractRows(e, in.getSegment(), in.getExpand(),
                      rowIds(op.getPairExpert(), in.getPairExpert()));
-    value = addRows(e, expanded, in.getPairRow(), in.getSegmentWeights(),
-                    value);
+    value =
+        addRows(e, expanded, in.getPairRow(), in.getSegmentWeights(), value);
     return masked(value);
   }
 

@@ -56,36 +56,34 @@ static SmallVector<Value> emitClustersOf(Emitter &e, ClustersOfOp op,
     Value cluster =
         c.extract(in.getTable(), ValueRange{c.safeIndex(id, isExpert)});
     Value hasCluster = c.both(isExpert, c.inRange(cluster, known));
-    Value place = c.loop(
-        c.index(most), none, [&](Emitter &s, Value m, ValueRange found) {
+    Value place =
+        c.loop(c.index(most), none, [&](Emitter &s, Value m, ValueRange found) {
           Value isThere = s.compare(CmpIPredicate::eq,
                                     s.extract(clusters, {token, m}), cluster);
-          return SmallVector<Value>{
-              s.select(isThere, s.toI32(m), found[0])};
+          return SmallVector<Value>{s.select(isThere, s.toI32(m), found[0])};
         })[0];
     Value isNew = c.both(c.compare(CmpIPredicate::slt, place, c.i32(0)),
                          c.compare(CmpIPredicate::slt, used, c.i32(most)));
     isNew = c.both(hasCluster, isNew);
     Value at = c.safeIndex(used, isNew);
     Value before = c.extract(clusters, {token, at});
-    clusters = c.insert(c.select(isNew, cluster, before), clusters,
-                        {token, at});
+    clusters =
+        c.insert(c.select(isNew, cluster, before), clusters, {token, at});
     Value slot = c.select(isNew, used, c.select(hasCluster, place, none));
     slots = c.insert(slot, slots, {token, j});
     used = c.select(isNew, c.add(used, c.i32(1)), used);
     return SmallVector<Value>{clusters, slots, used};
   };
-  return e.loop(
-      e.extent(ids.ids, 0), {clusters, slots},
-      [&](Emitter &t, Value token, ValueRange carried) {
-        SmallVector<Value> all = t.loop(
-            t.extent(ids.ids, 1), {carried[0], carried[1], t.i32(0)},
-            [&](Emitter &c, Value j, ValueRange inner) {
-              return choice(c, token, j, inner);
-            });
-        all.pop_back();
-        return all;
-      });
+  return e.loop(e.extent(ids.ids, 0), {clusters, slots},
+                [&](Emitter &t, Value token, ValueRange carried) {
+                  SmallVector<Value> all = t.loop(
+                      t.extent(ids.ids, 1), {carried[0], carried[1], t.i32(0)},
+                      [&](Emitter &c, Value j, ValueRange inner) {
+                        return choice(c, token, j, inner);
+                      });
+                  all.pop_back();
+                  return all;
+                });
 }
 
 static SmallVector<Value> emitSpread(Emitter &e, SpreadOp op,
@@ -101,10 +99,10 @@ static SmallVector<Value> emitSpread(Emitter &e, SpreadOp op,
     return {e.generic("ppp", {slot}, {{0, 1}}, result, {0, 1, 2},
                       [&](Emitter &inner, ValueRange at) {
                         Value isRow = inner.inRange(at[0], rows);
-                        Value x = inner.extract(
-                            input, {inner.loopIndex(0),
-                                    inner.safeIndex(at[0], isRow),
-                                    inner.loopIndex(2)});
+                        Value x =
+                            inner.extract(input, {inner.loopIndex(0),
+                                                  inner.safeIndex(at[0], isRow),
+                                                  inner.loopIndex(2)});
                         return inner.select(isRow, x, inner.real(element, 0));
                       })};
   if (!in.getIds())
@@ -131,15 +129,15 @@ static SmallVector<Value> emitScaleRows(Emitter &e, ScaleRowsOp op,
   SmallVector<int64_t> inputMap = resultMap;
   if (tensorTypeOf(in.getInput()).getRank() == leading)
     inputMap = {0, leading};
-  return {e.generic(
-      std::string(leading + 1, 'p'), {in.getInput(), in.getWeights()},
-      {inputMap, weightMap},
-      e.empty(resultSizes(e, op.getResult(), in.getInput()), element),
-      resultMap, [&](Emitter &inner, ValueRange at) {
-        Value product = inner.mul(inner.convert(at[0], accumulator),
-                                  inner.convert(at[1], accumulator));
-        return inner.convert(product, element);
-      })};
+  return {
+      e.generic(std::string(leading + 1, 'p'), {in.getInput(), in.getWeights()},
+                {inputMap, weightMap},
+                e.empty(resultSizes(e, op.getResult(), in.getInput()), element),
+                resultMap, [&](Emitter &inner, ValueRange at) {
+                  Value product = inner.mul(inner.convert(at[0], accumulator),
+                                            inner.convert(at[1], accumulator));
+                  return inner.convert(product, element);
+                })};
 }
 
 static SmallVector<Value> emitCombine(Emitter &e, CombineOp op,
@@ -161,20 +159,20 @@ static SmallVector<Value> emitCombine(Emitter &e, CombineOp op,
     }
   Value zeros = e.filled(resultSizes(e, op.getResult(), in.getInput()),
                          e.real(accumulator, 0));
-  Value sum = e.generic(
-      std::string(choice, 'p') + "r", inputs, maps, zeros, resultMap,
-      [&](Emitter &inner, ValueRange at) {
-        Value row = inner.convert(at[0], accumulator);
-        if (in.getWeights())
-          row = inner.mul(inner.convert(at[1], accumulator), row);
-        Value sum = inner.add(at.back(), row);
-        if (!slot)
-          return sum;
-        Value isMine =
-            inner.compare(arith::CmpIPredicate::eq, at[at.size() - 2],
-                          inner.loopIndexI32(1));
-        return inner.select(isMine, sum, at.back());
-      });
+  Value sum =
+      e.generic(std::string(choice, 'p') + "r", inputs, maps, zeros, resultMap,
+                [&](Emitter &inner, ValueRange at) {
+                  Value row = inner.convert(at[0], accumulator);
+                  if (in.getWeights())
+                    row = inner.mul(inner.convert(at[1], accumulator), row);
+                  Value sum = inner.add(at.back(), row);
+                  if (!slot)
+                    return sum;
+                  Value isMine =
+                      inner.compare(arith::CmpIPredicate::eq, at[at.size() - 2],
+                                    inner.loopIndexI32(1));
+                  return inner.select(isMine, sum, at.back());
+                });
   return {roundTo(e, sum, element)};
 }
 
@@ -206,9 +204,9 @@ static SmallVector<Value> emitRealExperts(Emitter &e, RealExpertsOp op,
 
 static SmallVector<Value> emitSpecials(Emitter &e, SpecialExpertsOp op,
                                        SpecialExpertsOp::Adaptor in) {
-  return {emitSpecialExperts(e, in.getInput(), in.getIds(), in.getWeights(),
-                             op.getSpecials(), getIdType(op.getIds()).getCount(),
-                             in.getConstants(), in.getMixing())};
+  return {emitSpecialExperts(
+      e, in.getInput(), in.getIds(), in.getWeights(), op.getSpecials(),
+      getIdType(op.getIds()).getCount(), in.getConstants(), in.getMixing())};
 }
 
 void moec::lowering::populateSlotToLinalgPatterns(

@@ -88,7 +88,6 @@ void moec::lowering::populateTypeConversionPatterns(
     const TypeConverter &converter, RewritePatternSet &patterns,
     ConversionTarget &target) {
   patterns.add<ConvertCarriedTypes>(converter, patterns.getContext());
-  target.markUnknownOpDynamicallyLegal([&converter](Operation *op) {
-    return carriesNoMoEType(converter, op);
-  });
+  target.markUnknownOpDynamicallyLegal(
+      [&converter](Operation *op) { return carriesNoMoEType(converter, op); });
 }

@@ -100,17 +100,17 @@ static SmallVector<Value> emitSelect(Emitter &e, WeightSelectOp op,
   WeightLoops loops(op.getType());
   Type element = op.getType().getElementType();
   int64_t entries = getWeightType(op.getWeight()).getCount();
-  return {e.generic(
-      loops.iterators(), {in.getTable()}, {{0}},
-      e.empty(loops.sizes(e), element), loops.resultMap(),
-      [&](Emitter &inner, ValueRange at) {
-        Value isEntry = inner.inRange(at[0], entries);
-        Value value = inner.extract(in.getWeight(),
-                                    {inner.safeIndex(at[0], isEntry),
-                                     inner.loopIndex(loops.row),
-                                     inner.loopIndex(loops.column)});
-        return inner.select(isEntry, value, inner.real(element, 0));
-      })};
+  return {e.generic(loops.iterators(), {in.getTable()}, {{0}},
+                    e.empty(loops.sizes(e), element), loops.resultMap(),
+                    [&](Emitter &inner, ValueRange at) {
+                      Value isEntry = inner.inRange(at[0], entries);
+                      Value value = inner.extract(
+                          in.getWeight(), {inner.safeIndex(at[0], isEntry),
+                                           inner.loopIndex(loops.row),
+                                           inner.loopIndex(loops.column)});
+                      return inner.select(isEntry, value,
+                                          inner.real(element, 0));
+                    })};
 }
 
 static SmallVector<Value> emitMul(Emitter &e, WeightMulOp op,
@@ -169,8 +169,8 @@ static SmallVector<Value> emitMix(Emitter &e, WeightMixOp op,
                       Value x = inner.convert(at[0], accumulator);
                       Value y = op.getPhi() == Phi::silu
                                     ? inner.mul(x, inner.sigmoid(x))
-                                    : Value(math::TanhOp::create(
-                                          inner.b, inner.loc, x));
+                                    : Value(math::TanhOp::create(inner.b,
+                                                                 inner.loc, x));
                       return inner.convert(y, element);
                     })};
 }
@@ -216,8 +216,7 @@ static SmallVector<Value> emitSparse(Emitter &e, WeightSparseOp op,
   Type accumulator = accumulatorType(type.getElementType());
   bool isIndexed = type.isIndexed();
   int64_t stored = getWeightType(op.getValues()).getCols();
-  Value zeros =
-      e.filled(WeightLoops(type).sizes(e), e.real(accumulator, 0));
+  Value zeros = e.filled(WeightLoops(type).sizes(e), e.real(accumulator, 0));
   auto placeBehind = [&](Value entry, ArrayRef<Value> rest) {
     SmallVector<Value> place(rest);
     if (isIndexed)
@@ -234,8 +233,8 @@ static SmallVector<Value> emitSparse(Emitter &e, WeightSparseOp op,
     SmallVector<Value> place =
         placeBehind(entry, {inner.safeIndex(row, isInside),
                             inner.safeIndex(column, isInside)});
-    Value value = inner.extract(in.getValues(),
-                                placeBehind(entry, {inner.index(0), j}));
+    Value value =
+        inner.extract(in.getValues(), placeBehind(entry, {inner.index(0), j}));
     Value before = inner.extract(sum, place);
     Value after = inner.add(before, inner.convert(value, accumulator));
     return inner.insert(inner.select(isInside, after, before), sum, place);
@@ -243,12 +242,11 @@ static SmallVector<Value> emitSparse(Emitter &e, WeightSparseOp op,
   Value sum =
       e.loop(e.index(type.getCount()), zeros,
              [&](Emitter &outer, Value entry, ValueRange carried) {
-               return outer.loop(
-                   outer.index(stored), carried,
-                   [&](Emitter &inner, Value j, ValueRange sums) {
-                     return SmallVector<Value>{
-                         addOne(inner, entry, j, sums[0])};
-                   });
+               return outer.loop(outer.index(stored), carried,
+                                 [&](Emitter &inner, Value j, ValueRange sums) {
+                                   return SmallVector<Value>{
+                                       addOne(inner, entry, j, sums[0])};
+                                 });
              })[0];
   return {roundTo(e, sum, type.getElementType())};
 }
