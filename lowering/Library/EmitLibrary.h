@@ -26,7 +26,7 @@ namespace moec::lowering {
 struct LibraryOptions {
   /// The lowering that made the module, for the manifest.
   std::string pipeline = "reference";
-  /// 0 to 3.
+  /// 0: as it is. 1: quick to compile. 2 and 3: as a C compiler has them.
   unsigned optimizationLevel = 2;
   /// LLVM's name of the target; empty for this machine's.
   std::string triple;

@@ -13,6 +13,8 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/TargetParser/Triple.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_EXPORTENTRIESPASS
@@ -66,18 +68,30 @@ private:
            " '" + parameter.name + "'";
   }
 
+  /// Names that mean something to whom the compiled function meets: LLVM, the C library, the tables around it.
+  static bool isTaken(StringRef name) {
+    static const llvm::TargetLibraryInfoImpl library{
+        llvm::Triple("x86_64-unknown-linux-gnu")};
+    llvm::LibFunc function;
+    return name == "manifest" || name == "abi_version" ||
+           name.starts_with("moec_") || name.starts_with("moert_") ||
+           name.starts_with("_mlir_") || library.getLibFunc(name, function);
+  }
+
   LogicalResult checkFunction() {
     StringRef name = function.getSymName();
-    // The symbol moec_<name> is a C identifier, and the library's own.
+    // The symbol moec_<name> is a C identifier.
     if (!llvm::all_of(name,
                       [](char c) { return llvm::isAlnum(c) || c == '_'; }))
       return function.emitError(
                  "expected a public function to have a C identifier for a "
                  "name, found '")
              << name << "'";
-    if (name == "manifest" || name == "abi_version")
+    if (isTaken(name))
       return function.emitError("the name '")
-             << name << "' is taken by the library's own moec_" << name;
+             << name << "' is taken: expected none of the C library, of the "
+             << "library's own functions, and none that starts with moec_, "
+             << "moert_ or _mlir_";
     auto workspace = (name + "_workspace").str();
     if (auto other = function->getParentOfType<ModuleOp>()
                          .lookupSymbol<func::FuncOp>(workspace))
@@ -124,6 +138,13 @@ private:
     llvm::StringSet<> names;
     for (auto [i, parameter] : llvm::enumerate(parameters)) {
       Type type = parameter.value.getType();
+      if (parameter.name.empty() ||
+          !llvm::all_of(parameter.name, [](char c) {
+            return llvm::isAlnum(c) || StringRef("_.-:").contains(c);
+          }))
+        return function.emitError(nameOf(parameter, i))
+               << " has a name of other characters than letters, digits and "
+                  "'_', '.', '-', ':'";
       if (!names.insert(parameter.name).second)
         return function.emitError(nameOf(parameter, i))
                << " has a name that another one has";

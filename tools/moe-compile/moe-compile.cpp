@@ -46,7 +46,7 @@ static cl::opt<bool> optimize("optimize", cl::desc("Run moe-optimize behind --pa
 static cl::list<std::string> weights(
     "weights", cl::desc("Binds a scope of external params: scope=file.safetensors, scope=splat:V or scope=seeded:S[:scale]"),
     cl::value_desc("scope=source"), cl::cat(category));
-static cl::opt<unsigned> optLevel("opt-level", cl::desc("LLVM's optimisation level, 0 to 3 (default 2)"),
+static cl::opt<unsigned> optLevel("opt-level", cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
                                   cl::init(2), cl::cat(category));
 static cl::opt<std::string> target("target", cl::desc("LLVM's name of the target (default: this machine)"),
                                    cl::value_desc("triple"), cl::cat(category));
