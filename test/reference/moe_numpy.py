@@ -94,17 +94,20 @@ def descending(keys, count, allowed=None):
 
 
 def limit_row(keys, limit, table, group_logits):
-    """Stage 3: keys [N] with those outside the kept groups masked. table [E] gives groups; without, they are contiguous."""
+    """Stage 3: keys [N] with those outside the kept groups masked. table [E] gives groups; without, they are contiguous.
+
+    Exactly `keep` groups are kept, even such that score -inf; a NaN score counts as -inf."""
     if table is None:
         group_of = np.arange(len(keys)) // (len(keys) // limit.of)
-    else:  # special experts, behind the table's entries, belong to no group
-        group_of = np.concatenate([table, np.full(len(keys) - len(table), -1)])
+    else:
+        group_of = np.asarray(table)
+    grouped = len(group_of)  # special experts, behind the table's entries, belong to no group and are never masked
     if limit.by == "logits":
         score = list(group_logits)
     else:
         score = []
         for group in range(limit.of):
-            members = keys[group_of == group]
+            members = keys[:grouped][group_of == group]
             first = descending(members, 2)
             top = [members[i] for i in first]
             if not top:
@@ -113,10 +116,11 @@ def limit_row(keys, limit, table, group_logits):
                 score.append(top[0])
             else:
                 score.append(top[0] + top[1] if len(top) == 2 else -math.inf)
-    kept = descending(score, limit.keep)
+    score = [-math.inf if math.isnan(value) else value for value in score]
+    kept = sorted(range(limit.of), key=lambda group: -score[group])[: limit.keep]  # stable: ties to the lowest
     masked = keys.copy()
-    for column in range(len(keys)):
-        if group_of[column] >= 0 and group_of[column] not in kept:
+    for column in range(grouped):
+        if group_of[column] not in kept:  # also where a table points outside
             masked[column] = 0 if limit.masked == "zero" else -math.inf
     return masked
 
@@ -187,7 +191,8 @@ def drop_over_capacity(ids, weights, capacity, columns):
     for i in sorted(set(ids[ids >= 0].tolist())):
         pairs = [(t, j) for j in range(k) for t in range(tokens) if ids[t, j] == i]
         if capacity.drop == "lowest":
-            pairs.sort(key=lambda pair: -weights[pair])  # stable: ties stay by slot, then by token
+            # Before rounding; stable: ties stay by slot, then by token; NaN is the lowest.
+            pairs.sort(key=lambda pair: math.inf if math.isnan(weights[pair]) else -weights[pair])
         for pair in pairs[accepts:]:
             ids[pair], weights[pair] = -1, 0
 
@@ -197,11 +202,14 @@ def route(logits, *, score, choose, gates=Gates(), bias=None, limit=None, table=
     """4.1 moe.route: logits [T, N] -> ids [T, k] (int32), gate weights [T, k].
 
     bias [N]; table [E] (clusters of a limit); group_logits [T, G]; hash_table [tokens, k] and tokens [T]; candidates
-    [T, N] ids. `experts` is E + S of the id type, needed for a capacity with candidates."""
+    [T, N] ids. `experts` is E + S of the id type: candidates beyond it stand for nobody, and a capacity with
+    candidates counts them."""
     kind = computing(element)
     x = np.asarray(logits, kind)
     rows, columns = x.shape
-    present = np.ones(x.shape, bool) if candidates is None else np.asarray(candidates) >= 0
+    present = np.ones(x.shape, bool)
+    if candidates is not None:
+        present = (np.asarray(candidates) >= 0) & (np.asarray(candidates) < (experts or math.inf))
     s = np.empty_like(x)
     keys = np.empty_like(x)
     for t in range(rows):
@@ -215,12 +223,13 @@ def route(logits, *, score, choose, gates=Gates(), bias=None, limit=None, table=
     elif choose.kind == "hash":
         known = [0 <= tokens[t] < len(hash_table) for t in range(rows)]
         chosen = [list(hash_table[tokens[t]]) if known[t] else [] for t in range(rows)]
+        chosen = [[c if 0 <= c < columns and best([keys[t, c]]) == 0 else -1 for c in row] for t, row in enumerate(chosen)]
     else:
         chosen = [choose_row(keys[t], s[t], choose, present[t]) for t in range(rows)]
     ids = np.full((rows, choose.k), -1, np.int32)
     weights = np.zeros((rows, choose.k), kind)
     for t in range(rows):
-        slots = [j for j, c in enumerate(chosen[t]) if 0 <= c < columns]  # a hash table may hold -1
+        slots = [j for j, c in enumerate(chosen[t]) if c >= 0]  # a hash table may give -1 in the middle
         picked = [int(chosen[t][j]) for j in slots]
         weights[t, slots] = gate_row(x[t], s[t], picked, gates, choose)
         ids[t, slots] = picked if candidates is None else np.asarray(candidates)[t, picked]

@@ -104,6 +104,9 @@ def test_deepseek_v4_hash():
     ids, weights = moe.route(x, score="sqrt_softplus", choose=Choice("hash", 2), hash_table=table, tokens=tokens,
                              gates=Gates("scores", "l1", scale=1.5))
     assert ids.tolist() == [[15, 0], [1, 5], [-1, -1], [15, 0], [-1, -1]]
+    x[1, 5], x[3, 15] = math.nan, math.nan
+    assert moe.route(x, score="sqrt_softplus", choose=Choice("hash", 2), hash_table=table, tokens=tokens)[0].tolist() == \
+        [[15, 0], [1, -1], [-1, -1], [-1, 0], [-1, -1]]
     for t, row in [(0, [15, 0]), (1, [1, 5]), (3, [15, 0])]:
         assert np.allclose(weights[t], 1.5 * scores[t, row] / scores[t, row].sum(), rtol=1e-5)
     assert not weights[[2, 4]].any()
@@ -192,6 +195,9 @@ def test_capacity_has_a_lower_bound_and_may_drop_the_lowest():
     assert moe.route(x, capacity=Capacity(0.5, "lowest"), **every)[0].T.tolist() == [[-1, 0, -1, -1]]
     ids, weights = moe.route(x, capacity=Capacity(1.0, "lowest"), **every)
     assert ids.T.tolist() == [[-1, 0, -1, 0]] and weights[0] == 0
+    lowest = moe.route(np.array([[math.inf, 1, 1]] * 2, np.float32)[:, :2], score="identity", choose=Choice("top_k", 1),
+                       gates=Gates("softmax"), capacity=Capacity(0.5, "lowest"))  # inf - inf: NaN weighs least, ties by token
+    assert lowest[0].T.tolist() == [[0, -1]] and np.isnan(lowest[1][0])
 
 
 def test_two_stage_by_prototypes():
@@ -207,6 +213,20 @@ def test_two_stage_by_prototypes():
     assert (~there).any() and (total > 0).all()
     agree(moe.route(x, score="softmax", limit=Limit(2, 5, "logits"), table=table, group_logits=prototypes,
                     choose=Choice("top_k", 7), gates=Gates("scores", "l1")), np.where(there, index, -1), values / total)
+
+
+def test_limits_at_the_edges_of_numbers():
+    nan, inf = math.nan, math.inf
+    x = np.array([[nan, 1, 5, 2], [-inf, nan, -inf, nan], [4, nan, 1, 2]], np.float32)
+    run = lambda by, masked: moe.route(x, score="sqrt_softplus" if masked == "zero" else "identity", limit=Limit(1, 2, by, masked),
+                                       choose=Choice("top_k", 2))
+    assert run("max", "neg_inf")[0].tolist() == [[2, 3], [-1, -1], [0, -1]]
+    assert run("top2_sum", "neg_inf")[0].tolist() == [[2, 3], [-1, -1], [3, 2]]  # a NaN counts as -inf, so does its sum
+    ids, weights = run("max", "zero")
+    assert ids.tolist()[0] == [2, 3] and ids.tolist()[1] == [0, 2]  # kept group 0: NaN is not chosen; 2 and 3 were masked to 0
+    ids, _ = moe.route(x[:1], score="identity", limit=Limit(2, 3, "logits"), table=np.array([0, 7, 1, -1]),
+                       group_logits=np.array([[-inf, -inf, -inf]]), choose=Choice("top_k", 3))
+    assert ids.tolist() == [[2, -1, -1]]  # groups 0 and 1 are kept though they score -inf; columns 1 and 3 are in none
 
 
 def test_group_scores_with_a_table():
