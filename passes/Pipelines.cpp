@@ -14,9 +14,11 @@ using namespace mlir;
 void moec::buildOptimizePipeline(OpPassManager &manager, Form last) {
   OpPassManager &function = manager.nest<func::FuncOp>();
 
-  // Graph form. Canonicalisation pulls selects outward, so that what a cluster shares stands in one value.
+  // Graph form. CSE makes each param one value, by which routers and selects are seen to use the same table.
+  // Canonicalisation pulls selects outward, so that what a cluster shares stands in one value.
   function.addPass(createVerifyWeightsPass());
   function.addPass(createVerifyGraphFormPass());
+  function.addPass(createCSEPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
   if (last == Form::graph)
