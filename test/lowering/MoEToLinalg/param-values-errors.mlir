@@ -40,11 +40,21 @@ func.func @f() -> !moe.table<expert[2] -> cluster[1]> {
 
 // -----
 
-// Formats with scales have no infinity to give back.
-// expected-error @below {{'moe.param' op expected finite values}}
+// N4: formats with scales have no infinity to give back.
+// expected-error @below {{'moe.param' op expected finite values for int8, found inf at [0, 0, 0]}}
 moe.param @infinite : !moe.weight<1x2xf32> = dense<[[0x7F800000, 1.0]]> : tensor<1x2xf32> encoding <int8>
 func.func @f() -> !moe.weight<1x2xf32> {
   %0 = moe.leaf @infinite : !moe.weight<1x2xf32>
+  return %0 : !moe.weight<1x2xf32>
+}
+
+// -----
+
+// N4: a scale must fit the type it is stored in.
+// expected-error @below {{'moe.param' op expected a scale within f16}}
+moe.param @steep : !moe.weight<1x2xf32> = dense<[[1.0e9, 1.0]]> : tensor<1x2xf32> encoding <int8 scale f16>
+func.func @f() -> !moe.weight<1x2xf32> {
+  %0 = moe.leaf @steep : !moe.weight<1x2xf32>
   return %0 : !moe.weight<1x2xf32>
 }
 
