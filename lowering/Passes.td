@@ -83,4 +83,14 @@ def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def KeepNarrowFloatsAsBitsPass : Pass<"moe-keep-narrow-floats-as-bits", "::mlir::ModuleOp"> {
+  let summary = "replaces f16 and bf16 by i16 in the LLVM dialect";
+  let description = [{
+    Runs last, when f16 and bf16 are only loaded, stored, chosen and cast: constants, globals and types become those of
+    i16. LLVM's optimiser otherwise forms selects of narrow floats, which plain CPUs do in f32, and calls functions of
+    the C compiler's support library for the way back. Arithmetic on narrow floats that is left is refused.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 #endif // MOEC_LOWERING_PASSES_TD

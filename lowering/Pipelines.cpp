@@ -74,6 +74,8 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager) {
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertToLLVMPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
+  // Nothing but moves is left of f16 and bf16: as integers LLVM cannot make arithmetic of them again.
+  manager.addPass(createKeepNarrowFloatsAsBitsPass());
 }
 
 void moec::lowering::buildReferencePipeline(OpPassManager &manager,

@@ -39,7 +39,8 @@ createTargetMachine(ModuleOp module, const LibraryOptions &options) {
   const llvm::Target *target =
       llvm::TargetRegistry::lookupTarget(triple, message);
   if (!target) {
-    module.emitError("cannot compile for ") << triple.str() << ": " << message;
+    module.emitError("cannot compile for '")
+        << triple.str() << "', expected a variant of this machine: " << message;
     return nullptr;
   }
   // The rounding of each operation is part of the meaning: nothing is fused.
@@ -49,8 +50,7 @@ createTargetMachine(ModuleOp module, const LibraryOptions &options) {
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
       triple, options.cpu, /*Features=*/"", targetOptions, llvm::Reloc::PIC_,
       /*CM=*/std::nullopt, level.value_or(llvm::CodeGenOptLevel::Default)));
-  if (!machine)
-    module.emitError("LLVM has no code generator for ") << triple.str();
+  assert(machine && "this machine's target is built with a code generator");
   return machine;
 }
 
@@ -163,8 +163,7 @@ LogicalResult moec::lowering::emitObject(ModuleOp module,
   llvm::legacy::PassManager codegen;
   if (machine->addPassesToEmitFile(codegen, os, /*DwoOut=*/nullptr,
                                    llvm::CodeGenFileType::ObjectFile))
-    return module.emitError("LLVM cannot write object files for ")
-           << machine->getTargetTriple().str();
+    llvm_unreachable("this machine's target writes object files");
   codegen.run(*code);
   end("generate code");
   return success();

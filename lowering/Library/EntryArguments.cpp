@@ -79,8 +79,8 @@ moec::lowering::getEntryArguments(Operation *function) {
   for (auto [i, attribute] : llvm::enumerate(array)) {
     auto dictionary = dyn_cast<DictionaryAttr>(attribute);
     if (!dictionary)
-      return fail("expected dictionaries, found " + Twine(i) +
-                  " to be none");
+      return fail("expected dictionaries, found another attribute at " +
+                  Twine(i));
     auto name = dictionary.getAs<StringAttr>("name");
     auto dtype = dictionary.getAs<StringAttr>("dtype");
     auto role = dictionary.getAs<StringAttr>("role");

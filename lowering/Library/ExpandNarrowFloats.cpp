@@ -201,33 +201,13 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
   }
 };
 
-/// A choice between two numbers needs no arithmetic, but LLVM widens it to f32 and would call for the way back.
-struct ExpandSelect : OpRewritePattern<arith::SelectOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(arith::SelectOp op,
-                                PatternRewriter &rewriter) const override {
-    if (!isNarrow(op.getType()))
-      return rewriter.notifyMatchFailure(op, "not of f16 or bf16");
-    Formula formula(op.getLoc(), rewriter, op.getType());
-    auto bits = [&](Value value) -> Value {
-      return arith::BitcastOp::create(rewriter, op.getLoc(), formula.i16(),
-                                      value);
-    };
-    Value chosen =
-        formula.select(op.getCondition(), bits(op.getTrueValue()),
-                       bits(op.getFalseValue()));
-    rewriter.replaceOpWithNewOp<arith::BitcastOp>(op, op.getType(), chosen);
-    return success();
-  }
-};
-
 struct ExpandNarrowFloatsPass
     : moec::lowering::impl::ExpandNarrowFloatsPassBase<ExpandNarrowFloatsPass> {
   using Base::Base;
 
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet set(context);
-    set.add<ExpandExtF, ExpandSelect, ExpandTruncF>(context);
+    set.add<ExpandExtF, ExpandTruncF>(context);
     patterns = std::move(set);
     return success();
   }

@@ -1,0 +1,67 @@
+// moe-keep-narrow-floats-as-bits: replaces f16 and bf16 by i16 in the LLVM dialect.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/AttrTypeSubElements.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_KEEPNARROWFLOATSASBITSPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+
+static bool isNarrow(Type type) { return type.isF16() || type.isBF16(); }
+
+/// Operations that only move numbers.
+static bool movesOnly(Operation *op) {
+  return isa<LLVM::LoadOp, LLVM::StoreOp, LLVM::GEPOp, LLVM::AllocaOp,
+             LLVM::ConstantOp, LLVM::GlobalOp, LLVM::BitcastOp, LLVM::SelectOp,
+             LLVM::UndefOp, LLVM::PoisonOp, LLVM::ZeroOp, LLVM::BrOp,
+             LLVM::CondBrOp, LLVM::ReturnOp, LLVM::LLVMFuncOp, LLVM::CallOp>(
+      op);
+}
+
+namespace {
+struct KeepNarrowFloatsAsBitsPass
+    : moec::lowering::impl::KeepNarrowFloatsAsBitsPassBase<
+          KeepNarrowFloatsAsBitsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    WalkResult checked = getOperation().walk([](Operation *op) -> WalkResult {
+      if (movesOnly(op) || (!llvm::any_of(op->getOperandTypes(), isNarrow) &&
+                            !llvm::any_of(op->getResultTypes(), isNarrow)))
+        return WalkResult::advance();
+      return op->emitError("arithmetic on f16 or bf16 is left: expected it in "
+                           "f32, found '")
+             << op->getName() << "'";
+    });
+    if (checked.wasInterrupted())
+      return signalPassFailure();
+
+    Type bits = IntegerType::get(&getContext(), 16);
+    AttrTypeReplacer replacer;
+    replacer.addReplacement([&](Type type) -> std::optional<Type> {
+      return isNarrow(type) ? std::optional(bits) : std::nullopt;
+    });
+    replacer.addReplacement([&](FloatAttr value) -> std::optional<Attribute> {
+      if (!isNarrow(value.getType()))
+        return std::nullopt;
+      return IntegerAttr::get(bits, value.getValue().bitcastToAPInt());
+    });
+    replacer.addReplacement(
+        [&](DenseElementsAttr values) -> std::optional<Attribute> {
+          if (!isNarrow(values.getElementType()))
+            return std::nullopt;
+          return values.bitcast(bits);
+        });
+    replacer.recursivelyReplaceElementsIn(getOperation(), /*replaceAttrs=*/true,
+                                          /*replaceLocs=*/false,
+                                          /*replaceTypes=*/true);
+  }
+};
+} // namespace
