@@ -31,7 +31,7 @@ def layer(f, act="<silu>", meaning=None, gate=True, biases=(), element="f32", sc
 def plain_layer(kind, gate, text=None, meaning=None, **more):
     def build(f):
         layer(f, f"<{text or kind}>", meaning or Act(kind), gate=gate, **more)
-    build.__name__ = f"{kind}{'_gated' if gate else ''}{'_clamped' if text and 'clamp' in text else ''}"
+    build.__name__ = f"act_{kind}{'_gated' if gate else ''}{'_clamped' if text and 'clamp' in text else ''}"
     return build
 
 
