@@ -1,5 +1,5 @@
 // RUN: moe-opt %s --moe-expand-narrow-floats | FileCheck %s
-// The numbers that come out are checked in narrow-floats-values.test.
+// The numbers that come out are checked in expand-narrow-floats-values.test.
 
 // CHECK-LABEL: func.func @widen
 // CHECK-NOT: arith.extf {{.*}}16 to

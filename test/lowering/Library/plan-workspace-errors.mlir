@@ -62,7 +62,7 @@ func.func @parallel(%x: memref<8xf32>) attributes {moec.arguments = []} {
 // -----
 
 func.func @layout() attributes {moec.arguments = []} {
-  // expected-error @+1 {{expected rows behind each other in the default memory space, aligned to at most 64 bytes}}
+  // expected-error @+1 {{of type 'memref<8xf32, strided<[2]>>': expected rows behind each other in the default memory space, aligned to at most 64 bytes}}
   %a = memref.alloc() : memref<8xf32, strided<[2]>>
   return
 }
@@ -86,7 +86,7 @@ func.func @alignment() attributes {moec.arguments = []} {
 // -----
 
 func.func @huge() attributes {moec.arguments = []} {
-  // expected-error @+1 {{needs more bytes than can be counted}}
+  // expected-error @+1 {{of type 'memref<4611686018427387904x4xf32>' needs more bytes than can be counted}}
   %a = memref.alloc() : memref<4611686018427387904x4xf32>
   return
 }

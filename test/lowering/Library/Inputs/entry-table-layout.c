@@ -1,0 +1,24 @@
+/* Prints where C has the fields of the tables of moert/abi.h.
+ * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
+#include <moert/abi.h>
+#include <stdio.h>
+
+#define FIELD(structure, name) printf(#structure "." #name " %zu\n", offsetof(structure, name))
+
+int main(void) {
+  FIELD(moert_argument, name);
+  FIELD(moert_argument, code);
+  FIELD(moert_argument, bits);
+  FIELD(moert_argument, is_output);
+  FIELD(moert_argument, rank);
+  FIELD(moert_argument, shape);
+  FIELD(moert_entry, size);
+  FIELD(moert_entry, count);
+  FIELD(moert_entry, name);
+  FIELD(moert_entry, arguments);
+  FIELD(moert_entry, kernel);
+  FIELD(moert_entry, workspace);
+  printf("moert_argument %zu\n", sizeof(moert_argument));
+  printf("moert_entry %zu\n", sizeof(moert_entry));
+  return 0;
+}
