@@ -15,8 +15,9 @@ namespace moec::lowering {
 struct ReferenceOptions : mlir::PassPipelineOptions<ReferenceOptions> {
   ListOption<std::string> weights{
       *this, "weights",
-      llvm::cl::desc("Binds a scope of external params: scope=file.safetensors, "
-                     "scope=splat:V or scope=seeded:S[:scale]")};
+      llvm::cl::desc(
+          "Binds a scope of external params: scope=file.safetensors, "
+          "scope=splat:V or scope=seeded:S[:scale]")};
   Option<int64_t> maxBytes{
       *this, "max-bytes",
       llvm::cl::desc("Most bytes that the values of all params may take"),

@@ -132,8 +132,7 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
     llvm::cantFail(builder.parsePassPipeline(passes, quickPipeline));
   else if (level > 1)
     passes = builder.buildPerModuleDefaultPipeline(
-        level == 2 ? llvm::OptimizationLevel::O2
-                   : llvm::OptimizationLevel::O3);
+        level == 2 ? llvm::OptimizationLevel::O2 : llvm::OptimizationLevel::O3);
   passes.run(module, modules);
 }
 
@@ -184,8 +183,7 @@ public:
       llvm::sys::fs::remove_directories(scratch);
   }
 
-  LogicalResult run(StringRef directory, StringRef object,
-                    StringRef manifest) {
+  LogicalResult run(StringRef directory, StringRef object, StringRef manifest) {
     if (failed(createScratch(directory)) ||
         failed(write("entries.o", object)) ||
         failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
@@ -218,8 +216,8 @@ private:
     if (std::error_code error = llvm::sys::fs::create_directories(parent))
       return fail("create", parent, error);
     SmallString<256> created;
-    if (std::error_code error = llvm::sys::fs::createUniqueDirectory(
-            destination + ".tmp", created))
+    if (std::error_code error =
+            llvm::sys::fs::createUniqueDirectory(destination + ".tmp", created))
       return fail("create a directory next to", destination, error);
     scratch = created;
     // What mkdir gives.
@@ -253,14 +251,15 @@ private:
     std::string object = path("entries.o"), library = path("library.so"),
                 log = path("link.log"),
                 exports = "-Wl,--version-script=" + path("exports.map");
-    StringRef arguments[] = {*driver, "-shared", "-o", library, object,
-                             options.entryArchive, exports,
-                             // Whatever is not found now would fail at load time.
-                             "-Wl,-z,defs", "-Wl,-z,noexecstack",
-                             // Nothing but the C library may be needed.
-                             "-static-libgcc", "-Wl,--as-needed", "-lm",
-                             // Same input, same bytes.
-                             "-Wl,--build-id=none"};
+    StringRef arguments[] = {
+        *driver, "-shared", "-o", library, object, options.entryArchive,
+        exports,
+        // Whatever is not found now would fail at load time.
+        "-Wl,-z,defs", "-Wl,-z,noexecstack",
+        // Nothing but the C library may be needed.
+        "-static-libgcc", "-Wl,--as-needed", "-lm",
+        // Same input, same bytes.
+        "-Wl,--build-id=none"};
     std::string message;
     int status = llvm::sys::ExecuteAndWait(
         *driver, arguments, /*Env=*/std::nullopt,
@@ -278,8 +277,7 @@ private:
 
   LogicalResult publish() {
     if (!llvm::sys::fs::exists(destination)) {
-      if (std::error_code error =
-              llvm::sys::fs::rename(scratch, destination))
+      if (std::error_code error = llvm::sys::fs::rename(scratch, destination))
         return fail("rename to", destination, error);
       scratch.clear();
       return success();

@@ -2,9 +2,9 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Library/EntryArguments.h"
 
-#include "moert/abi.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
+#include "moert/abi.h"
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -56,7 +56,8 @@ void moec::lowering::setEntryArguments(Operation *function,
   SmallVector<Attribute> dictionaries;
   for (const EntryArgument &argument : arguments)
     dictionaries.push_back(builder.getDictionaryAttr({
-        builder.getNamedAttr("dtype", builder.getStringAttr(argument.type.name)),
+        builder.getNamedAttr("dtype",
+                             builder.getStringAttr(argument.type.name)),
         builder.getNamedAttr("name", builder.getStringAttr(argument.name)),
         builder.getNamedAttr(
             "role",

@@ -22,12 +22,12 @@ struct Field {
 #define FIELD(structure, index, name)                                          \
   Field { #structure, #name, index, offsetof(structure, name) }
 constexpr Field fields[] = {
-    FIELD(moert_argument, 0, name),    FIELD(moert_argument, 1, code),
-    FIELD(moert_argument, 2, bits),    FIELD(moert_argument, 3, is_output),
-    FIELD(moert_argument, 4, rank),    FIELD(moert_argument, 5, shape),
-    FIELD(moert_entry, 0, size),       FIELD(moert_entry, 1, count),
-    FIELD(moert_entry, 2, name),       FIELD(moert_entry, 3, arguments),
-    FIELD(moert_entry, 4, kernel),     FIELD(moert_entry, 5, workspace),
+    FIELD(moert_argument, 0, name), FIELD(moert_argument, 1, code),
+    FIELD(moert_argument, 2, bits), FIELD(moert_argument, 3, is_output),
+    FIELD(moert_argument, 4, rank), FIELD(moert_argument, 5, shape),
+    FIELD(moert_entry, 0, size),    FIELD(moert_entry, 1, count),
+    FIELD(moert_entry, 2, name),    FIELD(moert_entry, 3, arguments),
+    FIELD(moert_entry, 4, kernel),  FIELD(moert_entry, 5, workspace),
 };
 #undef FIELD
 
@@ -38,8 +38,8 @@ struct Structures {
     auto *i8 = Type::getInt8Ty(context);
     auto *i32 = Type::getInt32Ty(context);
     auto *shape = ArrayType::get(Type::getInt64Ty(context), MOERT_MAX_RANK);
-    argument = StructType::create("moert_argument", pointer, i8, i8, i8, i8,
-                                  shape);
+    argument =
+        StructType::create("moert_argument", pointer, i8, i8, i8, i8, shape);
     entry = StructType::create("moert_entry", i32, i32, pointer, pointer,
                                pointer, pointer);
   }
@@ -111,13 +111,11 @@ public:
   }
 
 private:
-  Function *startFunction(const Twine &name, Type *result,
-                          ArrayRef<Type *> parameters,
-                          GlobalValue::LinkageTypes linkage =
-                              GlobalValue::ExternalLinkage) {
-    auto *function =
-        Function::Create(FunctionType::get(result, parameters, false), linkage,
-                         name, module);
+  Function *startFunction(
+      const Twine &name, Type *result, ArrayRef<Type *> parameters,
+      GlobalValue::LinkageTypes linkage = GlobalValue::ExternalLinkage) {
+    auto *function = Function::Create(
+        FunctionType::get(result, parameters, false), linkage, name, module);
     function->addFnAttr(Attribute::NoUnwind);
     builder.SetInsertPoint(BasicBlock::Create(context, "", function));
     return function;
@@ -153,8 +151,8 @@ private:
     return builder.CreateCall(wrapper, arguments);
   }
   Value *loadPointer(Value *descriptors, unsigned index) {
-    return builder.CreateLoad(
-        pointer, builder.CreateConstInBoundsGEP1_64(pointer, descriptors, index));
+    return builder.CreateLoad(pointer, builder.CreateConstInBoundsGEP1_64(
+                                           pointer, descriptors, index));
   }
 
   /// void kernel(void **descriptors): arguments, then the workspace.
@@ -174,8 +172,7 @@ private:
   /// void workspace(void **descriptors): arguments, then an int64_t *.
   Expected<Function *> addQuery(const Entry &entry) {
     unsigned count = entry.arguments.size();
-    Expected<Function *> wrapper =
-        wrapperOf(entry.name + "_workspace", count);
+    Expected<Function *> wrapper = wrapperOf(entry.name + "_workspace", count);
     if (!wrapper)
       return wrapper.takeError();
     if ((*wrapper)->getReturnType() != i64)
@@ -196,13 +193,12 @@ private:
       SmallVector<uint64_t> shape(argument.shape.begin(), argument.shape.end());
       shape.resize(MOERT_MAX_RANK, 0);
       arguments.push_back(ConstantStruct::get(
-          structures.argument,
-          {addString("name", argument.name),
-           builder.getInt8(argument.type.code),
-           builder.getInt8(argument.type.bits),
-           builder.getInt8(argument.isOutput),
-           builder.getInt8(argument.shape.size()),
-           ConstantDataArray::get(context, shape)}));
+          structures.argument, {addString("name", argument.name),
+                                builder.getInt8(argument.type.code),
+                                builder.getInt8(argument.type.bits),
+                                builder.getInt8(argument.isOutput),
+                                builder.getInt8(argument.shape.size()),
+                                ConstantDataArray::get(context, shape)}));
     }
     Constant *array = addConstant(
         "moec.arguments." + entry.name,
@@ -211,11 +207,10 @@ private:
     std::string symbol = "moec_" + entry.name;
     return addConstant(
         "moec.entry." + entry.name,
-        ConstantStruct::get(
-            structures.entry,
-            {builder.getInt32(sizeof(moert_entry)),
-             builder.getInt32(arguments.size()), addString("name", symbol),
-             array, kernel, query}));
+        ConstantStruct::get(structures.entry,
+                            {builder.getInt32(sizeof(moert_entry)),
+                             builder.getInt32(arguments.size()),
+                             addString("name", symbol), array, kernel, query}));
   }
 
   /// int32_t name(parameters...) { return target(table, parameters...); }
@@ -223,8 +218,8 @@ private:
                     ArrayRef<Type *> parameters) {
     SmallVector<Type *> types{pointer};
     append_range(types, parameters);
-    FunctionCallee callee =
-        module.getOrInsertFunction(target, FunctionType::get(i32, types, false));
+    FunctionCallee callee = module.getOrInsertFunction(
+        target, FunctionType::get(i32, types, false));
     auto *callable = cast<Function>(callee.getCallee());
     callable->setVisibility(GlobalValue::HiddenVisibility);
     callable->addFnAttr(Attribute::NoUnwind);

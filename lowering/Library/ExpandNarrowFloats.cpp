@@ -78,12 +78,11 @@ public:
     // The exponent's bias grows by 112; that of infinities and NaN by 224, from 31 to 255.
     Value shifted = shl(magnitude, 13);
     Value isSpecial = isAbove(magnitude, number(0x7BFF));
-    Value wide = add(shifted, select(isSpecial, number(224u << 23),
-                                     number(112u << 23)));
+    Value wide =
+        add(shifted, select(isSpecial, number(224u << 23), number(112u << 23)));
     // A subnormal is its digits times 2^-24.
     Value digits = arith::UIToFPOp::create(b, f32(), magnitude);
-    Value subnormal =
-        asInt(arith::MulFOp::create(b, digits, real(0x1p-24f)));
+    Value subnormal = asInt(arith::MulFOp::create(b, digits, real(0x1p-24f)));
     Value isSubnormal = isBelow(magnitude, number(0x0400));
     return asFloat(either(sign, select(isSubnormal, subnormal, wide)));
   }
@@ -100,18 +99,17 @@ public:
     Type i64 = typed(b.getI64Type());
     auto magnitude = [&](Value value) {
       Value bits = arith::BitcastOp::create(b, i64, value);
-      Value mask = constant(b.getI64IntegerAttr(
-          std::numeric_limits<int64_t>::max()));
+      Value mask =
+          constant(b.getI64IntegerAttr(std::numeric_limits<int64_t>::max()));
       return arith::AndIOp::create(b, bits, mask);
     };
-    Value isTooLarge = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::ugt, magnitude(back), magnitude(wide));
+    Value isTooLarge = arith::CmpIOp::create(b, arith::CmpIPredicate::ugt,
+                                             magnitude(back), magnitude(wide));
     Value bits = asInt(nearest);
     Value towardsZero = select(isTooLarge, sub(bits, number(1)), bits);
     Value isInexact =
         arith::CmpFOp::create(b, arith::CmpFPredicate::ONE, back, wide);
-    return asFloat(
-        select(isInexact, either(towardsZero, number(1)), bits));
+    return asFloat(select(isInexact, either(towardsZero, number(1)), bits));
   }
 
   Value truncateBits(Value bits, Type to) {
@@ -125,7 +123,8 @@ public:
     Value rounded = shr(add(bits, add(isOdd, number(0x7FFF))), 16);
     // NaN stays NaN whatever digits are lost.
     Value quiet = either(shr(bits, 16), number(0x0040));
-    Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, wide, wide);
+    Value isNan =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, wide, wide);
     return truncateBits(select(isNan, quiet, rounded), to);
   }
 
@@ -134,18 +133,18 @@ public:
     Value sign = both(shr(bits, 16), number(0x8000));
     Value magnitude = both(bits, number(0x7FFFFFFF));
     Value isOdd = both(shr(magnitude, 13), number(1));
-    Value normal = shr(add(magnitude, add(isOdd, number(0x0FFFu - (112u << 23)))),
-                       13);
+    Value normal =
+        shr(add(magnitude, add(isOdd, number(0x0FFFu - (112u << 23)))), 13);
     // Below the smallest normal number 1/2's last digit counts 2^-24: adding it rounds.
     Value subnormal =
         sub(asInt(arith::AddFOp::create(b, asFloat(magnitude), real(0.5f))),
             number(0x3F000000));
-    Value result = select(isBelow(magnitude, number(113u << 23)), subnormal,
-                          normal);
-    result = select(isBelow(magnitude, number(143u << 23)), result,
-                    number(0x7C00));
-    result = select(isAbove(magnitude, number(255u << 23)), number(0x7E00),
-                    result);
+    Value result =
+        select(isBelow(magnitude, number(113u << 23)), subnormal, normal);
+    result =
+        select(isBelow(magnitude, number(143u << 23)), result, number(0x7C00));
+    result =
+        select(isAbove(magnitude, number(255u << 23)), number(0x7E00), result);
     return truncateBits(either(sign, result), to);
   }
 
@@ -193,10 +192,9 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
       return rewriter.notifyMatchFailure(op, "does not round to nearest even");
     Formula formula(op.getLoc(), rewriter, op.getType());
     Value wide = from.isF64() ? formula.narrowToOdd(op.getIn()) : op.getIn();
-    rewriter.replaceOp(
-        op, getElementTypeOrSelf(op.getType()).isF16()
-                ? formula.truncateToF16(wide, op.getType())
-                : formula.truncateToBf16(wide, op.getType()));
+    rewriter.replaceOp(op, getElementTypeOrSelf(op.getType()).isF16()
+                               ? formula.truncateToF16(wide, op.getType())
+                               : formula.truncateToBf16(wide, op.getType()));
     return success();
   }
 };
@@ -212,7 +210,9 @@ struct ExpandNarrowFloatsPass
     return success();
   }
 
-  void runOnOperation() override { walkAndApplyPatterns(getOperation(), patterns); }
+  void runOnOperation() override {
+    walkAndApplyPatterns(getOperation(), patterns);
+  }
 
   FrozenRewritePatternSet patterns;
 };

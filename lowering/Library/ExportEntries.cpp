@@ -4,13 +4,13 @@
 #include "lowering/Passes.h"
 
 #include "dialects/MoE/IR/MoE.h"
-#include "moert/abi.h"
-#include "passes/Analysis/ExtentClasses.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "moert/abi.h"
+#include "passes/Analysis/ExtentClasses.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
@@ -93,8 +93,9 @@ private:
              << "library's own functions, and none that starts with moec_, "
              << "moert_ or _mlir_";
     auto workspace = (name + "_workspace").str();
-    if (auto other = function->getParentOfType<ModuleOp>()
-                         .lookupSymbol<func::FuncOp>(workspace))
+    if (auto other =
+            function->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(
+                workspace))
       return function.emitError("needs the name '")
              << workspace << "' for its workspace query, which another "
              << "function has";
@@ -117,17 +118,17 @@ private:
     };
     for (BlockArgument argument : function.getArguments()) {
       unsigned i = argument.getArgNumber();
-      parameters.push_back({argument,
-                            nameOr(function.getArgAttr(i, "moec.name"),
-                                   "arg" + Twine(i)),
-                            /*isOutput=*/false});
+      parameters.push_back(
+          {argument,
+           nameOr(function.getArgAttr(i, "moec.name"), "arg" + Twine(i)),
+           /*isOutput=*/false});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
-      parameters.push_back({result,
-                            nameOr(function.getResultAttr(i, "moec.name"),
-                                   "result" + Twine(i)),
-                            /*isOutput=*/true});
+      parameters.push_back(
+          {result,
+           nameOr(function.getResultAttr(i, "moec.name"), "result" + Twine(i)),
+           /*isOutput=*/true});
   }
 
   LogicalResult checkParameters() {
@@ -138,8 +139,7 @@ private:
     llvm::StringSet<> names;
     for (auto [i, parameter] : llvm::enumerate(parameters)) {
       Type type = parameter.value.getType();
-      if (parameter.name.empty() ||
-          !llvm::all_of(parameter.name, [](char c) {
+      if (parameter.name.empty() || !llvm::all_of(parameter.name, [](char c) {
             return llvm::isAlnum(c) || StringRef("_.-:").contains(c);
           }))
         return function.emitError(nameOf(parameter, i))
@@ -151,9 +151,8 @@ private:
       if (isa<moe::WeightType, moe::TableType>(type))
         return function.emitError(nameOf(parameter, i))
                << " is of type " << type << ": expected a tensor"
-               << (parameter.isOutput
-                       ? ""
-                       : ", which the body views with moe.wrap");
+               << (parameter.isOutput ? ""
+                                      : ", which the body views with moe.wrap");
       auto tensor = dyn_cast<RankedTensorType>(type);
       if (!tensor || tensor.getEncoding() ||
           !lowering::entryElementType(boundaryType(tensor).getElementType()))
@@ -193,8 +192,7 @@ private:
       auto type =
           boundaryType(cast<RankedTensorType>(parameter.value.getType()));
       arguments.push_back(
-          {parameter.name,
-           *lowering::entryElementType(type.getElementType()),
+          {parameter.name, *lowering::entryElementType(type.getElementType()),
            SmallVector<int64_t>(type.getShape()), parameter.isOutput});
     }
     DenseMap<unsigned, int64_t> numbers;

@@ -3,7 +3,6 @@
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
-#include "passes/Analysis/ExtentClasses.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -14,6 +13,7 @@
 #include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
+#include "passes/Analysis/ExtentClasses.h"
 
 #include <map>
 
@@ -52,9 +52,8 @@ public:
       auto type = cast<MemRefType>(argument.getType());
       for (int64_t d = 0; d < type.getRank(); ++d)
         if (type.isDynamicDim(d))
-          extentOfClass.try_emplace(
-              classes.classOf(argument, d),
-              ArgumentExtent(argument.getArgNumber(), d));
+          extentOfClass.try_emplace(classes.classOf(argument, d),
+                                    ArgumentExtent(argument.getArgNumber(), d));
     }
   }
 
@@ -91,17 +90,16 @@ public:
   /// A name for the value that equal extents share.
   std::pair<int64_t, int64_t> keyOf(Value value) const {
     if (auto dim = value.getDefiningOp<memref::DimOp>())
-      if (const Origin &origin = origins.at(dim);
-          origin.constant == 1 && origin.values.empty() &&
-          origin.extents.size() == 1)
+      if (const Origin &origin = origins.at(dim); origin.constant == 1 &&
+                                                  origin.values.empty() &&
+                                                  origin.extents.size() == 1)
         return origin.extents.front();
     return {-1, order.at(value.getDefiningOp())};
   }
 
   /// Emits the computation of everything taken in. `arguments` are the function's, or its twin's. `*largest`, if asked
   /// for, becomes the largest extent used, and stays null if there is none.
-  IRMapping emit(OpBuilder &builder, ValueRange arguments,
-                 Value *largest) {
+  IRMapping emit(OpBuilder &builder, ValueRange arguments, Value *largest) {
     Location loc = function.getLoc();
     IRMapping mapping;
     std::map<ArgumentExtent, Value> extents;
@@ -112,9 +110,9 @@ public:
       value = memref::DimOp::create(builder, loc, arguments[extent.first],
                                     extent.second);
       if (largest)
-        *largest = *largest ? arith::MaxUIOp::create(builder, loc, *largest,
-                                                     value)
-                            : value;
+        *largest = *largest
+                       ? arith::MaxUIOp::create(builder, loc, *largest, value)
+                       : value;
       return value;
     };
     SmallVector<Operation *> sorted(ops.begin(), ops.end());
@@ -313,9 +311,8 @@ private:
         continue;
       for (Value alias : aliases.resolve(alloc.getMemref())) {
         auto argument = dyn_cast<BlockArgument>(alias);
-        bool isCarried =
-            argument ? argument.getOwner()->getParentOp() == parent
-                     : alias.getDefiningOp() == parent;
+        bool isCarried = argument ? argument.getOwner()->getParentOp() == parent
+                                  : alias.getDefiningOp() == parent;
         if (isCarried)
           return alloc.emitOpError("stands in a loop and is carried to its "
                                    "next turn: expected a buffer allocated in "
@@ -331,7 +328,8 @@ private:
       for (auto [i, op] : llvm::enumerate(function.getBody().front()))
         positions[&op] = i;
     auto positionOf = [&](Operation *op) {
-      return positions.at(function.getBody().front().findAncestorOpInBlock(*op));
+      return positions.at(
+          function.getBody().front().findAncestorOpInBlock(*op));
     };
     request.begin = request.end = positionOf(alloc);
     for (Value alias : aliases.resolve(alloc.getMemref()))
@@ -388,8 +386,7 @@ private:
       return limit(isNegative(sum), sum);
     }
     Value multiply(Value left, Value right) {
-      auto product =
-          arith::MulUIExtendedOp::create(builder, loc, left, right);
+      auto product = arith::MulUIExtendedOp::create(builder, loc, left, right);
       Value overflows =
           arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne,
                                 product.getHigh(), constant(0));
@@ -416,9 +413,9 @@ private:
     for (const Slot &slot : slots) {
       Value size = bytes.constant(slot.bytes);
       for (Value extent : slot.extents)
-        size = bytes.multiply(size, arith::IndexCastOp::create(
-                                        builder, loc, builder.getI64Type(),
-                                        mapping.lookup(extent)));
+        size = bytes.multiply(
+            size, arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
+                                             mapping.lookup(extent)));
       size = bytes.add(size, bytes.constant(workspaceAlignment - 1));
       size = arith::AndIOp::create(builder, loc, size,
                                    bytes.constant(-workspaceAlignment));
@@ -442,8 +439,8 @@ private:
     auto workspaceType =
         MemRefType::get(ShapedType::kDynamic, builder.getI8Type());
     Value workspace = body.addArgument(workspaceType, loc);
-    function.setFunctionType(FunctionType::get(
-        builder.getContext(), body.getArgumentTypes(), {}));
+    function.setFunctionType(
+        FunctionType::get(builder.getContext(), body.getArgumentTypes(), {}));
 
     IRMapping mapping = sizes.emit(builder, arguments, /*largest=*/nullptr);
     auto constant = [&](int64_t number) -> Value {
@@ -468,10 +465,9 @@ private:
     for (Request &request : requests) {
       memref::AllocOp alloc = request.alloc;
       builder.setInsertionPoint(alloc);
-      Value view = memref::ViewOp::create(builder, alloc.getLoc(),
-                                          alloc.getType(), workspace,
-                                          offsets[request.slot],
-                                          alloc.getDynamicSizes());
+      Value view = memref::ViewOp::create(
+          builder, alloc.getLoc(), alloc.getType(), workspace,
+          offsets[request.slot], alloc.getDynamicSizes());
       alloc.replaceAllUsesWith(view);
       alloc.erase();
     }

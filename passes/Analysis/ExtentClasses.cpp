@@ -164,8 +164,8 @@ private:
     joins.clear();
     // Arguments first: their nodes are the oldest of their classes.
     for (Value argument : function.getArguments())
-        for (int64_t d = 0; d < rankOf(argument); ++d)
-          node(argument, d);
+      for (int64_t d = 0; d < rankOf(argument); ++d)
+        node(argument, d);
     function.walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (op != function)
         visit(op);
@@ -369,10 +369,9 @@ private:
   void visitOp(tensor::PadOp op) {
     for (auto [d, low, high] :
          llvm::enumerate(op.getMixedLowPad(), op.getMixedHighPad()))
-      expressions.push_back(
-          {Expression::Kind::sum,
-           node(op.getResult(), d),
-           {node(op.getSource(), d), node(low), node(high)}});
+      expressions.push_back({Expression::Kind::sum,
+                             node(op.getResult(), d),
+                             {node(op.getSource(), d), node(low), node(high)}});
   }
 
   //===--------------------------------------------------------------------===//
@@ -389,9 +388,7 @@ private:
   void visitOp(moe::ApplyOp op) {
     uniteFirst({op.getInput(), op.getIds(), op.getResult()});
   }
-  void visitOp(moe::LookupOp op) {
-    uniteFirst({op.getIds(), op.getResult()});
-  }
+  void visitOp(moe::LookupOp op) { uniteFirst({op.getIds(), op.getResult()}); }
   void visitOp(moe::ClustersOfOp op) {
     uniteFirst({op.getIds(), op.getClusters(), op.getSlot()});
   }
@@ -402,8 +399,7 @@ private:
     uniteFirst({op.getInput(), op.getWeights(), op.getResult()});
   }
   void visitOp(moe::CombineOp op) {
-    uniteFirst(
-        {op.getInput(), op.getWeights(), op.getSlot(), op.getResult()});
+    uniteFirst({op.getInput(), op.getWeights(), op.getSlot(), op.getResult()});
   }
   void visitOp(moe::ActivateOp op) {
     uniteAll(op.getUp(), op.getResult());
@@ -411,8 +407,8 @@ private:
       uniteAll(op.getUp(), op.getGate());
   }
   void visitOp(moe::RealExpertsOp op) {
-    uniteFirst({op.getIds(), op.getWeights(), op.getRealIds(),
-                op.getRealWeights()});
+    uniteFirst(
+        {op.getIds(), op.getWeights(), op.getRealIds(), op.getRealWeights()});
   }
   void visitOp(moe::SpecialExpertsOp op) {
     uniteFirst({op.getInput(), op.getIds(), op.getWeights(), op.getResult()});
@@ -464,8 +460,8 @@ private:
   /// Unites the results of expressions that have become equal. Returns whether anything changed.
   bool closeExpressions() {
     bool changed = false;
-    using Key = std::pair<std::pair<const void *, const void *>,
-                          SmallVector<int64_t>>;
+    using Key =
+        std::pair<std::pair<const void *, const void *>, SmallVector<int64_t>>;
     std::map<Key, unsigned> seen;
     // For each class, the products c·x it is known to equal: x by (class, c).
     std::map<std::pair<unsigned, int64_t>, unsigned> factors;
@@ -504,8 +500,8 @@ private:
           continue;
         }
         if (isProduct && operands.size() == 1)
-          changed |= divide(expression.result, number, operands.front(),
-                            factors);
+          changed |=
+              divide(expression.result, number, operands.front(), factors);
         operands.insert(operands.begin(), number);
         key.first = {isProduct ? "*" : "+", nullptr};
       }
@@ -522,8 +518,7 @@ private:
     if (std::optional<int64_t> known = constant(product))
       return *known % factor == 0 &&
              unite(operand, constantNode(*known / factor));
-    auto [it, isNew] =
-        factors.try_emplace({find(product), factor}, operand);
+    auto [it, isNew] = factors.try_emplace({find(product), factor}, operand);
     return !isNew && unite(it->second, operand);
   }
 

@@ -35,8 +35,7 @@ public:
   unsigned classOf(mlir::Value value, int64_t dimension) const;
 
   /// The extent, where it is known.
-  std::optional<int64_t> constantOf(mlir::Value value,
-                                    int64_t dimension) const;
+  std::optional<int64_t> constantOf(mlir::Value value, int64_t dimension) const;
 
   bool areEqual(mlir::Value left, int64_t leftDimension, mlir::Value right,
                 int64_t rightDimension) const {

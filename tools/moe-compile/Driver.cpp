@@ -3,15 +3,15 @@
 #include "tools/moe-compile/Driver.h"
 
 #include "lowering/Pipelines.h"
-#include "passes/Pipelines.h"
-#include "tools/Registration.h"
-#include "tools/moe-compile/Report.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
+#include "passes/Pipelines.h"
+#include "tools/Registration.h"
+#include "tools/moe-compile/Report.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
@@ -129,12 +129,11 @@ private:
       return write([&](raw_ostream &os) { code->print(os, nullptr); });
     }
     SmallVector<char, 0> object;
-    if (failed(lowering::emitObject(*module, request.library, object,
-                                    manifest)))
+    if (failed(
+            lowering::emitObject(*module, request.library, object, manifest)))
       return compileError;
-    return write([&](raw_ostream &os) {
-      os.write(object.data(), object.size());
-    });
+    return write(
+        [&](raw_ostream &os) { os.write(object.data(), object.size()); });
   }
 
   ExitCode run(PassManager &manager, StringRef stage) {
@@ -144,8 +143,7 @@ private:
     return failed(status) ? compileError : compiled;
   }
 
-  template <typename Writer>
-  ExitCode write(Writer writer) {
+  template <typename Writer> ExitCode write(Writer writer) {
     std::string message;
     auto file = openOutputFile(request.output, &message);
     if (!file) {

@@ -9,6 +9,8 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <cmath>
+
 using namespace moec;
 
 namespace {
@@ -21,12 +23,16 @@ public:
       const mlir::remark::detail::Remark &remark) override {
     std::string location;
     llvm::raw_string_ostream os(location);
-    if (auto file = remark.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
+    if (auto file =
+            remark.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
       os << file.getFilename().getValue() << ":" << file.getLine() << ":"
          << file.getColumn();
+    std::string message;
+    for (const mlir::remark::detail::Remark::Arg &part : remark.getArgs())
+      message += (message.empty() ? "" : ", ") +
+                 (part.key == "Remark" ? "" : part.key + " ") + part.val;
     remarks.push_back({remark.getRemarkTypeString().lower(),
-                       remark.getRemarkName().str(),
-                       remark.getFunction().str(), location, remark.getMsg()});
+                       remark.getRemarkName().str(), location, message});
   }
 
 private:
@@ -36,7 +42,8 @@ private:
 
 llvm::LogicalResult Report::listen(mlir::MLIRContext &context) {
   mlir::remark::RemarkCategories everything;
-  everything.all = ".*";
+  everything.all = everything.passed = everything.missed = everything.analysis =
+      everything.failed = ".*";
   return mlir::remark::enableOptimizationRemarks(
       context, std::make_unique<Listener>(remarks),
       std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(), everything);
@@ -65,7 +72,8 @@ llvm::LogicalResult Report::write(llvm::StringRef path) const {
       for (const Stage &stage : stages)
         json.object([&] {
           json.attribute("name", stage.name);
-          json.attribute("milliseconds", stage.milliseconds);
+          json.attribute("milliseconds",
+                         std::round(stage.milliseconds * 1000) / 1000);
         });
     });
     json.attributeArray("remarks", [&] {
@@ -73,7 +81,6 @@ llvm::LogicalResult Report::write(llvm::StringRef path) const {
         json.object([&] {
           json.attribute("kind", remark.kind);
           json.attribute("name", remark.name);
-          json.attribute("function", remark.function);
           json.attribute("location", remark.location);
           json.attribute("message", remark.message);
         });

@@ -32,7 +32,6 @@ public:
   struct Remark {
     std::string kind;
     std::string name;
-    std::string function;
     std::string location;
     std::string message;
   };

@@ -27,39 +27,61 @@ reproducer, whose path is printed.
 )";
 
 static cl::OptionCategory category("moe-compile options");
-static cl::opt<std::string> input(cl::Positional, cl::desc("<module.mlir, - for stdin>"),
+static cl::opt<std::string> input(cl::Positional,
+                                  cl::desc("<module.mlir, - for stdin>"),
                                   cl::init("-"), cl::cat(category));
-static cl::opt<std::string> output("o", cl::desc("Artifact directory, or file for --emit"),
-                                   cl::value_desc("path"), cl::cat(category));
+static cl::opt<std::string>
+    output("o", cl::desc("Artifact directory, or file for --emit"),
+           cl::value_desc("path"), cl::cat(category));
 static cl::opt<Emit> emit(
-    "emit", cl::desc("What to write"), cl::init(Emit::library), cl::cat(category),
+    "emit", cl::desc("What to write"), cl::init(Emit::library),
+    cl::cat(category),
     cl::values(clEnumValN(Emit::library, "library", "an artifact (default)"),
                clEnumValN(Emit::object, "object", "its object file"),
                clEnumValN(Emit::llvm, "llvm", "LLVM IR, not optimised"),
                clEnumValN(Emit::linalg, "linalg", "linalg on tensors")));
-static cl::opt<std::string> pipeline("pipeline", cl::desc("Lowering: reference"),
+static cl::opt<std::string> pipeline("pipeline",
+                                     cl::desc("Lowering: reference"),
                                      cl::init("reference"), cl::cat(category));
-static cl::opt<std::string> passes("passes", cl::desc("Passes to run first, as moe-opt's --pass-pipeline inside builtin.module(...)"),
-                                   cl::value_desc("pipeline"), cl::cat(category));
-static cl::opt<bool> optimize("optimize", cl::desc("Run moe-optimize behind --passes; exact"),
-                              cl::cat(category));
+static cl::opt<std::string>
+    passes("passes",
+           cl::desc("Passes to run first, as moe-opt's --pass-pipeline inside "
+                    "builtin.module(...)"),
+           cl::value_desc("pipeline"), cl::cat(category));
+static cl::opt<bool>
+    optimize("optimize", cl::desc("Run moe-optimize behind --passes; exact"),
+             cl::cat(category));
 static cl::list<std::string> weights(
-    "weights", cl::desc("Binds a scope of external params: scope=file.safetensors, scope=splat:V or scope=seeded:S[:scale]"),
+    "weights",
+    cl::desc("Binds a scope of external params: scope=file.safetensors, "
+             "scope=splat:V or scope=seeded:S[:scale]"),
     cl::value_desc("scope=source"), cl::cat(category));
-static cl::opt<unsigned> optLevel("opt-level", cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
-                                  cl::init(2), cl::cat(category));
-static cl::opt<std::string> target("target", cl::desc("LLVM's name of the target (default: this machine)"),
-                                   cl::value_desc("triple"), cl::cat(category));
-static cl::opt<std::string> cpu("cpu", cl::desc("Oldest CPU to run on (default: any of the target)"),
-                                cl::cat(category));
-static cl::opt<std::string> linker("cc", cl::desc("C compiler that links the library"),
-                                   cl::init("cc"), cl::cat(category));
-static cl::opt<std::string> archive("entry-archive", cl::desc("libmoert_entry.a (default: ../lib next to this program)"),
-                                    cl::value_desc("file"), cl::cat(category));
-static cl::opt<std::string> report("report", cl::desc("Write times and decisions as JSON; - for stdout"),
-                                   cl::value_desc("file"), cl::cat(category));
-static cl::opt<bool> printLayout("print-abi-layout", cl::desc("Print where generated code has the fields of moert/abi.h"),
-                                 cl::Hidden, cl::cat(category));
+static cl::opt<unsigned> optLevel(
+    "opt-level",
+    cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
+    cl::init(2), cl::cat(category));
+static cl::opt<std::string>
+    target("target",
+           cl::desc("LLVM's name of the target (default: this machine)"),
+           cl::value_desc("triple"), cl::cat(category));
+static cl::opt<std::string>
+    cpu("cpu", cl::desc("Oldest CPU to run on (default: any of the target)"),
+        cl::cat(category));
+static cl::opt<std::string>
+    linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),
+           cl::cat(category));
+static cl::opt<std::string>
+    archive("entry-archive",
+            cl::desc("libmoert_entry.a (default: ../lib next to this program)"),
+            cl::value_desc("file"), cl::cat(category));
+static cl::opt<std::string>
+    report("report",
+           cl::desc("Write times and decisions as JSON; - for stdout"),
+           cl::value_desc("file"), cl::cat(category));
+static cl::opt<bool> printLayout(
+    "print-abi-layout",
+    cl::desc("Print where generated code has the fields of moert/abi.h"),
+    cl::Hidden, cl::cat(category));
 
 static int usage(const Twine &message) {
   errs() << "moe-compile: " << message << "\n";
