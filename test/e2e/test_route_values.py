@@ -29,8 +29,9 @@ class Router:
         self.n, self.axis, self.element, self.bias, self.group_logits = n, axis, element, bias, group_logits
         self.meaning = meaning
 
-    def program(self, name, logits, tied=False):
-        """The function on given logits [T, n]; `tied` also rounds what goes with them, so that equal sums abound."""
+    def program(self, name, logits, tied=False, groups=None):
+        """The function on given logits [T, n]; `tied` also rounds what goes with them, so that equal sums abound; `groups`
+        replaces the group logits."""
         f = Program(name, len(logits))
         element, stages, operands, given = self.element, self.stages, [], {}
         x = f.argument(moe.round_to(logits, element), element)
@@ -51,7 +52,7 @@ class Router:
         if "%clusters" in stages:
             use("clusters", f.table(CLUSTERS, f"expert[{N}]", "cluster[5]"), table=CLUSTERS)
         if "%groups" in stages:
-            values = moe.round_to(tie(f.floats(len(logits), self.group_logits)), element)
+            values = moe.round_to(tie(f.floats(len(logits), self.group_logits)) if groups is None else groups, element)
             use("groups", f.argument(values, element), group_logits=values)
         if "%candidates" in stages:
             members = np.array([f.random().permutation(20)[: self.n] for _ in logits], np.int32).reshape(-1, self.n)
@@ -63,6 +64,7 @@ class Router:
             rows = np.array([f.random().permutation(N)[: self.choose.k] for _ in range(9)], np.int32)
             rows[3, 0] = -1
             rows[4] = -1
+            rows[5, 0] = N
             use("table", f.ids(rows, self.axis, tokens=False), hash_table=rows)
             tokens = f.random().integers(-1, 11, len(logits)).astype(np.int32)  # -1, 9 and 10 are not in the table
             use("tokens", f.argument(tokens, "i32"), tokens=tokens)
@@ -181,6 +183,8 @@ STAGES = {
                                   capacity=Capacity(0.3)),
     "capacity_lowest": Router("sigmoid", "choose <top_k 3> gates <scores> capacity <0.6 drop lowest>", top(3),
                               capacity=Capacity(0.6, "lowest")),
+    "capacity_lowest_softmax": Router("identity", "choose <top_k 1> gates <softmax> capacity <4.0 drop lowest>", top(1), SOFTMAX,
+                                      capacity=Capacity(4.0, "lowest")),
     "capacity_lowest_sigmoid": Router("identity", "choose <top_k 2> gates <sigmoid> capacity <0.4 drop lowest>", top(2), SIGMOID,
                                       capacity=Capacity(0.4, "lowest")),
     "capacity_lowest_at_least": Router("softmax", "choose <top_k 2> gates <scores> capacity <0.1 at_least 2 drop lowest>", top(2),
@@ -291,6 +295,25 @@ def test_a_table_that_points_outside(compiled, name, monkeypatch):
     """Experts without a cluster are in no kept group; special ones are never masked."""
     monkeypatch.setattr(f"{__name__}.CLUSTERS", np.array([0, 2, 5, -1, 0, 2, 4, 4, 99, 1, 2, 0], np.int32))
     ROUTERS[name].program(name, random_logits(12, ROUTERS[name].n)).check(compiled)
+
+
+@pytest.mark.parametrize("name", ["two_stage", "limit_logits", "limit_logits_zero", "clusters_limited_by_logits"])
+def test_group_logits_at_the_edges(compiled, name):
+    """NaN counts as -inf; exactly `keep` groups are kept, even of those."""
+    router = ROUTERS[name]
+    groups = np.random.default_rng(9).standard_normal((5, router.group_logits))
+    groups[0, 1] = groups[1, 1:] = groups[2] = math.nan
+    groups[3] = groups[4, 2:] = -math.inf
+    router.program(name, random_logits(5, N), groups=groups).check(compiled)
+
+
+def test_nan_gates_weigh_least(compiled):
+    """Five tokens want expert 2, which takes four; the gate of an infinite logit is NaN."""
+    logits = np.zeros((12, N))
+    logits[:5, 2], logits[5:, 0] = [1, math.inf, 1, 1, 1], 1
+    program = ROUTERS["capacity_lowest_softmax"].program("capacity_lowest_softmax", logits)
+    assert (program.results[0][0].data[:5, 0] == [2, -1, 2, 2, 2]).all()
+    program.check(compiled)
 
 
 @pytest.mark.parametrize("name", ["phi_3_5", "phi_3_5_wide"])

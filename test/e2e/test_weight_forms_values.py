@@ -162,17 +162,18 @@ def tucker(f):
 
 
 def positions(f, rows, columns, nonzeros, entries):
-    """Random places; a padded one, an equal pair and one outside in each entry."""
+    """Random places; an equal pair, a padded one and three outside in each entry."""
     random = f.random()
     places = np.stack([random.integers(0, rows, (entries, nonzeros)), random.integers(0, columns, (entries, nonzeros))], -1)
-    places[:, 1], places[:, 2], places[:, 3] = places[:, 0], -1, (rows, 0)
+    places[:, 1], places[:, 2] = places[:, 0], -1
+    places[:, 3], places[:, 4], places[:, 5] = (rows, 0), (-1, 0), (0, columns)
     return places
 
 
 def sparse_residual(f):
     """ResMoE: a barycentre and a sparse residual."""
     def form(f, rows, columns):
-        delta = f.sparse(f.weight(1, 9, EXPERT), positions(f, rows, columns, 9, E), rows, columns)
+        delta = f.sparse(f.weight(1, 12, EXPERT), positions(f, rows, columns, 12, E), rows, columns)
         return f.add(f.weight(rows, columns), delta)
     layer(f, form)
 
@@ -181,7 +182,7 @@ def clustered_low_rank_and_sparse(f):
     """MC-SMoE: everything belongs to the cluster."""
     def form(f, rows, columns):
         low = f.mul(f.weight(rows, R, CLUSTER), f.weight(R, columns, CLUSTER))
-        delta = f.sparse(f.weight(1, 9, CLUSTER), positions(f, rows, columns, 9, G), rows, columns)
+        delta = f.sparse(f.weight(1, 12, CLUSTER), positions(f, rows, columns, 12, G), rows, columns)
         return f.select(f.add(low, delta), f.members)
     layer(f, form)
 
