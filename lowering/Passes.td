@@ -63,6 +63,14 @@ def PlanWorkspacePass : Pass<"moe-plan-workspace", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::func::FuncDialect"];
 }
 
+def PrefixEntriesPass : Pass<"moe-prefix-entries", "::mlir::ModuleOp"> {
+  let summary = "keeps the names of a model apart from those of C";
+  let description = [{
+    Each function with a body is renamed: `@tanh` becomes `@moec.tanh`. Lowering to LLVM calls functions of the C library
+    by name, and a model may call its own whatever it likes.
+  }];
+}
+
 def ExpandCopiesPass : Pass<"moe-expand-copies"> {
   let summary = "turns copies between strided buffers into loops";
   let description = [{

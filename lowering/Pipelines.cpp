@@ -46,6 +46,8 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager) {
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
   manager.addPass(createPlanWorkspacePass());
+  // From here on names are those of C.
+  manager.addPass(createPrefixEntriesPass());
   // The C wrapper of an entry takes pointers to descriptors.
   manager.addNestedPass<func::FuncOp>(LLVM::createLLVMRequestCWrappersPass());
   // What is left of copies is strided on the caller's side.

@@ -58,9 +58,9 @@ createTargetMachine(ModuleOp module, const LibraryOptions &options) {
 static FailureOr<SmallVector<Entry>> collectEntries(ModuleOp module) {
   SmallVector<Entry> entries;
   for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
-    // C wrappers carry their function's attributes.
+    // C wrappers carry their function's attributes too.
     StringRef name = function.getSymName();
-    if (!hasEntryArguments(function) || name.starts_with("_mlir_ciface_"))
+    if (!hasEntryArguments(function) || !name.consume_front(entryPrefix))
       continue;
     auto arguments = getEntryArguments(function);
     if (failed(arguments))

@@ -11,6 +11,9 @@
 
 namespace moec::lowering {
 
+/// What names of compiled functions start with, behind moe-prefix-entries.
+inline constexpr llvm::StringLiteral entryPrefix = "moec.";
+
 /// An element type that may cross the C ABI.
 struct EntryElementType {
   /// As the manifest spells it: "float32".

@@ -134,7 +134,7 @@ private:
 
   /// The C wrapper of a compiled function.
   Expected<Function *> wrapperOf(StringRef name, unsigned parameters) {
-    std::string wrapper = ("_mlir_ciface_" + name).str();
+    std::string wrapper = ("_mlir_ciface_" + entryPrefix + name).str();
     Function *function = module.getFunction(wrapper);
     if (!function || function->isDeclaration() ||
         function->arg_size() != parameters)

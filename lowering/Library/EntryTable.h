@@ -27,7 +27,7 @@ struct Entry {
 std::string makeManifest(llvm::ArrayRef<Entry> entries,
                          llvm::StringRef pipeline);
 
-/// Adds to a module that defines `_mlir_ciface_<name>` and `_mlir_ciface_<name>_workspace` for each entry what
+/// Adds to a module that defines `_mlir_ciface_moec.<name>` and `_mlir_ciface_moec.<name>_workspace` for each entry what
 /// moert/abi.h promises of a library: `moec_<name>`, `moec_<name>_workspace`, `moec_manifest`, `moec_abi_version`, and
 /// the tables they point to. Everything else in the module becomes internal.
 llvm::Error addEntryTable(llvm::Module &module, llvm::ArrayRef<Entry> entries,

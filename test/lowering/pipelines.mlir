@@ -9,14 +9,14 @@
 // CHECK-NOT: func.func
 // CHECK-DAG: llvm.func @expf(f32) -> f32
 // CHECK-DAG: llvm.func @log1pf(f32) -> f32
-// CHECK: llvm.func @layer(
+// CHECK: llvm.func @moec.layer(
 // CHECK-SAME: moec.arguments = [{dtype = "bfloat16", name = "arg0", role = "input", shape = array<i64: -2, 8>},
 // CHECK-NOT: f16 to f32
 // CHECK-NOT: memrefCopy
 // CHECK-NOT: @malloc
-// CHECK: llvm.func @_mlir_ciface_layer(%{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr)
-// CHECK: llvm.func @layer_workspace({{.*}} -> i64
-// CHECK: llvm.func @_mlir_ciface_layer_workspace(%{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr) -> i64
+// CHECK: llvm.func @_mlir_ciface_moec.layer(%{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr)
+// CHECK: llvm.func @moec.layer_workspace({{.*}} -> i64
+// CHECK: llvm.func @_mlir_ciface_moec.layer_workspace(%{{[a-z0-9]+}}: !llvm.ptr, %{{[a-z0-9]+}}: !llvm.ptr) -> i64
 
 // BYTES: error: {{.+}}
 moe.param private @w : !moe.weight<8x8xbf16> = #moe.seeded<1 scale 0.5>

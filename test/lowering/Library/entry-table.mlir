@@ -24,8 +24,8 @@
 // CHECK: @moec.entry.layer = internal constant %moert_entry { i32 40, i32 3, ptr @[[SYMBOL]], ptr @moec.arguments.layer, ptr @moec.kernel.layer, ptr @moec.workspace.layer }
 
 // What came from MLIR is hidden.
-// CHECK: define internal void @layer(
-// CHECK: define internal i64 @layer_workspace(
+// CHECK: define internal void @moec.layer(
+// CHECK: define internal i64 @moec.layer_workspace(
 
 // The packed form: pointers to descriptors, the workspace last; for the query a place for the answer last.
 // CHECK: define internal void @moec.kernel.layer(ptr %[[ALL:.+]])
@@ -33,9 +33,9 @@
 // CHECK: %[[D1:.+]] = load ptr, ptr %{{.+}}
 // CHECK: %[[D2:.+]] = load ptr, ptr %{{.+}}
 // CHECK: %[[D3:.+]] = load ptr, ptr %{{.+}}
-// CHECK: call void @_mlir_ciface_layer(ptr %[[D0]], ptr %[[D1]], ptr %[[D2]], ptr %[[D3]])
+// CHECK: call void @_mlir_ciface_moec.layer(ptr %[[D0]], ptr %[[D1]], ptr %[[D2]], ptr %[[D3]])
 // CHECK: define internal void @moec.workspace.layer(ptr %{{.+}})
-// CHECK: %[[BYTES:.+]] = call i64 @_mlir_ciface_layer_workspace(ptr %{{.+}}, ptr %{{.+}}, ptr %{{.+}})
+// CHECK: %[[BYTES:.+]] = call i64 @_mlir_ciface_moec.layer_workspace(ptr %{{.+}}, ptr %{{.+}}, ptr %{{.+}})
 // CHECK: store i64 %[[BYTES]], ptr %{{.+}}
 
 // The visible functions go through the check.
