@@ -25,14 +25,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = {"f64": 1e-13, "f32": 1e-5, "f16": 8 * 2.0**-11, "bf16": 8 * 2.0**-8}
 
 
-# Chains of passes that must not change a number beyond rounding; each goes on where the one before ends.
-CLEAN = ["--canonicalize", "--cse"]
-SLOT = ["--moe-decompose-experts", "--moe-verify-slot-form"]
-SHARED = ["--canonicalize", "--moe-decompose-experts", "--moe-distribute-weights", "--moe-share-base", *CLEAN, "--moe-verify-slot-form"]
-DISTRIBUTED = [p if p != "--moe-distribute-weights" else p + "=always" for p in SHARED]
-SCHEDULED = [*SHARED, "--moe-group-tokens", *CLEAN, "--moe-verify-scheduled-form"]
-FUSED = [*SHARED, "--moe-group-tokens", "--moe-fuse-residual", *CLEAN, "--moe-verify-scheduled-form"]
-STAGES = {"graph": [], "slot": SLOT, "shared": SHARED, "distributed": DISTRIBUTED, "scheduled": SCHEDULED, "fused": FUSED}
+# Ways to a library that must not change a number beyond rounding: passes of moe-opt, then options of moe-compile. What
+# LLVM optimises is not the question after the first, so those take less of its time.
+QUICK = ["--opt-level=1"]
+ALGEBRA = ["--canonicalize", "--cse", "--moe-decompose-experts", "--moe-distribute-weights", "--moe-share-base", "--canonicalize", "--cse"]
+STAGES = {
+    "graph": ([], []),
+    "slot": (["--moe-decompose-experts", "--moe-verify-slot-form"], QUICK),
+    "shared": (["--moe-optimize=to=slot"], QUICK),
+    "distributed": ([p if p != "--moe-distribute-weights" else p + "=always" for p in ALGEBRA], QUICK),
+    "scheduled": ([*ALGEBRA, "--moe-group-tokens", "--canonicalize", "--cse", "--moe-verify-scheduled-form"], QUICK),
+    "optimized": ([], ["--optimize", *QUICK]),
+}
 
 
 def binary(name):

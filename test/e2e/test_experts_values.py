@@ -195,7 +195,7 @@ LAYERS = [*ACTIVATIONS, *CLAMPED, alpha, offset_without_clamp, gpt_oss, deepseek
 
 @pytest.fixture(scope="module", params=STAGES)
 def compiled(request, tmp_path_factory):
-    return compile_module(module_of(programs(LAYERS)), tmp_path_factory.mktemp("experts"), STAGES[request.param])
+    return compile_module(module_of(programs(LAYERS)), tmp_path_factory.mktemp("experts"), *STAGES[request.param])
 
 
 @pytest.mark.parametrize("build", LAYERS, ids=lambda build: build.__name__)

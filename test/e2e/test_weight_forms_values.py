@@ -254,7 +254,7 @@ FORMS = [plain, clustered_base, clustered_base_with_empty_cluster, table_that_po
 
 @pytest.fixture(scope="module", params=STAGES)
 def compiled(request, tmp_path_factory):
-    return compile_module(module_of(programs(FORMS)), tmp_path_factory.mktemp("forms"), STAGES[request.param])
+    return compile_module(module_of(programs(FORMS)), tmp_path_factory.mktemp("forms"), *STAGES[request.param])
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
