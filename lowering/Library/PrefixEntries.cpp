@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_PREFIXENTRIESPASS
@@ -22,19 +23,26 @@ struct PrefixEntriesPass
 
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
+    llvm::StringSet<> renamed;
+    for (auto function :
+         llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       StringRef name = function.getSymName();
       if (function.isExternal() || name.starts_with(lowering::entryPrefix))
         continue;
-      auto prefixed =
-          StringAttr::get(&getContext(), lowering::entryPrefix + name);
-      if (symbols.lookup(prefixed) ||
-          failed(symbols.rename(function, prefixed))) {
+      std::string prefixed = (lowering::entryPrefix + name).str();
+      if (symbols.lookup(prefixed)) {
         function.emitError("needs the name '")
-            << prefixed.getValue() << "', which something else has";
+            << prefixed << "', which something else has";
         return signalPassFailure();
       }
+      renamed.insert(name);
+      function.setSymName(prefixed);
     }
+    // One walk for all: SymbolTable::rename would make one for each function.
+    getOperation().walk([&](func::CallOp call) {
+      if (renamed.contains(call.getCallee()))
+        call.setCallee((lowering::entryPrefix + call.getCallee()).str());
+    });
   }
 };
 } // namespace
