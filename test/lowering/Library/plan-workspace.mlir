@@ -148,3 +148,48 @@ func.func @traced(%x: memref<?x4xf32>, %y: memref<?x4xf32>) attributes {moec.arg
   %b = memref.alloc(%m) : memref<?x4xf32>
   return
 }
+
+// -----
+
+// A choice between buffers keeps both places occupied; so does a buffer that a loop carries.
+// CHECK-LABEL: func.func @choice
+// CHECK: %[[FIRST:.+]] = arith.constant 0 : index
+// CHECK: %[[SECOND:.+]] = arith.addi %[[FIRST]], %{{.+}} : index
+// CHECK: %[[THIRD:.+]] = arith.addi %[[SECOND]], %{{.+}} : index
+// CHECK: memref.view %{{.+}}[%[[FIRST]]][]
+// CHECK: memref.view %{{.+}}[%[[SECOND]]][]
+// CHECK: memref.view %{{.+}}[%[[THIRD]]][]
+func.func @choice(%x: memref<16xf32>, %p: memref<i1>) attributes {moec.arguments = []} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %a = memref.alloc() : memref<16xf32>
+  %b = memref.alloc() : memref<16xf32>
+  memref.copy %x, %a : memref<16xf32> to memref<16xf32>
+  memref.copy %x, %b : memref<16xf32> to memref<16xf32>
+  %q = memref.load %p[] : memref<i1>
+  %either = arith.select %q, %a, %x : memref<16xf32>
+  %carried = scf.for %i = %c0 to %c4 step %c1 iter_args(%d = %b) -> memref<16xf32> {
+    scf.yield %d : memref<16xf32>
+  }
+  %c = memref.alloc() : memref<16xf32>
+  memref.copy %x, %c : memref<16xf32> to memref<16xf32>
+  memref.copy %either, %x : memref<16xf32> to memref<16xf32>
+  memref.copy %carried, %x : memref<16xf32> to memref<16xf32>
+  return
+}
+
+// -----
+
+// A zero extent takes no room and does no harm.
+// CHECK-LABEL: func.func @zero
+// CHECK: memref.view %{{.+}}[%{{.+}}][%{{.+}}] : memref<?xi8> to memref<?x0xf32>
+// CHECK-LABEL: func.func @zero_workspace
+// CHECK: arith.constant 0 : i64
+func.func @zero(%x: memref<?x0xf32>) attributes {moec.arguments = []} {
+  %c0 = arith.constant 0 : index
+  %t = memref.dim %x, %c0 : memref<?x0xf32>
+  %a = memref.alloc(%t) : memref<?x0xf32>
+  memref.copy %x, %a : memref<?x0xf32> to memref<?x0xf32>
+  return
+}
