@@ -1,5 +1,12 @@
 // From the LLVM dialect to a shared library.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+//
+// In a process of one's own, on a context with moec::registerAllDialects (tools/Registration.h):
+//   mlir::PassManager manager(&context);
+//   lowering::buildReferencePipeline(manager, lowering::ReferenceOptions());  // lowering/Pipelines.h
+//   lowering::LibraryOptions options;
+//   options.entryArchive = ".../libmoert_entry.a";
+//   if (failed(manager.run(module)) || failed(lowering::emitLibrary(module, "layer.moec", options))) ...
 #ifndef MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
 #define MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
 
