@@ -378,41 +378,32 @@ private:
   // moe operations: docs/spec.md says what belongs together
   //===--------------------------------------------------------------------===//
 
+  /// All tensors of an op of graph or slot form count the same tokens, but for the tables among them.
+  void uniteTokens(Operation *op, ArrayRef<Value> tables = {}) {
+    SmallVector<Value> counting;
+    for (Value value : op->getOperands())
+      if (!llvm::is_contained(tables, value))
+        counting.push_back(value);
+    llvm::append_range(counting, op->getResults());
+    uniteFirst(counting);
+  }
   void visitOp(moe::RouteOp op) {
-    uniteFirst({op.getLogits(), op.getGroupLogits(), op.getCandidates(),
-                op.getTokenIds(), op.getIds(), op.getWeights()});
+    uniteTokens(op, {op.getBias(), op.getHashTable()});
   }
   void visitOp(moe::ExpertsOp op) {
-    uniteFirst({op.getInput(), op.getIds(), op.getWeights(), op.getResult()});
-  }
-  void visitOp(moe::ApplyOp op) {
-    uniteFirst({op.getInput(), op.getIds(), op.getResult()});
-  }
-  void visitOp(moe::LookupOp op) { uniteFirst({op.getIds(), op.getResult()}); }
-  void visitOp(moe::ClustersOfOp op) {
-    uniteFirst({op.getIds(), op.getClusters(), op.getSlot()});
-  }
-  void visitOp(moe::SpreadOp op) {
-    uniteFirst({op.getInput(), op.getSlot(), op.getResult()});
-  }
-  void visitOp(moe::ScaleRowsOp op) {
-    uniteFirst({op.getInput(), op.getWeights(), op.getResult()});
-  }
-  void visitOp(moe::CombineOp op) {
-    uniteFirst({op.getInput(), op.getWeights(), op.getSlot(), op.getResult()});
-  }
-  void visitOp(moe::ActivateOp op) {
-    uniteAll(op.getUp(), op.getResult());
-    if (op.getGate())
-      uniteAll(op.getUp(), op.getGate());
-  }
-  void visitOp(moe::RealExpertsOp op) {
-    uniteFirst(
-        {op.getIds(), op.getWeights(), op.getRealIds(), op.getRealWeights()});
+    uniteTokens(op, {op.getConstants(), op.getMixing()});
   }
   void visitOp(moe::SpecialExpertsOp op) {
-    uniteFirst({op.getInput(), op.getIds(), op.getWeights(), op.getResult()});
+    uniteTokens(op, {op.getConstants(), op.getMixing()});
   }
+  void visitOp(moe::ApplyOp op) { uniteTokens(op); }
+  void visitOp(moe::LookupOp op) { uniteTokens(op); }
+  void visitOp(moe::ClustersOfOp op) { uniteTokens(op); }
+  void visitOp(moe::SpreadOp op) { uniteTokens(op); }
+  void visitOp(moe::ScaleRowsOp op) { uniteTokens(op); }
+  void visitOp(moe::CombineOp op) { uniteTokens(op); }
+  void visitOp(moe::ActivateOp op) { uniteTokens(op); }
+  void visitOp(moe::RealExpertsOp op) { uniteTokens(op); }
   void visitOp(moe::IdCastOp op) { uniteAll(op.getInput(), op.getResult()); }
   void visitOp(moe::GroupOp op) {
     if (!isRanked(op.getClusters()))

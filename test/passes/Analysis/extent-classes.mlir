@@ -44,7 +44,7 @@ func.func @slots(%x: tensor<?x4xf32>, %ids: !eids, %p: tensor<?x2xf32>, %w: tens
   %h = moe.activate <silu> %y gated by %l : tensor<?x2x4xf32>
   %s = moe.scale_rows %h by %p : tensor<?x2x4xf32>, tensor<?x2xf32> -> tensor<?x2x4xf32>
   %m = moe.combine %s into %slot : tensor<?x2x4xf32> into tensor<?x2xi32> -> tensor<?x2x4xf32>
-  %z = moe.spread %m at %slot : tensor<?x2x4xf32> at tensor<?x2xi32> -> tensor<?x2x4xf32>
+  %z = moe.spread %m at %slot for %ids : tensor<?x2x4xf32> at tensor<?x2xi32> for !eids -> tensor<?x2x4xf32>
   %r = moe.combine %z : tensor<?x2x4xf32> -> tensor<?x4xf32>
   return %r : tensor<?x4xf32>
 }
