@@ -44,7 +44,7 @@ func.func @slots(%x: tensor<?x4xf32>, %ids: !eids, %p: tensor<?x2xf32>, %w: tens
   %h = moe.activate <silu> %y gated by %l : tensor<?x2x4xf32>
   %s = moe.scale_rows %h by %p : tensor<?x2x4xf32>, tensor<?x2xf32> -> tensor<?x2x4xf32>
   %m = moe.combine %s into %slot : tensor<?x2x4xf32> into tensor<?x2xi32> -> tensor<?x2x4xf32>
-  %z = moe.spread %m at %slot for %ids : tensor<?x2x4xf32> at tensor<?x2xi32> for !eids -> tensor<?x2x4xf32>
+  %z = moe.spread %m at %slot : tensor<?x2x4xf32> at tensor<?x2xi32> -> tensor<?x2x4xf32>
   %r = moe.combine %z : tensor<?x2x4xf32> -> tensor<?x4xf32>
   return %r : tensor<?x4xf32>
 }
@@ -196,4 +196,15 @@ func.func @flattened(%x: tensor<?x4xf32>, %y: tensor<?x4xf32>, %z: tensor<?x4xf3
   %s = arith.addf %fx, %fy : tensor<?xf32>
   %c = tensor.cast %fz : tensor<?xf32> to tensor<12xf32>
   return
+}
+
+// -----
+
+// Ids that only mask count the same tokens too.
+// CHECK-LABEL: func.func @spread
+// CHECK-SAME: name = "arg0", role = "input", shape = array<i64: -2, 4>
+// CHECK-SAME: name = "arg1", role = "input", shape = array<i64: -2, 2>
+func.func @spread(%x: tensor<?x4xf32>, %ids: tensor<?x2x!moe.id<expert[4]>>) -> tensor<?x2x4xf32> {
+  %y = moe.spread %x for %ids : tensor<?x4xf32> for tensor<?x2x!moe.id<expert[4]>> -> tensor<?x2x4xf32>
+  return %y : tensor<?x2x4xf32>
 }
