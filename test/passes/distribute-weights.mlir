@@ -130,15 +130,18 @@ func.func @two_full_matrices(%x: !x, %ids: !ids, %v: !full, %w: !full) -> !h {
   return %y : !h
 }
 
-// Much dearer than the built matrix, although it stores less: a factor of rank above 4·IN·OUT / (IN + OUT).
-// CHECK-LABEL: func.func @wide_product
-// CHECK: %[[E:.+]] = moe.weight.mul
+// Much dearer than the built matrix, although it stores less: a shared part that is used over and over.
+// CHECK-LABEL: func.func @dear
+// CHECK: %[[E:.+]] = moe.weight.add %{{.+}}, %{{.+}} : !moe.weight<64x32xf32>, !moe.weight<64x32xf32, expert[8]>
 // CHECK: moe.apply %{{.+}}, %[[E]] at
-// ALWAYS-LABEL: func.func @wide_product
-// ALWAYS-COUNT-2: moe.apply
-func.func @wide_product(%x: !x, %ids: !ids, %v: !moe.weight<64x1024xf32>, %w: !moe.weight<1024x32xf32, expert[8]>) -> !h {
-  %e = moe.weight.mul %v, %w : !moe.weight<64x1024xf32>, !moe.weight<1024x32xf32, expert[8]>
-  // expected-remark @below {{cost 98304 multiply-adds a row, the built matrix 16384 and 2048}}
+// ALWAYS-LABEL: func.func @dear
+// ALWAYS-COUNT-5: moe.apply
+func.func @dear(%x: !x, %ids: !ids, %w: !one, %v: !moe.weight<1x16xf32, expert[8]>, %at: tensor<8x16x2xi32>) -> !h {
+  %s = moe.weight.sparse %v at %at : !moe.weight<1x16xf32, expert[8]>, tensor<8x16x2xi32> -> !full
+  %two = moe.weight.add %w, %w : !one, !one
+  %four = moe.weight.add %two, %two : !one, !one
+  %e = moe.weight.add %four, %s : !one, !full
+  // expected-remark @below {{the parts store 2176 numbers and cost 8208 multiply-adds a row, the built matrix 16384 and 2048}}
   %y = moe.apply %x, %e at %ids : !x, !full at !ids -> !h
   return %y : !h
 }

@@ -177,6 +177,33 @@ func.func @other_groups(%rows: !x, %o: !offsets, %q: !rows, %e0: !experts, %e1: 
   return %4 : !h
 }
 
+// A group's pairs, but a second factor picked by other experts; down likewise, or with other gate weights.
+// CHECK-LABEL: func.func @other_experts
+// CHECK-COUNT-3: arith.addf
+func.func @other_experts(%rows: !x, %z: !h, %v: !low, %c: tensor<?x2x!moe.id<cluster[2]>>, %slot: tensor<?x4xi32>, %ids: tensor<?x4x!moe.id<expert[8]>>, %p: tensor<?x4xf32>,
+    %r: !rows, %o: !offsets, %q: !rows, %ex: !experts, %l: !list, %ix: !x, %ih: !h, %il: !low, %w: !base, %a: !a, %b: !b, %d: !down, %e: !e) -> (!h, !x, !x) {
+  %g:5 = moe.group ins(%c, %ids, %p : tensor<?x2x!moe.id<cluster[2]>>, tensor<?x4x!moe.id<expert[8]>>, tensor<?x4xf32>) slots(%slot : tensor<?x4xi32>)
+    outs(%r, %o, %q, %ex, %l : !rows, !offsets, !rows, !experts, !list) -> !rows, !offsets, !rows, !experts, !list
+  %0 = moe.grouped_matmul ins(%rows : !x) weights(%w : !base) groups(%g#1 : !offsets) outs(%ih : !h) -> !h
+  %1 = moe.gather ins(%0, %g#2 : !h, !rows) outs(%ih : !h) -> !h
+  %pairs = moe.gather ins(%rows, %g#2 : !x, !rows) outs(%ix : !x) -> !x
+  %2 = moe.grouped_matmul ins(%pairs : !x) weights(%a : !a) entries(%g#3 : !experts) outs(%il : !low) -> !low
+  %3 = moe.grouped_matmul ins(%2 : !low) weights(%b : !b) entries(%ex : !experts) outs(%ih : !h) -> !h
+  // expected-remark @below {{residual not fused: base and residual belong to different groups}}
+  %4 = arith.addf %1, %3 : !h
+  %5 = moe.grouped_matmul ins(%z : !h) weights(%d : !down) groups(%g#1 : !offsets) outs(%ix : !x) -> !x
+  %6 = moe.grouped_matmul ins(%v : !low) weights(%e : !e) entries(%ex : !experts) outs(%ix : !x) -> !x
+  %7 = moe.scatter_combine ins(%6, %g#2 : !x, !rows) weighted(%g#4 : !list) outs(%ix : !x) -> !x
+  // expected-remark @below {{residual not fused: base and residual belong to different groups}}
+  %8 = arith.addf %5, %7 : !x
+  %9 = moe.grouped_matmul ins(%z : !h) weights(%d : !down) groups(%o : !offsets) outs(%ix : !x) -> !x
+  %10 = moe.grouped_matmul ins(%v : !low) weights(%e : !e) entries(%g#3 : !experts) outs(%ix : !x) -> !x
+  %11 = moe.scatter_combine ins(%10, %g#2 : !x, !rows) weighted(%l : !list) outs(%ix : !x) -> !x
+  // expected-remark @below {{residual not fused: base and residual belong to different groups}}
+  %12 = arith.addf %9, %11 : !x
+  return %4, %8, %12 : !h, !x, !x
+}
+
 // Products with another use, up and down.
 // CHECK-LABEL: func.func @other_uses
 // CHECK-COUNT-2: arith.addf

@@ -293,20 +293,23 @@ func.func @alias(%x: !x, %ids: !ids, %g: !in_base, %u: !in_base, %d: !out_base, 
   return %3 : !y
 }
 
-// Element-wise work on copies, by slots and by ids; not on copies of different rows.
+// Element-wise work on copies, by slots and by ids; not on copies of different rows, or by other slots.
 // CHECK-LABEL: func.func @spread_last
 // CHECK: %[[A:.+]] = arith.addf %{{.+}}, %{{.+}} : tensor<?x2x32xf32>
 // CHECK: moe.spread %[[A]] at
 // CHECK: %[[B:.+]] = arith.mulf %{{.+}}, %{{.+}} : tensor<?x32xf32>
 // CHECK: moe.spread %[[B]] for
 // CHECK: arith.mulf %{{.+}}, %{{.+}} : tensor<?x4x32xf32>
-func.func @spread_last(%x: tensor<?x32xf32>, %rows: tensor<?x2x32xf32>, %slot: !slot, %ids: !ids) -> (!h, !h, !h) {
+// CHECK: arith.addf %{{.+}}, %{{.+}} : tensor<?x4x32xf32>
+func.func @spread_last(%x: tensor<?x32xf32>, %rows: tensor<?x2x32xf32>, %slot: !slot, %other: !slot, %ids: !ids) -> (!h, !h, !h, !h) {
   %0 = moe.spread %rows at %slot : tensor<?x2x32xf32> at !slot -> !h
   %1 = arith.addf %0, %0 : !h
   %2 = moe.spread %x for %ids : tensor<?x32xf32> for !ids -> !h
   %3 = arith.mulf %2, %2 : !h
   %4 = arith.mulf %0, %2 : !h
-  return %1, %3, %4 : !h, !h, !h
+  %5 = moe.spread %rows at %other : tensor<?x2x32xf32> at !slot -> !h
+  %6 = arith.addf %0, %5 : !h
+  return %1, %3, %4, %6 : !h, !h, !h, !h
 }
 
 //===----------------------------------------------------------------------===//
@@ -343,7 +346,7 @@ func.func @other_table(%x: !x, %ids: !ids, %u: !in_base, %d: !out_base, %t: !t, 
   return %1 : !y
 }
 
-// A product that something else uses is made anyway; a sum likewise.
+// A product that something else uses is made anyway.
 // CHECK-LABEL: func.func @used_elsewhere
 // CHECK: %[[Y:.+]] = moe.apply {{.*}} -> tensor<?x4x64xf32>
 // CHECK: %[[Z:.+]] = moe.combine %[[Y]] weighted
@@ -354,6 +357,21 @@ func.func @used_elsewhere(%h: !h, %ids: !ids, %p: !p, %d: !out_base, %t: !t) -> 
   %0 = moe.apply %h, %ds at %ids : !h, !out at !ids -> !y
   %1 = moe.combine %0 weighted %p : !y weighted !p -> !x
   return %0, %1 : !y, !x
+}
+
+// So is a sum.
+// CHECK-LABEL: func.func @sum_used_elsewhere
+// CHECK: %[[S:.+]] = arith.addf
+// CHECK: %[[Z:.+]] = moe.combine %[[S]] weighted
+// CHECK: return %[[S]], %[[Z]]
+func.func @sum_used_elsewhere(%h: !h, %ids: !ids, %p: !p, %d: !out_base, %b: !moe.weight<1x64xf32, expert[8]>, %t: !t) -> (!y, !x) {
+  %ds = moe.weight.select %d by %t : !out_base, !t
+  // expected-remark @below {{base not shared: rows differ}}
+  %0 = moe.apply %h, %ds at %ids : !h, !out at !ids -> !y
+  %1 = moe.lookup %b at %ids : !moe.weight<1x64xf32, expert[8]>, !ids -> !y
+  %2 = arith.addf %0, %1 : !y
+  %3 = moe.combine %2 weighted %p : !y weighted !p -> !x
+  return %2, %3 : !y, !x
 }
 
 // Rows from outside need the mask of the ids: a gate weight of 0 would not do for a row that is no number.
