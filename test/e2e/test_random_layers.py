@@ -98,7 +98,8 @@ def routing(f, axis, columns):
 def layer(number, tokens=7):
     f = Program(f"layer_{number}", tokens)
     width, hidden = pick(f, 4, 7), pick(f, 3, 6)
-    f.tables = [f.table(f.random().integers(0, G, E), EXPERT, CLUSTER) for _ in range(pick(f, 1, 1, 2))]
+    outside = chance(f, 0.25)  # some targets do not exist
+    f.tables = [f.table(f.random().integers(-outside, G + outside, E), EXPERT, CLUSTER) for _ in range(pick(f, 1, 1, 2))]
     axis = pick(f, EXPERT, EXPERT, f"expert[{E}+3]")
     x, (ids, p) = f.tokens_of(width), routing(f, axis, E + 3 if "+" in axis else E)
     weights = dict(up=expression(f, width, hidden, EXPERT, 2), down=expression(f, hidden, width, EXPERT, 2))

@@ -141,7 +141,8 @@ def matmul(f, x, weights, rows, *, bias=None, offsets=None, entries=None, pairs=
     data = moe.grouped_matmul(
         x.data, plain(weights), rows, bias=plain(bias), groups=offsets.data if offsets else None,
         entries=entries.data if entries else None, pairs=plain(pairs), residual=[plain(p) for p in residual] if residual else None,
-        segment=plain(segment), act=(meaning or Act(act)) if act else None, init=init.data if accumulate else None, element=element)
+        segment=plain(segment), act=(meaning or Act(act)) if act else None, init=init.data if accumulate else None, experts=E,
+        element=element)
     f.give(f.op(f"{words} outs({init} : {init.type}) -> {init.type}", init.type, data, element))
 
 
@@ -252,6 +253,34 @@ def pairs_on_one_matrix(f):
 def pairs_of_entries(f):
     entries = id_list(f, [3, -1, 0, 7, 7, 1, -1, 2, 3], EXPERT)
     matmul(f, inputs(f), [f.weight(D, F, EXPERT)], 10, entries=entries, pairs=pairs(f), residual=[low_rank(f)])
+
+
+def pairs_without_expert(f):
+    """They have the base product of their row, and neither residual nor bias."""
+    some = [integers(f, PAIR_ROW), id_list(f, [3, -1, 0, 7, -1, 2, 99, 6, -1, 2], EXPERT)]
+    matmul(f, inputs(f), [base(f)], 10, bias=[f.weight(1, F, EXPERT)], offsets=offsets(f), pairs=some,
+           residual=[low_rank(f, axes=(None, EXPERT))])
+
+
+def pairs_of_rows_outside(f):
+    some = [integers(f, [0, 7, 8, 9, -2, 100, 4, 6, 2, 1]), id_list(f, [3, 1, 0, 7, 2, 2, 5, 6, 0, 1], EXPERT)]
+    matmul(f, inputs(f), [base(f)], 10, offsets=offsets(f), pairs=some, residual=[low_rank(f)])
+
+
+def offsets_that_fall(f):
+    """Of groups that claim one row the first has it."""
+    matmul(f, inputs(f), [base(f)], ROWS, offsets=integers(f, [0, 6, 2, 8]))
+
+
+def segment_of_pairs_without_expert(f):
+    some = [integers(f, PAIR_ROW), id_list(f, [3, -1, 0, 7, -1, 2, 5, 6, -1, 2], EXPERT)]
+    matmul(f, inputs(f), [base(f)], ROWS, offsets=offsets(f), pairs=some, segment=segment(f, True))
+
+
+def segment_of_a_row_without_group(f):
+    """Zero, segment included."""
+    some = [integers(f, [0, 3, 4, 5, 6, 7, 8, 8, 2, 2]), id_list(f, [3, 1, 0, 7, 2, 2, 5, 6, 0, 1], EXPERT)]
+    matmul(f, inputs(f), [base(f)], ROWS, offsets=integers(f, [1, 3, 3, 7]), pairs=some, segment=segment(f, True))
 
 
 def pairs_gated(f):
@@ -395,7 +424,8 @@ OPS = [*GROUPS, gather_rows, gather_bf16, gather_numbers, gather_integers, gathe
        pairs_of_groups, pairs_with_residual, pairs_with_residual_biased, pairs_with_shared_shrink, pairs_with_shared_expand,
        pairs_on_one_matrix, pairs_of_entries, pairs_gated, pairs_gated_biased_clamped, pairs_activated_without_gate,
        pairs_accumulated, segment_weighted, segment_unweighted, segment_shared_expand, segment_accumulated,
-       segment_on_one_matrix, *[typed(element, build) for element in ("bf16", "f16", "f64") for build in ("rows", "pairs", "segment")],
+       segment_on_one_matrix, pairs_without_expert, pairs_of_rows_outside, offsets_that_fall, segment_of_pairs_without_expert,
+       segment_of_a_row_without_group, *[typed(element, build) for element in ("bf16", "f16", "f64") for build in ("rows", "pairs", "segment")],
        scatter_plain, scatter_weighted, scatter_accumulated, scatter_nothing, scatter_f16, layer]
 
 

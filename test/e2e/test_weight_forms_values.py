@@ -56,6 +56,13 @@ def table_that_points_outside(f):
     layer(f, clustered, [0, G, 0, -1, 1, 1])
 
 
+def shared_beside_a_table_that_points_outside(f):
+    """Select is zero there, but the shared summand is not: the sum must not be pulled through."""
+    def form(f, rows, columns):
+        return f.add(f.weight(rows, columns), f.select(f.weight(rows, columns, CLUSTER), f.members))
+    layer(f, form, [0, G, 0, -1, 1, 1])
+
+
 def clustered_base_rank_one(f):
     layer(f, lambda f, i, o: f.add(f.select(f.weight(i, o, CLUSTER), f.members), low_rank(f, i, o, 1)))
 
@@ -178,6 +185,15 @@ def sparse_residual(f):
     layer(f, form)
 
 
+def sparse_bf16(f):
+    """Equal positions add, and the sum is rounded once."""
+    x = f.tokens_of(D, "bf16")
+    ids, p = f.ids(f.choices(E, K), EXPERT), f.argument(f.floats(f.tokens, K, element="bf16"), "bf16")
+    values, places = f.weight(1, 12, EXPERT, "bf16"), np.zeros((E, 12, 2), int)
+    places[:, 6:] = positions(f, D, F, 6, E)
+    f.give(f.experts(x, ids, p, f.sparse(values, places, D, F), f.weight(F, D, EXPERT, "bf16"), act="<identity>"))
+
+
 def clustered_low_rank_and_sparse(f):
     """MC-SMoE: everything belongs to the cluster."""
     def form(f, rows, columns):
@@ -246,10 +262,11 @@ def slices(f):
 
 
 FORMS = [plain, clustered_base, clustered_base_with_empty_cluster, table_that_points_outside,
+         shared_beside_a_table_that_points_outside,
          clustered_base_rank_one, clustered_base_input_gated,
          clustered_base_with_biases, two_tables, shared_base, shared_base_and_v, shared_base_u_and_v, alias, alias_down_only,
          shared_right_factor, kept_left_factors, latent_per_group, mixed_silu, mixed_tanh, mixed_linear,
-         mixed_on_the_output_side, mixed_by_cluster, tucker, sparse_residual, clustered_low_rank_and_sparse, ragged_widths,
+         mixed_on_the_output_side, mixed_by_cluster, tucker, sparse_residual, sparse_bf16, clustered_low_rank_and_sparse, ragged_widths,
          ragged_ranks, latent, latent_without_gate, scaled_shared, scaled_clustered, select_of_select, slices]
 
 @pytest.fixture(scope="module", params=STAGES)

@@ -483,11 +483,12 @@ def scatter_combine(x, index, init, p=None, accumulate=False, element="f32"):
 
 
 def grouped_matmul(x, weights, rows, *, bias=None, groups=None, entries=None, pairs=None, residual=None, segment=None,
-                   act=None, init=None, element="f32"):
+                   act=None, init=None, experts=math.inf, element="f32"):
     """6: x [R, IN] -> [rows, OUT]. `weights` and `bias` are lists of one or two (up, gate).
 
     groups: offsets [G + 1]; entries: [R]; pairs: (row [P], expert [P]); residual: a list of one or two (a, b); segment:
-    (v [P, r], b, weight [P] or None); init: what `accumulate` adds to."""
+    (v [P, r], b, weight [P] or None); init: what `accumulate` adds to; experts: E of the pairs' ids.
+    A pair without expert has no residual, no bias and no part in a segment."""
 
     def picks(i):
         """Entry of the weights that row i uses: None if the row is zero, 0 for a weight without axis."""
@@ -497,21 +498,22 @@ def grouped_matmul(x, weights, rows, *, bias=None, groups=None, entries=None, pa
             inside = [c for c in range(len(groups) - 1) if groups[c] <= i < groups[c + 1]]
             return inside[0] if inside else None
         if entries is not None:
-            return int(entries[i]) if entries[i] >= 0 else None
+            return int(entries[i]) if 0 <= entries[i] < len(weights[0]) else None
         return 0
 
     def one(n, i, p):
         """Result row of weight n from row i (and pair p), before the activation; in the type of computation."""
         y = exact(x[i], entry(weights[n], picks(i)))
-        if p is not None and residual:
+        known = p is not None and 0 <= pairs[1][p] < experts
+        if known and residual:
             a, b = residual[n]
             y = y + exact(exact(x[i], entry(a, pairs[1][p])), entry(b, pairs[1][p]))
-        if bias:
+        if bias and (known or p is None):
             y = y + entry(bias[n], picks(i) if p is None else pairs[1][p])[0]
         if segment is not None:
             v, b, weight = segment
             for q in range(len(pairs[0])):
-                if pairs[0][q] == i:
+                if pairs[0][q] == i and 0 <= pairs[1][q] < experts:
                     scale = 1 if weight is None else weight[q]
                     y = y + scale * exact(v[q], entry(b, pairs[1][q]))
         return y

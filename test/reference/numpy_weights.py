@@ -284,8 +284,8 @@ def weight_sparse(values, positions, shape, element="f32"):
         for j in range(v.shape[1]):
             row, column = int(where[j, 0]), int(where[j, 1])
             if 0 <= row < shape[0] and 0 <= column < shape[1]:
-                total[row, column] = round_to(total[row, column] + v[0, j], element)
-        return total
+                total[row, column] += v[0, j]
+        return round_to(total, element)
 
     return each(one, values, positions)
 

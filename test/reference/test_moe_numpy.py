@@ -251,6 +251,16 @@ def test_grouped_matmul_without_pairs():
     assert np.allclose(moe.grouped_matmul(x, [w[0]], 6, init=np.ones((6, F))), 1 + x @ w[0], atol=1e-5)
 
 
+def test_pairs_without_expert():
+    x, w, a, b, bias = floats(2, D), floats(D, F), floats(E, D, R), floats(E, R, F), floats(E, 1, F)
+    row, expert = np.array([0, 1, -1]), np.array([-1, 4, 4])
+    y = moe.grouped_matmul(x, [w], 3, bias=[bias], pairs=(row, expert), residual=[(a, b)])
+    assert np.allclose(y, [x[0] @ w, x[1] @ w + x[1] @ a[4] @ b[4] + bias[4, 0], 0 * w[0]], atol=1e-5)
+    v = floats(3, R)
+    y = moe.grouped_matmul(x, [w], 2, pairs=(row, expert), segment=(v, b, None))
+    assert np.allclose(y, [x[0] @ w, x[1] @ w + v[1] @ b[4]], atol=1e-5)
+
+
 def test_gather_and_scatter_leave_out_what_is_outside():
     x, index = floats(3, 2), np.array([2, -1, 3, 2])
     assert np.array_equal(moe.gather(x, index), [x[2], [0, 0], [0, 0], x[2]])

@@ -261,6 +261,11 @@ def test_sparse_adds_equal_positions_and_skips_those_outside():
     assert both[1].tolist() == [[0, 96], [0, 0], [16, 0]] and both.shape == (2, 3, 2)
 
 
+def test_sparse_rounds_once():
+    values, positions = np.array([[1, 2**-8, 2**-8]], np.float32), np.zeros((3, 2), int)
+    assert moe.weight_sparse(values, positions, (1, 1), "bf16")[0, 0] == 1 + 2**-7
+
+
 def test_slices_cover_a_matrix_and_read_zero_outside():
     w = floats(2, 3, 5)
     parts = [moe.weight_slice("output", w, offset, 2) for offset in (0, 2, 4)]
