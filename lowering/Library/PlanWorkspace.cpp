@@ -182,10 +182,11 @@ private:
       else if (auto slice = dyn_cast_or_null<memref::SubViewOp>(op);
                slice && slice.getDroppedDims().none())
         size = slice.getMixedSizes()[index];
-      else if (auto collapse = dyn_cast_or_null<memref::CollapseShapeOp>(op))
-        for (int64_t d : collapse.getReassociationIndices()[index])
+      else if (auto collapse = dyn_cast_or_null<memref::CollapseShapeOp>(op)) {
+        ReassociationIndices group = collapse.getReassociationIndices()[index];
+        for (int64_t d : group)
           worklist.push_back({collapse.getSrc(), d});
-      else
+      } else
         return std::nullopt;
       if (auto value = dyn_cast_if_present<Value>(size))
         origin.values.push_back(value);
