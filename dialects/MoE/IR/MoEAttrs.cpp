@@ -110,7 +110,7 @@ static Attribute getCheckedAt(AsmParser &parser, SMLoc loc, Args &&...args) {
 
 Attribute EncodingAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
-  Format format;
+  Format format = Format::f32;
   int64_t group = 0;
   ScaleType scale = ScaleType::f32;
   Side along = Side::input;
@@ -215,7 +215,7 @@ LogicalResult SeededAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 Attribute LimitAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
   int64_t keep, groups;
-  GroupBy by;
+  GroupBy by = GroupBy::max;
   Masked masked = Masked::neg_inf;
   if (parser.parseLess() || parser.parseKeyword("keep") ||
       parser.parseInteger(keep) || parser.parseKeyword("of") ||
@@ -249,7 +249,7 @@ LogicalResult LimitAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 Attribute ChoiceAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
-  ChoiceKind kind;
+  ChoiceKind kind = ChoiceKind::top_k;
   int64_t k;
   FloatAttr value;
   if (parser.parseLess() ||
@@ -292,7 +292,7 @@ LogicalResult ChoiceAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 Attribute GatesAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
-  GateSource source;
+  GateSource source = GateSource::scores;
   Norm norm = Norm::keep;
   FloatAttr eps, scale;
   if (parser.parseLess() || parseEnum<GateSource>(parser, "a gate source",
@@ -334,7 +334,7 @@ Attribute CapacityAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
   FloatAttr factor;
   int64_t atLeast = 0;
-  Drop drop;
+  Drop drop = Drop::last;
   if (parser.parseLess() || parseReal(parser, factor) ||
       parseOptionalInteger(parser, "at_least", atLeast) ||
       parser.parseKeyword("drop") ||
@@ -404,7 +404,7 @@ LogicalResult SpecialsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 Attribute ActivationAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
-  ActivationKind kind;
+  ActivationKind kind = ActivationKind::identity;
   FloatAttr alpha, clamp, offset;
   if (parser.parseLess() ||
       parseEnum<ActivationKind>(parser, "an activation", kind,
