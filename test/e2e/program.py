@@ -271,9 +271,9 @@ class Program:
     def text(self):
         takes = ", ".join(f"{a}: {a.type}" for a in self.arguments)
         types = ", ".join(v.type for v, _ in self.results)
+        last = f"return {', '.join(str(v) for v, _ in self.results)} : {types}" if self.results else "return"
         body = "".join(f"  {line}\n" for line in self.lines)
-        values = ", ".join(str(v) for v, _ in self.results)
-        return f"func.func @{self.name}({takes}) -> ({types}) {{\n{body}  return {values} : {types}\n}}\n"
+        return f"func.func @{self.name}({takes}) -> ({types}) {{\n{body}  {last}\n}}\n"
 
     # Running
 

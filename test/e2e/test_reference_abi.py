@@ -40,7 +40,23 @@ def narrow(f):
     f.give(f.op(f"moe.apply {x}, {w} : {x.type}, {w.type} -> {kind}", kind, moe.contract(x.data, w.data, "bf16"), "bf16"))
 
 
-BUILDERS = [layer, two_results, narrow]
+def of_rank_0(f):
+    x = f.argument(np.array(1.5, np.float32), "f32", tokens=False)
+    f.give(f.op(f"arith.addf {x}, {x} : {x.type}", x.type, np.array(3, np.float32), "f32"), tolerance=0)
+
+
+def what_it_was_given(f):
+    """An argument and a result that is returned twice: results are memory of their own."""
+    x = f.tokens_of(D)
+    y = f.op(f"arith.negf {x} : {x.type}", x.type, -x.data, "f32")
+    f.give(x, y, y, tolerance=0)
+
+
+def without_results(f):
+    f.tokens_of(D)
+
+
+BUILDERS = [layer, two_results, narrow, of_rank_0, what_it_was_given, without_results]
 
 
 @pytest.fixture(scope="module")

@@ -172,7 +172,7 @@ class Artifact:
         for argument in arguments:
             kind = ELEMENTS[argument.element][0]
             if not argument.is_output:
-                arrays.append(np.ascontiguousarray(next(given), kind))
+                arrays.append(np.asarray(next(given), kind, order="C"))
                 continue
             shape = next(wanted, None) or [extents.get(extent, extent) for extent in argument.shape]
             # A poisoned result shows what a function forgets to write.
