@@ -5,6 +5,7 @@
 
 // Private functions are gone, inlined; entries and their queries have C wrappers; everything is of the LLVM dialect.
 // CHECK-NOT: @half
+// CHECK-NOT: @unused
 // CHECK-NOT: builtin.unrealized_conversion_cast
 // CHECK-NOT: func.func
 // CHECK-DAG: llvm.func @expf(f32) -> f32
@@ -24,6 +25,10 @@ func.func private @half(%x: tensor<?x8xbf16>) -> tensor<?x8xbf16> {
   %e = math.exp %x : tensor<?x8xbf16>
   %l = math.log1p %e : tensor<?x8xbf16>
   return %l : tensor<?x8xbf16>
+}
+// Nobody calls it, so its weight is nobody's concern.
+func.func private @unused(%w: !moe.weight<8x8xbf16>) -> !moe.weight<8x8xbf16> {
+  return %w : !moe.weight<8x8xbf16>
 }
 func.func @layer(%x: tensor<?x8xbf16>) -> tensor<?x8xbf16> {
   %w = moe.leaf @w : !moe.weight<8x8xbf16>

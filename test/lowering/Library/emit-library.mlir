@@ -49,6 +49,11 @@
 // OBJECT: T moec_exponential
 // OBJECT: U moert_entry_call
 
+// Nothing is fused: the rounding of each operation is part of the meaning, on every CPU.
+// RUN: moe-compile %s -o %t/haswell.o --emit=object --cpu=x86-64-v3
+// RUN: llvm-objdump -d %t/haswell.o | FileCheck %s --check-prefix=HASWELL --implicit-check-not=vfm
+// HASWELL: vmulss
+
 func.func @exponential(%x: tensor<?x8xf16>) -> tensor<?x8xf16> {
   %e = math.exp %x : tensor<?x8xf16>
   %s = arith.addf %e, %x : tensor<?x8xf16>

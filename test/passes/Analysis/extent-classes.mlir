@@ -208,3 +208,16 @@ func.func @spread(%x: tensor<?x4xf32>, %ids: tensor<?x2x!moe.id<expert[4]>>) -> 
   %y = moe.spread %x for %ids : tensor<?x4xf32> for tensor<?x2x!moe.id<expert[4]>> -> tensor<?x2x4xf32>
   return %y : tensor<?x2x4xf32>
 }
+
+// -----
+
+// Code that can never run, for an extent cannot be 8 and 4, tells nothing about others.
+// CHECK-LABEL: func.func @contradiction
+// CHECK-SAME: name = "arg0", role = "input", shape = array<i64: 8>
+// CHECK-SAME: name = "arg1", role = "input", shape = array<i64: 4>
+func.func @contradiction(%x: tensor<?xf32>, %y: tensor<?xf32>) {
+  %a = tensor.cast %x : tensor<?xf32> to tensor<8xf32>
+  %b = tensor.cast %x : tensor<?xf32> to tensor<4xf32>
+  %c = tensor.cast %y : tensor<?xf32> to tensor<4xf32>
+  return
+}
