@@ -2,30 +2,17 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/WeightProvider.h"
 
-#include "weights/ElementType.h"
-#include "weights/FloatFormats.h"
-#include "weights/Seeded.h"
-
-#include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <optional>
 
 namespace moec::weights {
 
-namespace {
-
-/// Splats and seeds have no file that bounds them; 64 Gi values are more than
-/// any weight has.
-constexpr int64_t mostMadeValues = int64_t(1) << 36;
-
-std::string fullName(std::string_view scope, std::string_view key) {
+static std::string fullName(std::string_view scope, std::string_view key) {
   return std::string(scope) + "::" + std::string(key);
 }
 
-template <typename T> std::optional<T> parseNumber(std::string_view text) {
+template <typename T> static std::optional<T> parseNumber(std::string_view text) {
   T value{};
   const char *end = text.data() + text.size();
   auto [stop, code] = std::from_chars(text.data(), end, value);
@@ -33,45 +20,6 @@ template <typename T> std::optional<T> parseNumber(std::string_view text) {
     return std::nullopt;
   return value;
 }
-
-template <typename T> T loadElement(const uint8_t *place) {
-  T value;
-  std::memcpy(&value, place, sizeof value);
-  return value;
-}
-
-/// The tensor behind scope::key, of exactly the shape asked for.
-Result<const TensorRecord *> findTensor(const SafetensorsFile &file,
-                                        const std::string &name,
-                                        std::string_view key,
-                                        std::span<const int64_t> shape) {
-  const TensorRecord *tensor = file.find(key);
-  if (!tensor)
-    return Error{name + ": expected a tensor of that key in " + file.path() +
-                 ", found none among " + std::to_string(file.tensors().size())};
-  if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(),
-                  tensor->shape.end()))
-    return Error{name + ": expected shape " + shapeToString(shape) +
-                 ", found " + shapeToString(tensor->shape)};
-  return tensor;
-}
-
-Error wrongType(const std::string &name, const char *expected,
-                ElementType found) {
-  return Error{name + ": expected " + expected + ", found " +
-               std::string(elementTypeName(found))};
-}
-
-Result<int64_t> madeCount(const std::string &name,
-                          std::span<const int64_t> shape) {
-  std::optional<int64_t> count = elementCount(shape);
-  if (!count || *count > mostMadeValues)
-    return Error{name + ": expected a shape of at most 2^36 values, found " +
-                 shapeToString(shape)};
-  return *count;
-}
-
-} // namespace
 
 Status WeightProvider::bind(std::string_view text) {
   size_t equals = text.find('=');
@@ -93,8 +41,7 @@ Status WeightProvider::bind(std::string_view text) {
     if (!value)
       return Error{"expected a number behind splat:, found '" +
                    std::string(source.substr(splat.size())) + "'"};
-    sources.emplace(scope, Splat{*value});
-    return success();
+    return bind(std::move(scope), splatSource(*value));
   }
   if (source.starts_with(seeded)) {
     std::string_view rest = source.substr(seeded.size());
@@ -107,13 +54,21 @@ Status WeightProvider::bind(std::string_view text) {
       return Error{"expected seeded:SEED or seeded:SEED:SCALE with a seed of "
                    "32 bits, found '" +
                    std::string(source) + "'"};
-    sources.emplace(scope, Seeded{*seed, *scale});
-    return success();
+    return bind(std::move(scope), seededSource(*seed, *scale));
   }
-  Result<SafetensorsFile> file = SafetensorsFile::open(std::string(source));
+  Result<std::shared_ptr<const TensorSource>> file =
+      openSafetensorsSource(std::string(source));
   if (!file)
     return Error{file.error()};
-  sources.emplace(scope, std::make_shared<SafetensorsFile>(std::move(*file)));
+  return bind(std::move(scope), *std::move(file));
+}
+
+Status WeightProvider::bind(std::string scope,
+                            std::shared_ptr<const TensorSource> source) {
+  auto [place, isNew] = sources.try_emplace(std::move(scope), std::move(source));
+  if (!isNew)
+    return Error{"expected each scope to be bound once, found '" +
+                 place->first + "' bound again"};
   return success();
 }
 
@@ -121,11 +76,11 @@ bool WeightProvider::isBound(std::string_view scope) const {
   return sources.find(scope) != sources.end();
 }
 
-Result<const WeightProvider::Source *>
+Result<const TensorSource *>
 WeightProvider::sourceOf(std::string_view scope, std::string_view key) const {
   auto place = sources.find(scope);
   if (place != sources.end())
-    return &place->second;
+    return place->second.get();
   std::string bound;
   for (const auto &[name, source] : sources)
     bound += (bound.empty() ? "" : ", ") + name;
@@ -134,112 +89,22 @@ WeightProvider::sourceOf(std::string_view scope, std::string_view key) const {
                (bound.empty() ? "no scope bound" : "only " + bound)};
 }
 
-Result<std::vector<float>>
-WeightProvider::loadFloats(std::string_view scope, std::string_view key,
-                           std::span<const int64_t> shape) const {
-  std::string name = fullName(scope, key);
-  Result<const Source *> source = sourceOf(scope, key);
+Result<std::shared_ptr<const MatrixSource>>
+WeightProvider::openMatrices(std::string_view scope, std::string_view key,
+                             std::span<const int64_t> shape) const {
+  Result<const TensorSource *> source = sourceOf(scope, key);
   if (!source)
     return Error{source.error()};
-  const auto *file = std::get_if<std::shared_ptr<SafetensorsFile>>(*source);
-  if (!file) {
-    Result<int64_t> count = madeCount(name, shape);
-    if (!count)
-      return Error{count.error()};
-    if (const auto *splat = std::get_if<Splat>(*source))
-      return std::vector<float>(size_t(*count), float(splat->value));
-    const Seeded &seeded = std::get<Seeded>(**source);
-    return seededValues(seedForKey(seeded.seed, key), *count, seeded.scale);
-  }
-
-  Result<const TensorRecord *> tensor = findTensor(**file, name, key, shape);
-  if (!tensor)
-    return Error{tensor.error()};
-  const uint8_t *data = (*file)->data(**tensor).data();
-  size_t count = size_t(*elementCount(shape));
-  std::vector<float> values(count);
-  switch ((*tensor)->type) {
-  case ElementType::F32:
-    if (count != 0)
-      std::memcpy(values.data(), data, 4 * count);
-    break;
-  case ElementType::F64:
-    for (size_t i = 0; i < count; ++i)
-      values[i] = float(loadElement<double>(data + 8 * i));
-    break;
-  case ElementType::F16:
-    for (size_t i = 0; i < count; ++i)
-      values[i] = f16ToFloat(loadElement<uint16_t>(data + 2 * i));
-    break;
-  case ElementType::BF16:
-    for (size_t i = 0; i < count; ++i)
-      values[i] = bf16ToFloat(loadElement<uint16_t>(data + 2 * i));
-    break;
-  default:
-    return wrongType(name, "F32, F16, BF16 or F64", (*tensor)->type);
-  }
-  return values;
+  return (*source)->openMatrices(fullName(scope, key), key, shape);
 }
 
 Result<std::vector<int32_t>>
 WeightProvider::loadIntegers(std::string_view scope, std::string_view key,
                              std::span<const int64_t> shape) const {
-  std::string name = fullName(scope, key);
-  Result<const Source *> source = sourceOf(scope, key);
+  Result<const TensorSource *> source = sourceOf(scope, key);
   if (!source)
     return Error{source.error()};
-  if (const auto *splat = std::get_if<Splat>(*source)) {
-    Result<int64_t> count = madeCount(name, shape);
-    if (!count)
-      return Error{count.error()};
-    double value = splat->value;
-    if (!(std::abs(value) <= std::numeric_limits<int32_t>::max()) ||
-        value != std::trunc(value))
-      return Error{name +
-                   ": expected a splat of an integer of 32 bits, found "
-                   "splat:" +
-                   std::to_string(value)};
-    return std::vector<int32_t>(size_t(*count), int32_t(value));
-  }
-  if (std::holds_alternative<Seeded>(**source))
-    return Error{name + ": expected integers, found scope '" +
-                 std::string(scope) + "' bound to seeded values"};
-
-  const SafetensorsFile &file =
-      *std::get<std::shared_ptr<SafetensorsFile>>(**source);
-  Result<const TensorRecord *> tensor = findTensor(file, name, key, shape);
-  if (!tensor)
-    return Error{tensor.error()};
-  const uint8_t *data = file.data(**tensor).data();
-  std::vector<int32_t> values(size_t(*elementCount(shape)));
-  for (size_t i = 0; i < values.size(); ++i) {
-    switch ((*tensor)->type) {
-    case ElementType::I64: {
-      int64_t value = loadElement<int64_t>(data + 8 * i);
-      if (value != int32_t(value))
-        return Error{name + ": expected integers of 32 bits, found " +
-                     std::to_string(value) + " at element " +
-                     std::to_string(i)};
-      values[i] = int32_t(value);
-      break;
-    }
-    case ElementType::I32:
-      values[i] = loadElement<int32_t>(data + 4 * i);
-      break;
-    case ElementType::I16:
-      values[i] = loadElement<int16_t>(data + 2 * i);
-      break;
-    case ElementType::I8:
-      values[i] = loadElement<int8_t>(data + i);
-      break;
-    case ElementType::U8:
-      values[i] = data[i];
-      break;
-    default:
-      return wrongType(name, "I64, I32, I16, I8 or U8", (*tensor)->type);
-    }
-  }
-  return values;
+  return (*source)->loadIntegers(fullName(scope, key), key, shape);
 }
 
 } // namespace moec::weights

@@ -4,7 +4,7 @@
 #define MOEC_WEIGHTS_WEIGHTPROVIDER_H
 
 #include "weights/Result.h"
-#include "weights/Safetensors.h"
+#include "weights/TensorSource.h"
 
 #include <cstdint>
 #include <map>
@@ -12,7 +12,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace moec::weights {
@@ -29,13 +28,16 @@ public:
   /// A file of such a name is written `./splat:0.5`.
   Status bind(std::string_view text);
 
+  /// Binds a scope to a source of the caller's.
+  Status bind(std::string scope, std::shared_ptr<const TensorSource> source);
+
   bool isBound(std::string_view scope) const;
 
-  /// A tensor of floats (F32, F16, BF16 or F64, rounded to f32). Its shape must
-  /// be exactly `shape`.
-  Result<std::vector<float>> loadFloats(std::string_view scope,
-                                        std::string_view key,
-                                        std::span<const int64_t> shape) const;
+  /// Floats (F32, F16, BF16 or F64, rounded to f32) of exactly this shape, read
+  /// one matrix at a time.
+  Result<std::shared_ptr<const MatrixSource>>
+  openMatrices(std::string_view scope, std::string_view key,
+               std::span<const int64_t> shape) const;
 
   /// A table of integers (I64, I32, I16, I8 or U8) that fit 32 bits. A splat
   /// must be an integer; seeded values are no table.
@@ -44,19 +46,11 @@ public:
                std::span<const int64_t> shape) const;
 
 private:
-  struct Splat {
-    double value;
-  };
-  struct Seeded {
-    uint32_t seed;
-    double scale;
-  };
-  using Source = std::variant<Splat, Seeded, std::shared_ptr<SafetensorsFile>>;
+  Result<const TensorSource *> sourceOf(std::string_view scope,
+                                        std::string_view key) const;
 
-  Result<const Source *> sourceOf(std::string_view scope,
-                                  std::string_view key) const;
-
-  std::map<std::string, Source, std::less<>> sources;
+  std::map<std::string, std::shared_ptr<const TensorSource>, std::less<>>
+      sources;
 };
 
 } // namespace moec::weights

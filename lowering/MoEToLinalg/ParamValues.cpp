@@ -159,10 +159,15 @@ FailureOr<std::vector<float>> ParamValues::computeFactor(ParamOp param) {
 FailureOr<std::vector<float>> ParamValues::computeSource(ParamOp param) {
   auto weight = cast<WeightType>(param.getType());
   Attribute source = param.getSource();
-  if (auto external = dyn_cast<ExternalAttr>(source))
-    return take(param, provider.loadFloats(external.getScope().getValue(),
-                                           external.getKey().getValue(),
-                                           weight.getStoredShape()));
+  if (auto external = dyn_cast<ExternalAttr>(source)) {
+    auto matrices =
+        take(param, provider.openMatrices(external.getScope().getValue(),
+                                          external.getKey().getValue(),
+                                          weight.getStoredShape()));
+    if (failed(matrices))
+      return failure();
+    return take(param, weights::readAll(**matrices));
+  }
   if (auto seeded = dyn_cast<SeededAttr>(source)) {
     double scale = seeded.getScale() ? seeded.getScale().getValueAsDouble() : 1;
     return weights::seededValues(

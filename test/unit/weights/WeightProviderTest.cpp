@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/WeightProvider.h"
 
+#include "weights/Safetensors.h"
 #include "weights/Seeded.h"
 
 #include "test/unit/TemporaryFolder.h"
@@ -56,7 +57,10 @@ protected:
 
   Result<Floats> floats(const char *key, std::vector<int64_t> shape,
                         const char *scope = "m") {
-    return provider.loadFloats(scope, key, shape);
+    auto matrices = provider.openMatrices(scope, key, shape);
+    if (!matrices)
+      return Error{matrices.error()};
+    return readAll(**matrices);
   }
   Result<Integers> integers(const char *key, std::vector<int64_t> shape,
                             const char *scope = "m") {
@@ -101,7 +105,7 @@ TEST_F(WeightProviderTest, splatsAndSeeds) {
 TEST_F(WeightProviderTest, namesWhatIsNotThere) {
   EXPECT_EQ(floats("w", {1}, "x").error(),
             "x::w: expected scope 'x' to be bound, found only m");
-  EXPECT_EQ(WeightProvider().loadFloats("x", "w", {}).error(),
+  EXPECT_EQ(WeightProvider().openMatrices("x", "w", {}).error(),
             "x::w: expected scope 'x' to be bound, found no scope bound");
   EXPECT_EQ(floats("w", {1}).error(),
             "m::w: expected a tensor of that key in " + path +
@@ -134,7 +138,7 @@ TEST_F(WeightProviderTest, refusesMadeValuesThatDoNotFit) {
             "half::t: expected a splat of an integer of 32 bits, found "
             "splat:0.500000");
   EXPECT_EQ(integers("t", {2}, "s").error(),
-            "s::t: expected integers, found scope 's' bound to seeded values");
+            "s::t: expected integers, found seeded values");
   EXPECT_EQ(floats("t", {int64_t(1) << 37}, "s").error(),
             "s::t: expected a shape of at most 2^36 values, found "
             "[137438953472]");
