@@ -62,8 +62,7 @@ struct Spectrum {
 
   /// Whether the error at `rank` is known.
   bool reaches(int64_t rank) const {
-    return rank >= 0 &&
-           (rank <= int64_t(values.size()) || rank == fullRank);
+    return rank >= 0 && (rank <= int64_t(values.size()) || rank == fullRank);
   }
 
   /// |D - D_r|^2 = |D|^2 - sum of the first r squares, where the spectrum
@@ -127,8 +126,8 @@ private:
   std::unique_ptr<const Factor> cholesky;
 };
 
-/// W - base, IN x OUT and row-major; W alone when `base` is empty. The names and
-/// entries stand in messages about values that are not finite.
+/// W - base, IN x OUT and row-major; W alone when `base` is empty. The names
+/// and entries stand in messages about values that are not finite.
 struct Difference {
   int64_t rows = 0;
   int64_t cols = 0;

@@ -47,9 +47,10 @@ enum class ErrorBound {
 
 /// The smallest ranks whose relative Frobenius error (whitened, if the spectra
 /// are) is within `bound`, rounded up to a multiple as roundedRank does.
-Result<RankChoice> ranksForErrorBound(const RoleSpectra &role, double bound,
-                                      ErrorBound holds = ErrorBound::EveryExpert,
-                                      int64_t multiple = 16);
+Result<RankChoice>
+ranksForErrorBound(const RoleSpectra &role, double bound,
+                   ErrorBound holds = ErrorBound::EveryExpert,
+                   int64_t multiple = 16);
 
 /// What gets the next block of rank.
 enum class RankUnit {
@@ -73,8 +74,7 @@ Result<RankChoice> fixedRank(const RoleSpectra &role, int64_t rank,
                              int64_t multiple = 16);
 
 /// Bytes of the factors of these ranks.
-Result<uint64_t> factorBytes(const RoleSpectra &role,
-                             const RankChoice &choice);
+Result<uint64_t> factorBytes(const RoleSpectra &role, const RankChoice &choice);
 
 } // namespace moec::weights
 

@@ -17,7 +17,7 @@ namespace {
 
 using Matrix =
     Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using StoredMatrix =
+using FloatMatrix =
     Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic,
                                    Eigen::RowMajor>>;
 
@@ -113,10 +113,10 @@ truncatedSvd(const MatrixShape &shape, std::span<const float> values,
   factors.output.resize(size_t(shape.entries * rank * shape.cols));
   int64_t perEntry = shape.rows * shape.cols;
   for (int64_t entry = 0; entry < shape.entries; ++entry) {
-    StoredMatrix weight(values.data() + entry * perEntry, shape.rows,
-                        shape.cols);
-    StoredMatrix shared(base.data() + table[size_t(entry)] * perEntry,
-                        shape.rows, shape.cols);
+    FloatMatrix weight(values.data() + entry * perEntry, shape.rows,
+                       shape.cols);
+    FloatMatrix shared(base.data() + table[size_t(entry)] * perEntry,
+                       shape.rows, shape.cols);
     Matrix difference = weight.cast<double>() - shared.cast<double>();
     if (!difference.allFinite())
       return Error{"expected finite values for a truncated SVD, found an "
