@@ -7,10 +7,10 @@
 #define MOEC_WEIGHTS_ALIGNMENT_H
 
 #include "weights/MatrixSource.h"
+#include "weights/Parallel.h"
 #include "weights/Result.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -20,11 +20,10 @@ namespace moec::weights {
 struct AlignmentOptions {
   /// Passes over the members of a cluster, at most.
   int64_t maxPasses = 8;
-  /// Threads to use; 0 for as many as the machine has. The result does not
-  /// depend on it.
-  unsigned threads = 0;
-  /// Called with the clusters done and in all.
-  std::function<void(int64_t done, int64_t total)> progress = {};
+  /// Threads, on which the result does not depend, and the report of clusters
+  /// done.
+  ParallelOptions parallel = {};
+};
 };
 
 /// What alignment did for one cluster.

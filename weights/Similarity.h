@@ -6,10 +6,10 @@
 #define MOEC_WEIGHTS_SIMILARITY_H
 
 #include "weights/MatrixSource.h"
+#include "weights/Parallel.h"
 #include "weights/Result.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -34,12 +34,10 @@ struct Similarity {
 struct SimilarityOptions {
   /// Compare W_i - mean(W) instead of W_i: what experts do not share.
   bool removeMean = false;
-  /// Threads to use; 0 for as many as the machine has. The result does not
-  /// depend on it.
-  unsigned threads = 0;
-  /// Called now and then with the values read so far and in all: one call at a
-  /// time and in order, but from any thread.
-  std::function<void(int64_t done, int64_t total)> progress = {};
+  /// Threads, on which the result does not depend, and the report of blocks
+  /// done.
+  ParallelOptions parallel = {};
+};
 };
 
 /// Cosines of the experts of one layer. Entry i of each source is a part of
