@@ -24,7 +24,6 @@ struct AlignmentOptions {
   /// done.
   ParallelOptions parallel = {};
 };
-};
 
 /// What alignment did for one cluster.
 struct ClusterAlignment {

@@ -38,7 +38,6 @@ struct SimilarityOptions {
   /// done.
   ParallelOptions parallel = {};
 };
-};
 
 /// Cosines of the experts of one layer. Entry i of each source is a part of
 /// expert i (its gate, up and down matrix): vec(W_i) is all of them, one behind
