@@ -49,8 +49,8 @@ static bool followsPairs(GroupedMatmulOp product, GroupOp group) {
   return !product.getEntries() || product.getEntries() == group.getResult(3);
 }
 
-static void explain(Operation *op, StringRef what) {
-  Decision::taken(op->getLoc(), passName) << what;
+static void explain(Location loc, StringRef what) {
+  Decision::taken(loc, passName) << what;
 }
 
 namespace {
@@ -133,6 +133,7 @@ struct FuseUpResidual : OpRewritePattern<arith::AddFOp> {
     if (StringRef obstacle = sum.findObstacle(); !obstacle.empty())
       return rewriter.notifyMatchFailure(op, obstacle);
     Value index = sum.toPairs.getIndex();
+    explain(op.getLoc(), "residual fused into the base product, up");
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
         op, TypeRange{op.getType()}, sum.base.getInput(), sum.base.getWeights(),
         ValueRange(), sum.base.getOffsets(), Value(), index,
@@ -140,7 +141,6 @@ struct FuseUpResidual : OpRewritePattern<arith::AddFOp> {
         ValueRange{sum.shrink.getWeights()[0], sum.expand.getWeights()[0]},
         Value(), Value(), Value(), sum.expand.getInit(), ActivationAttr(),
         /*accumulate=*/false);
-    explain(op, "residual fused into the base product, up");
     return success();
   }
 };
@@ -173,13 +173,13 @@ struct FuseBias : OpRewritePattern<arith::AddFOp> {
     if (!byPairs && (biasType.getAxis() != weightType.getAxis() ||
                      biasType.getCount() != weightType.getCount()))
       return rewriter.notifyMatchFailure(op, "bias is not indexed as the matrix");
+    explain(op.getLoc(), "bias fused into the product");
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
         op, TypeRange{op.getType()}, product.getInput(), product.getWeights(),
         ValueRange{bias.getWeight()}, product.getOffsets(),
         product.getEntries(), product.getPairRow(), product.getPairExpert(),
         product.getResiduals(), Value(), Value(), Value(), product.getInit(),
         ActivationAttr(), /*accumulate=*/false);
-    explain(op, "bias fused into the product");
     return success();
   }
 
@@ -224,12 +224,12 @@ struct FuseActivation : OpRewritePattern<ActivateOp> {
       llvm::append_range(biases, product.getBiases());
       llvm::append_range(residuals, product.getResiduals());
     }
+    explain(op.getLoc(), "activation fused into the product");
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
         op, TypeRange{op.getType()}, first.getInput(), weights, biases,
         first.getOffsets(), first.getEntries(), first.getPairRow(),
         first.getPairExpert(), residuals, Value(), Value(), Value(),
         first.getInit(), op.getActAttr(), /*accumulate=*/false);
-    explain(op, "activation fused into the product");
     return success();
   }
 };
@@ -272,13 +272,13 @@ struct FuseDownResidual : OpRewritePattern<arith::AddFOp> {
     if (StringRef obstacle = sum.findObstacle(); !obstacle.empty())
       return rewriter.notifyMatchFailure(op, obstacle);
     GroupOp group = getGroup(sum.toRows.getIndex(), 2);
+    explain(op.getLoc(), "residual fused into the base product, down");
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
         op, TypeRange{op.getType()}, sum.base.getInput(), sum.base.getWeights(),
         ValueRange(), sum.base.getOffsets(), Value(), group.getResult(2),
         group.getResult(3), ValueRange(), sum.expand.getInput(),
         sum.expand.getWeights()[0], sum.toRows.getWeights(), sum.base.getInit(),
         ActivationAttr(), /*accumulate=*/false);
-    explain(op, "residual fused into the base product, down");
     return success();
   }
 };

@@ -11,6 +11,7 @@
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
+#include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
@@ -43,12 +44,26 @@ createTargetMachine(ModuleOp module, const LibraryOptions &options) {
         << triple.str() << "', expected a variant of this machine: " << message;
     return nullptr;
   }
+  StringRef cpu = options.cpu;
+  if (cpu == "native" && triple == llvm::Triple(llvm::sys::getProcessTriple()))
+    cpu = llvm::sys::getHostCPUName();
+  if (!cpu.empty()) {
+    // LLVM takes an unknown name for a CPU without features, and aborts.
+    std::unique_ptr<llvm::MCSubtargetInfo> subtarget(
+        target->createMCSubtargetInfo(triple, /*CPU=*/"", /*Features=*/""));
+    if (!subtarget->isCPUStringValid(cpu)) {
+      module.emitError("cannot compile for CPU '")
+          << cpu << "', expected native or a name LLVM knows for "
+          << triple.str() << ", for example x86-64-v3";
+      return nullptr;
+    }
+  }
   // The rounding of each operation is part of the meaning: nothing is fused.
   llvm::TargetOptions targetOptions;
   targetOptions.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   auto level = llvm::CodeGenOpt::getLevel(options.optimizationLevel);
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, options.cpu, /*Features=*/"", targetOptions, llvm::Reloc::PIC_,
+      triple, cpu, /*Features=*/"", targetOptions, llvm::Reloc::PIC_,
       /*CM=*/std::nullopt, level.value_or(llvm::CodeGenOptLevel::Default)));
   assert(machine && "this machine's target is built with a code generator");
   return machine;

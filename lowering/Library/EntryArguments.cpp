@@ -46,6 +46,15 @@ moec::lowering::entryElementType(mlir::Type type) {
   return std::nullopt;
 }
 
+static constexpr StringLiteral roleNames[] = {"input", "output", "binding"};
+static_assert(unsigned(EntryRole::input) == MOERT_INPUT &&
+              unsigned(EntryRole::output) == MOERT_OUTPUT &&
+              unsigned(EntryRole::binding) == MOERT_BINDING);
+
+StringRef moec::lowering::entryRoleName(EntryRole role) {
+  return roleNames[unsigned(role)];
+}
+
 bool moec::lowering::hasEntryArguments(Operation *function) {
   return function->hasAttr(attributeName);
 }
@@ -54,17 +63,16 @@ void moec::lowering::setEntryArguments(Operation *function,
                                        ArrayRef<EntryArgument> arguments) {
   Builder builder(function->getContext());
   SmallVector<Attribute> dictionaries;
-  for (const EntryArgument &argument : arguments)
-    dictionaries.push_back(builder.getDictionaryAttr({
-        builder.getNamedAttr("dtype",
-                             builder.getStringAttr(argument.type.name)),
-        builder.getNamedAttr("name", builder.getStringAttr(argument.name)),
-        builder.getNamedAttr(
-            "role",
-            builder.getStringAttr(argument.isOutput ? "output" : "input")),
-        builder.getNamedAttr("shape",
-                             builder.getDenseI64ArrayAttr(argument.shape)),
-    }));
+  for (const EntryArgument &argument : arguments) {
+    NamedAttrList attributes;
+    attributes.append("dtype", builder.getStringAttr(argument.type.name));
+    attributes.append("name", builder.getStringAttr(argument.name));
+    attributes.append("role", builder.getStringAttr(entryRoleName(argument.role)));
+    attributes.append("shape", builder.getDenseI64ArrayAttr(argument.shape));
+    if (argument.below)
+      attributes.append("below", builder.getI64IntegerAttr(argument.below));
+    dictionaries.push_back(attributes.getDictionary(function->getContext()));
+  }
   function->setAttr(attributeName, builder.getArrayAttr(dictionaries));
 }
 
@@ -86,18 +94,21 @@ moec::lowering::getEntryArguments(Operation *function) {
     auto dtype = dictionary.getAs<StringAttr>("dtype");
     auto role = dictionary.getAs<StringAttr>("role");
     auto shape = dictionary.getAs<DenseI64ArrayAttr>("shape");
+    auto below = dictionary.getAs<IntegerAttr>("below");
     if (!name || !dtype || !role || !shape)
       return fail("expected name, dtype, role and shape in argument " +
                   Twine(i));
     std::optional<EntryElementType> type = ::entryElementType(dtype.getValue());
-    if (!type || (role.getValue() != "input" && role.getValue() != "output") ||
+    const auto *roleName = llvm::find(roleNames, role.getValue());
+    if (!type || roleName == std::end(roleNames) ||
         shape.size() > MOERT_MAX_RANK)
       return fail("found dtype " + dtype.getValue() + ", role " +
                   role.getValue() + " and rank " + Twine(shape.size()) +
                   " in argument " + Twine(i));
     arguments.push_back({name.str(), *type,
                          SmallVector<int64_t>(shape.asArrayRef()),
-                         role.getValue() == "output"});
+                         EntryRole(roleName - std::begin(roleNames)),
+                         below ? below.getInt() : 0});
   }
   if (arguments.size() > MOERT_MAX_ARGUMENTS)
     return fail("expected at most " + Twine(MOERT_MAX_ARGUMENTS) +

@@ -26,14 +26,20 @@ struct EntryElementType {
 /// The element type as DLPack has it, or nothing if there is none.
 std::optional<EntryElementType> entryElementType(mlir::Type type);
 
-/// One argument of a compiled function. Functions carry theirs as an array of dictionaries, inputs before outputs:
-/// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}.
+/// Who hands an argument in: moert_role_t, and as the manifest spells it.
+enum class EntryRole : uint8_t { input, output, binding };
+llvm::StringRef entryRoleName(EntryRole role);
+
+/// One argument of a compiled function. Functions carry theirs as an array of dictionaries, outputs last:
+/// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}, and `below = 4 : i64` for tables.
 struct EntryArgument {
   std::string name;
   EntryElementType type;
   /// An extent, MOERT_DYNAMIC, or a class of equal extents below it (moert/abi.h).
   llvm::SmallVector<int64_t> shape;
-  bool isOutput;
+  EntryRole role;
+  /// Of a table: each value is at least 0 and below this. 0 for others.
+  int64_t below = 0;
 };
 
 /// Whether the operation is a function that was exported.

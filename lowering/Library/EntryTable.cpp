@@ -23,7 +23,7 @@ struct Field {
   Field { #structure, #name, index, offsetof(structure, name) }
 constexpr Field fields[] = {
     FIELD(moert_argument, 0, name), FIELD(moert_argument, 1, code),
-    FIELD(moert_argument, 2, bits), FIELD(moert_argument, 3, is_output),
+    FIELD(moert_argument, 2, bits), FIELD(moert_argument, 3, role),
     FIELD(moert_argument, 4, rank), FIELD(moert_argument, 5, shape),
     FIELD(moert_entry, 0, size),    FIELD(moert_entry, 1, count),
     FIELD(moert_entry, 2, name),    FIELD(moert_entry, 3, arguments),
@@ -196,7 +196,7 @@ private:
           structures.argument, {addString("name", argument.name),
                                 builder.getInt8(argument.type.code),
                                 builder.getInt8(argument.type.bits),
-                                builder.getInt8(argument.isOutput),
+                                builder.getInt8(uint8_t(argument.role)),
                                 builder.getInt8(argument.shape.size()),
                                 ConstantDataArray::get(context, shape)}));
     }

@@ -27,7 +27,10 @@ namespace {
 struct Parameter {
   Value value;
   std::string name;
-  bool isOutput;
+  lowering::EntryRole role;
+  int64_t below = 0;
+
+  bool isOutput() const { return role == lowering::EntryRole::output; }
 };
 
 /// What crosses the boundary for a tensor: ids travel as 32-bit numbers.
@@ -60,7 +63,7 @@ private:
   /// "argument 1 'x'".
   std::string nameOf(const Parameter &parameter, unsigned index) {
     unsigned inputs = function.getNumArguments();
-    return (parameter.isOutput ? "result " + Twine(index - inputs)
+    return (parameter.isOutput() ? "result " + Twine(index - inputs)
                                : "argument " + Twine(index))
                .str() +
            " '" + parameter.name + "'";
@@ -104,17 +107,20 @@ private:
     };
     for (BlockArgument argument : function.getArguments()) {
       unsigned i = argument.getArgNumber();
+      auto below = function.getArgAttrOfType<IntegerAttr>(i, "moec.below");
       parameters.push_back(
           {argument,
            nameOr(function.getArgAttr(i, "moec.name"), "arg" + Twine(i)),
-           /*isOutput=*/false});
+           function.getArgAttr(i, "moec.binding") ? lowering::EntryRole::binding
+                                                  : lowering::EntryRole::input,
+           below ? below.getInt() : 0});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
       parameters.push_back(
           {result,
            nameOr(function.getResultAttr(i, "moec.name"), "result" + Twine(i)),
-           /*isOutput=*/true});
+           lowering::EntryRole::output});
   }
 
   LogicalResult checkParameters() {
@@ -137,7 +143,7 @@ private:
       if (isa<moe::WeightType, moe::TableType>(type))
         return function.emitError(nameOf(parameter, i))
                << " is of type " << type << ": expected a tensor"
-               << (parameter.isOutput ? ""
+               << (parameter.isOutput() ? ""
                                       : ", which the body views with moe.wrap");
       auto tensor = dyn_cast<RankedTensorType>(type);
       if (!tensor || tensor.getEncoding() ||
@@ -169,7 +175,7 @@ private:
     };
     forEachDynamic([&](unsigned i, int64_t, unsigned extentClass) {
       ++members[extentClass];
-      if (!parameters[i].isOutput)
+      if (!parameters[i].isOutput())
         ++inputMembers[extentClass];
     });
 
@@ -179,7 +185,8 @@ private:
           boundaryType(cast<RankedTensorType>(parameter.value.getType()));
       arguments.push_back(
           {parameter.name, *lowering::entryElementType(type.getElementType()),
-           SmallVector<int64_t>(type.getShape()), parameter.isOutput});
+           SmallVector<int64_t>(type.getShape()), parameter.role,
+           parameter.below});
     }
     DenseMap<unsigned, int64_t> numbers;
     LogicalResult status = success();
@@ -189,7 +196,7 @@ private:
       if (std::optional<int64_t> known =
               classes.constantOf(parameter.value, d)) {
         extent = *known;
-      } else if (parameter.isOutput && !inputMembers.contains(extentClass)) {
+      } else if (parameter.isOutput() && !inputMembers.contains(extentClass)) {
         status = function.emitError(nameOf(parameter, i))
                  << " has an extent, of dimension " << d
                  << ", that is not one of the arguments' extents: the caller "

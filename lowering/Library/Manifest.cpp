@@ -35,7 +35,9 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
                   for (int64_t extent : argument.shape)
                     json.value(extent);
                 });
-                json.attribute("role", argument.isOutput ? "output" : "input");
+                json.attribute("role", entryRoleName(argument.role));
+                if (argument.below)
+                  json.attribute("below", argument.below);
               });
           });
         });

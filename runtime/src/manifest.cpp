@@ -132,10 +132,12 @@ private:
         return fail("entry '" + entry.name +
                     "': expected each argument once, found '" + argument.name +
                     "' twice");
-      if (!argument.description.is_output && !entry.arguments.empty() &&
-          entry.arguments.back().description.is_output)
-        return fail("entry '" + entry.name +
-                    "': expected inputs before outputs, found input '" +
+      if (argument.description.role != MOERT_OUTPUT &&
+          !entry.arguments.empty() &&
+          entry.arguments.back().description.role == MOERT_OUTPUT)
+        return fail("entry '" + entry.name + "': expected outputs last, found " +
+                    (argument.description.role == MOERT_INPUT ? "input '"
+                                                              : "binding '") +
                     argument.name + "' behind one");
       entry.arguments.push_back(std::move(argument));
     }
@@ -166,10 +168,21 @@ private:
     argument.description.bits = row->bits;
 
     std::optional<std::string> role = text(value, "role");
-    if (!role || (*role != "input" && *role != "output"))
-      return fail(where + "expected role input or output, found " +
+    constexpr const char *roles[] = {"input", "output", "binding"};
+    auto known = std::find_if(
+        std::begin(roles), std::end(roles),
+        [&](const char *name) { return role && *role == name; });
+    if (known == std::end(roles))
+      return fail(where + "expected role input, output or binding, found " +
                   (role ? "'" + *role + "'" : std::string("none")));
-    argument.description.is_output = *role == "output";
+    argument.description.role = uint8_t(known - std::begin(roles));
+    if (const JsonValue *below = value.member("below")) {
+      if (below->kind != JsonValue::Kind::Integer || below->integer < 1 ||
+          argument.description.role != MOERT_BINDING || *type != "int32")
+        return fail(where + "expected 'below' to be a positive integer, of a "
+                            "binding of int32");
+      argument.below = below->integer;
+    }
 
     const JsonValue *shape = value.member("shape");
     if (!shape || shape->kind != JsonValue::Kind::Array ||

@@ -16,6 +16,8 @@ namespace moec::runtime {
 struct ManifestArgument {
   std::string name;
   moert_argument description;
+  /// Of a table: each value is at least 0 and below this. 0 for others.
+  int64_t below = 0;
 };
 
 struct ManifestEntry {

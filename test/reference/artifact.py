@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ABI_VERSION = (0 << 16) | 1
+ABI_VERSION = 0 << 16 | 2
 OK, INVALID_ARGUMENT, WORKSPACE_TOO_SMALL, INCOMPATIBLE, NOT_FOUND, IO_ERROR, OUT_OF_MEMORY, INTERNAL = range(8)
 STATUS_NAMES = ["ok", "invalid argument", "workspace too small", "incompatible", "not found", "I/O error", "out of memory",
                 "internal"]
@@ -54,7 +54,7 @@ class Call(ctypes.Structure):
     """moert_call."""
 
     _fields_ = [("size", ctypes.c_uint32), ("abi_version", ctypes.c_uint32), ("stream", ctypes.c_void_p),
-                ("workspace", ctypes.c_void_p), ("workspace_bytes", ctypes.c_uint64), ("error", ErrorSink)]
+                ("workspace", ctypes.c_void_p), ("workspace_bytes", ctypes.c_uint64), ("error", ErrorSink), ("binding", ctypes.c_void_p)]
 
 
 class ArtifactError(RuntimeError):

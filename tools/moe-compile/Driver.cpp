@@ -23,11 +23,10 @@ using namespace mlir;
 using namespace moec;
 
 namespace {
-/// Where the module goes that a failing pass was given.
+/// Where the module goes that a failing pass was given; compilers that run side by side do not share it.
 std::string reproducerPath() {
   SmallString<128> path;
-  llvm::sys::path::system_temp_directory(/*erasedOnReboot=*/true, path);
-  llvm::sys::path::append(path, "moe-compile-reproducer.mlir");
+  llvm::sys::fs::createUniquePath("moe-compile-%%%%%%%%.mlir", path, /*MakeAbsolute=*/true);
   return std::string(path);
 }
 

@@ -65,7 +65,8 @@ static cl::opt<std::string>
            cl::desc("LLVM's name of the target (default: this machine)"),
            cl::value_desc("triple"), cl::cat(category));
 static cl::opt<std::string>
-    cpu("cpu", cl::desc("Oldest CPU to run on (default: any of the target)"),
+    cpu("cpu", cl::desc("Oldest CPU to run on, or native (default: any of the "
+                 "target)"),
         cl::cat(category));
 static cl::opt<std::string>
     linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),

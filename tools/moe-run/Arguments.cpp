@@ -136,19 +136,19 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
       return Error{std::string("argument '") + tensor.argument->name +
                    "': expected a type that moe-run knows"};
     tensor.type = *type;
-    if (!tensor.argument->is_output)
+    if (tensor.argument->role == MOERT_INPUT)
       names += (names.empty() ? "" : ", ") + std::string(tensor.argument->name);
   }
   for (const auto &[name, source] : options.inputs)
     if (std::none_of(tensors.begin(), tensors.end(), [&](const Tensor &tensor) {
-          return !tensor.argument->is_output && tensor.argument->name == name;
+          return tensor.argument->role == MOERT_INPUT && tensor.argument->name == name;
         }))
       return Error{"expected an input '" + name + "', found only " + names};
 
   ExtentClasses classes;
   for (Tensor &tensor : tensors) {
     auto source = options.inputs.find(tensor.argument->name);
-    if (tensor.argument->is_output || source == options.inputs.end())
+    if (tensor.argument->role == MOERT_OUTPUT || source == options.inputs.end())
       continue;
     if (Status status = fillFromFile(tensor, source->second, classes); !status)
       return Error{status.error()};
@@ -156,7 +156,7 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
   for (size_t i = 0; i < tensors.size(); ++i) {
     Tensor &tensor = tensors[i];
     const moert_argument &argument = *tensor.argument;
-    if (!argument.is_output && options.inputs.count(argument.name))
+    if (argument.role == MOERT_INPUT && options.inputs.count(argument.name))
       continue;
     for (int64_t extent : std::span(argument.shape, argument.rank)) {
       if (extent < MOERT_DYNAMIC)
@@ -172,7 +172,7 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
                    "': expected at most 2^40 bytes, found shape " +
                    shapeToString(tensor.shape)};
     tensor.data.resize(*bytes);
-    if (!argument.is_output)
+    if (argument.role == MOERT_INPUT)
       setSeeded(tensor, uint32_t(options.seed) + uint32_t(i), options.intRange);
   }
   return tensors;

@@ -27,9 +27,9 @@ Status matchArgument(const Tensor &tensor, size_t index,
                  wanted + ", found " + seen};
   };
   auto role = [](const moert_argument &argument) {
-    return std::string(argument.is_output ? "an output" : "an input");
+    return std::string(argument.role == MOERT_OUTPUT ? "an output" : "an input");
   };
-  if (expected.is_output != found.is_output)
+  if (expected.role != found.role)
     return differs(role(expected), role(found));
   if (expected.code != found.code || expected.bits != found.bits)
     return differs(describe(expected), describe(found));
@@ -86,7 +86,7 @@ tensorsOfOther(std::span<const Tensor> tensors,
           shapeToString(result[i].shape) + ", found " + describe(*found)};
     result[i].argument = found;
     // Outputs that one side leaves unwritten shall differ.
-    if (found->is_output)
+    if (found->role == MOERT_OUTPUT)
       std::fill(result[i].data.begin(), result[i].data.end(), uint8_t(0xFF));
   }
   if (result.size() != size_t(count))

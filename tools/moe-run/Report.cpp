@@ -23,7 +23,7 @@ void listEntries(const moert_library *library) {
     const moert_argument *argument = nullptr;
     for (int32_t a = 0; moert_library_argument(entry, a, &argument) == MOERT_OK;
          ++a)
-      std::printf("  %-6s %s: %s\n", argument->is_output ? "output" : "input",
+      std::printf("  %-6s %s: %s\n", argument->role == MOERT_OUTPUT ? "output" : "input",
                   argument->name, describe(*argument).c_str());
   }
 }

@@ -23,7 +23,7 @@ Status reportOutputs(std::span<const Tensor> tensors, const Options &options) {
       (std::filesystem::create_directories(options.output, code), code))
     return Error{options.output + ": cannot create: " + code.message()};
   for (const Tensor &tensor : tensors) {
-    if (!tensor.argument->is_output)
+    if (tensor.argument->role == MOERT_INPUT)
       continue;
     std::printf("%s\n", summarize(tensor).c_str());
     if (options.print)
@@ -43,7 +43,7 @@ Status reportDifferences(std::span<const Tensor> tensors,
   std::string tooFar;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const moert_argument &argument = *tensors[i].argument;
-    if (!argument.is_output)
+    if (argument.role == MOERT_INPUT)
       continue;
     Difference difference = compare(tensors[i], others[i]);
     std::printf("%s: %s\n", argument.name, describe(difference).c_str());

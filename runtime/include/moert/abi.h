@@ -8,8 +8,9 @@
  *   const char *moec_manifest(void);      JSON, described in docs/artifact.md
  *   uint32_t    moec_abi_version(void);   MOERT_ABI_VERSION the library was made for
  *
- * Arguments are the function's inputs, then its results: the caller allocates results (destination passing). Nothing is
- * allocated inside, nothing is kept after the call, and any number of threads may call with workspaces of their own. */
+ * `args` are the function's inputs, then its results: the caller allocates results (destination passing). Weights and
+ * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, nothing is kept after the call,
+ * and any number of threads may call with workspaces of their own. */
 #ifndef MOERT_ABI_H
 #define MOERT_ABI_H
 
@@ -23,7 +24,7 @@ extern "C" {
 #endif
 
 /** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
-#define MOERT_ABI_VERSION ((0u << 16) | 1u)
+#define MOERT_ABI_VERSION ((0u << 16) | 2u)
 
 /** Results of every call. */
 typedef enum {
@@ -43,6 +44,16 @@ typedef struct {
   size_t capacity;
 } moert_error_sink;
 
+/** What one layer brings to an entry that many layers share: pools of weights and tables, in the order of the entry's
+ * arguments of role MOERT_BINDING. A binding is one epoch: who replaces weights or regroups experts makes another binding
+ * and leaves this one as it is until no call uses it. docs/binding.md names the tensors. */
+typedef struct {
+  uint32_t size;              /**< sizeof(moert_layer_binding); unknown trailing fields are ignored */
+  int32_t count;
+  DLTensor *const *tensors;
+  uint64_t epoch;
+} moert_layer_binding;
+
 /** What the caller hands in besides tensors. Set `size` to sizeof(moert_call); unknown trailing fields are ignored. */
 typedef struct {
   uint32_t size;
@@ -51,6 +62,7 @@ typedef struct {
   void *workspace;            /**< 64-byte aligned scratch memory, at least what _workspace said */
   uint64_t workspace_bytes;
   moert_error_sink error;
+  const moert_layer_binding *binding; /**< null for an entry without arguments of role MOERT_BINDING */
 } moert_call;
 
 /** Highest rank of an argument. */
@@ -61,12 +73,19 @@ typedef struct {
  * must be equal within one call: two arguments with shape[0] == -2 have the same number of tokens. */
 #define MOERT_DYNAMIC (-1)
 
+/** Who hands an argument in. */
+typedef enum {
+  MOERT_INPUT = 0,
+  MOERT_OUTPUT = 1,
+  MOERT_BINDING = 2           /**< read through the call's binding */
+} moert_role_t;
+
 /** One argument as the entry expects it. */
 typedef struct {
   const char *name;
   uint8_t code;               /**< DLDataTypeCode */
   uint8_t bits;
-  uint8_t is_output;
+  uint8_t role;               /**< moert_role_t */
   uint8_t rank;
   int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
 } moert_argument;
@@ -76,6 +95,7 @@ typedef struct {
   uint32_t size;
   int32_t count;
   const char *name;
+  /** Inputs and bindings in any order, then outputs. */
   const moert_argument *arguments;
   /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8); each points
    * to MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }. */

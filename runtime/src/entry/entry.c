@@ -46,7 +46,8 @@ typedef struct {
 typedef struct {
   const moert_entry *entry;
   const moert_call *call;
-  DLTensor *const *args;
+  /* One for each of the entry's arguments, from the caller's array or from the binding. */
+  const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
   void *pointers[MOERT_MAX_ARGUMENTS + 1];
   ByteRange ranges[MOERT_MAX_ARGUMENTS];
@@ -86,12 +87,25 @@ static int32_t fail(const Check *check, int32_t status, const char *format, ...)
   return status;
 }
 
+/* Argument `index` as the caller counts: in its own array, or in the binding. */
+static int32_t placeOf(const moert_entry *entry, int32_t index) {
+  int32_t place = 0;
+  for (int32_t i = 0; i < index; ++i)
+    place += (entry->arguments[i].role == MOERT_BINDING) == (entry->arguments[index].role == MOERT_BINDING);
+  return place;
+}
+
+static const char *kindOf(const moert_argument *argument) {
+  return argument->role == MOERT_BINDING ? "binding" : "argument";
+}
+
 /* "moec_layer: argument 2 'gates' <message>" */
 MOERT_PRINTF(3, 4)
 static int32_t failArgument(const Check *check, int32_t index, const char *format, ...) {
   size_t length = 0;
-  appendf(&check->call->error, &length, "%s: argument %d '%s' ", check->entry->name, (int)index,
-          check->entry->arguments[index].name);
+  const moert_argument *argument = &check->entry->arguments[index];
+  appendf(&check->call->error, &length, "%s: %s %d '%s' ", check->entry->name, kindOf(argument),
+          (int)placeOf(check->entry, index), argument->name);
   va_list list;
   va_start(list, format);
   append(&check->call->error, &length, format, list);
@@ -124,7 +138,7 @@ static uint64_t elementBytes(const moert_argument *expected) { return (expected-
 
 static int32_t checkType(const Check *check, int32_t index) {
   const moert_argument *expected = &check->entry->arguments[index];
-  const DLTensor *tensor = check->args[index];
+  const DLTensor *tensor = check->tensors[index];
   if (tensor->device.device_type != kDLCPU)
     return failArgument(check, index, "is on device type %d, expected %d (CPU)", (int)tensor->device.device_type,
                         (int)kDLCPU);
@@ -144,7 +158,7 @@ static int32_t checkType(const Check *check, int32_t index) {
 /* Extents against the entry's, and against the extents of the same class seen before. */
 static int32_t checkShape(Check *check, int32_t index) {
   const moert_argument *expected = &check->entry->arguments[index];
-  const DLTensor *tensor = check->args[index];
+  const DLTensor *tensor = check->tensors[index];
   for (int32_t d = 0; d < tensor->ndim; ++d) {
     long long found = tensor->shape[d];
     int64_t wanted = expected->shape[d];
@@ -162,9 +176,10 @@ static int32_t checkShape(Check *check, int32_t index) {
       ClassValue first = {wanted, found, index, d};
       check->classes[check->classCount++] = first;
     } else if (seen->value != found) {
-      return failArgument(check, index, "has shape[%d] = %lld, expected %lld, as shape[%d] of argument %d '%s'", (int)d,
-                          found, (long long)seen->value, (int)seen->dimension, (int)seen->argument,
-                          check->entry->arguments[seen->argument].name);
+      return failArgument(check, index, "has shape[%d] = %lld, expected %lld, as shape[%d] of %s %d '%s'", (int)d,
+                          found, (long long)seen->value, (int)seen->dimension,
+                          kindOf(&check->entry->arguments[seen->argument]),
+                          (int)placeOf(check->entry, seen->argument), check->entry->arguments[seen->argument].name);
     }
   }
   return MOERT_OK;
@@ -196,7 +211,7 @@ static bool isInjective(const DLTensor *tensor) {
 /* Strides, and the descriptor's sizes and strides. `*span` receives the elements from the first to the last address,
  * 0 for an empty tensor. */
 static int32_t checkStrides(Check *check, int32_t index, int64_t *span) {
-  const DLTensor *tensor = check->args[index];
+  const DLTensor *tensor = check->tensors[index];
   int32_t rank = tensor->ndim;
   bool empty = false;
   int64_t count = 1;
@@ -230,14 +245,14 @@ static int32_t checkStrides(Check *check, int32_t index, int64_t *span) {
       compact *= extent;
   }
   *span = empty ? 0 : last + 1;
-  if (check->entry->arguments[index].is_output && !empty && tensor->strides && !isInjective(tensor))
+  if (check->entry->arguments[index].role == MOERT_OUTPUT && !empty && tensor->strides && !isInjective(tensor))
     return failArgument(check, index, "is an output whose strides make elements overlap, expected distinct addresses");
   return MOERT_OK;
 }
 
 /* Pointer and alignment; fills the descriptor's addresses and the byte range. */
 static int32_t checkData(Check *check, int32_t index, int64_t span) {
-  const DLTensor *tensor = check->args[index];
+  const DLTensor *tensor = check->tensors[index];
   Descriptor *descriptor = &check->descriptors[index];
   uint64_t size = elementBytes(&check->entry->arguments[index]);
   ByteRange none = {0, 0};
@@ -270,14 +285,14 @@ static bool overlap(ByteRange left, ByteRange right) { return left.begin < right
 static int32_t checkOverlaps(const Check *check) {
   const moert_argument *arguments = check->entry->arguments;
   for (int32_t output = 0; output < check->entry->count; ++output) {
-    if (!arguments[output].is_output)
+    if (arguments[output].role != MOERT_OUTPUT)
       continue;
     for (int32_t other = 0; other < check->entry->count; ++other) {
-      if (other == output || (arguments[other].is_output && other > output))
+      if (other == output || (arguments[other].role == MOERT_OUTPUT && other > output))
         continue;
       if (overlap(check->ranges[output], check->ranges[other]))
-        return failArgument(check, output, "overlaps argument %d '%s' in memory, expected outputs of their own",
-                            (int)other, arguments[other].name);
+        return failArgument(check, output, "overlaps %s %d '%s' in memory, expected outputs of their own",
+                            kindOf(&arguments[other]), (int)placeOf(check->entry, other), arguments[other].name);
     }
   }
   return MOERT_OK;
@@ -285,7 +300,7 @@ static int32_t checkOverlaps(const Check *check) {
 
 /* ---- the call ---- */
 
-static int32_t checkCall(const Check *check, int32_t count) {
+static int32_t checkCall(const Check *check) {
   const moert_entry *entry = check->entry;
   const moert_call *call = check->call;
   /* The fields of moert_call up to `error` keep their place in every version, so the sink can be used. */
@@ -293,23 +308,51 @@ static int32_t checkCall(const Check *check, int32_t count) {
     return fail(check, MOERT_INCOMPATIBLE, "the caller was made for ABI %u.%u, expected %u.%u or a later minor",
                 call->abi_version >> 16, call->abi_version & 0xFFFFu, MOERT_ABI_VERSION >> 16,
                 MOERT_ABI_VERSION & 0xFFFFu);
+  if (call->size < sizeof(moert_call))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a call of %u bytes, expected at least %u", call->size,
+                (unsigned)sizeof(moert_call));
   if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS)
     return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments", entry->size,
                 (int)entry->count);
-  if (count != entry->count)
-    return fail(check, MOERT_INVALID_ARGUMENT, "got %d arguments, expected %d", (int)count, (int)entry->count);
-  if (count > 0 && !check->args)
-    return fail(check, MOERT_INVALID_ARGUMENT, "got a null array of arguments, expected %d", (int)count);
   if (call->stream)
     return fail(check, MOERT_INVALID_ARGUMENT, "got a stream, expected null on CPU");
   return MOERT_OK;
 }
 
+/* Finds each argument's tensor: in the caller's array, or in the binding. */
+static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count) {
+  const moert_entry *entry = check->entry;
+  const moert_layer_binding *binding = check->call->binding;
+  int32_t bound = 0;
+  for (int32_t i = 0; i < entry->count; ++i)
+    bound += entry->arguments[i].role == MOERT_BINDING;
+  if (count != entry->count - bound)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got %d arguments, expected %d", (int)count, (int)(entry->count - bound));
+  if (count > 0 && !args)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a null array of arguments, expected %d", (int)count);
+  if (bound > 0 && !binding)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got no layer binding, expected one of %d tensors", (int)bound);
+  if (bound > 0 && (binding->size < sizeof(moert_layer_binding) || binding->count != bound || !binding->tensors))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a layer binding of %d tensors, expected %d",
+                binding->size < sizeof(moert_layer_binding) || !binding->tensors ? 0 : (int)binding->count, (int)bound);
+  int32_t nextArgument = 0;
+  int32_t nextBound = 0;
+  for (int32_t i = 0; i < entry->count; ++i) {
+    if (entry->arguments[i].role == MOERT_BINDING)
+      check->tensors[i] = binding->tensors[nextBound++];
+    else
+      check->tensors[i] = args[nextArgument++];
+  }
+  return MOERT_OK;
+}
+
 /* Everything that depends on shapes only; `spans` receives the elements each tensor reaches over. */
-static int32_t checkShapes(Check *check, int32_t count, int64_t *spans) {
-  int32_t status = checkCall(check, count);
-  for (int32_t i = 0; i < count && status == MOERT_OK; ++i) {
-    if (!check->args[i])
+static int32_t checkShapes(Check *check, DLTensor *const *args, int32_t count, int64_t *spans) {
+  int32_t status = checkCall(check);
+  if (status == MOERT_OK)
+    status = collectTensors(check, args, count);
+  for (int32_t i = 0; i < check->entry->count && status == MOERT_OK; ++i) {
+    if (!check->tensors[i])
       return failArgument(check, i, "is null, expected a tensor");
     if (check->entry->arguments[i].rank > MOERT_MAX_RANK)
       return fail(check, MOERT_INTERNAL, "the entry table is damaged: argument %d has rank %d", (int)i,
@@ -375,7 +418,7 @@ static int32_t checkWorkspace(Check *check) {
 
 /* A call too short to hold an error sink can only be answered by the status. */
 static bool canReport(const moert_entry *entry, const moert_call *call) {
-  return entry && call && call->size >= sizeof(moert_call);
+  return entry && call && call->size >= offsetof(moert_call, error) + sizeof(moert_error_sink);
 }
 
 int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count) {
@@ -384,11 +427,10 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
   Check check;
   check.entry = entry;
   check.call = call;
-  check.args = args;
   check.classCount = 0;
   int64_t spans[MOERT_MAX_ARGUMENTS];
-  int32_t status = checkShapes(&check, count, spans);
-  for (int32_t i = 0; i < count && status == MOERT_OK; ++i)
+  int32_t status = checkShapes(&check, args, count, spans);
+  for (int32_t i = 0; i < entry->count && status == MOERT_OK; ++i)
     status = checkData(&check, i, spans[i]);
   if (status == MOERT_OK)
     status = checkOverlaps(&check);
@@ -406,12 +448,11 @@ int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, 
   Check check;
   check.entry = entry;
   check.call = call;
-  check.args = args;
   check.classCount = 0;
   if (!bytes)
     return fail(&check, MOERT_INVALID_ARGUMENT, "got null for the workspace's bytes, expected a place to write to");
   int64_t spans[MOERT_MAX_ARGUMENTS];
-  int32_t status = checkShapes(&check, count, spans);
+  int32_t status = checkShapes(&check, args, count, spans);
   if (status == MOERT_OK)
     status = askWorkspace(&check, bytes);
   return status;

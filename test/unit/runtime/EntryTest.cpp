@@ -131,12 +131,16 @@ TEST_F(EntryTest, acceptsZeroTokensWithNullData) {
 }
 
 TEST_F(EntryTest, answersTheStatusAloneToACallThatIsTooShort) {
-  call.call.size = sizeof(moert_call) - 1;
+  call.call.size = offsetof(moert_call, binding) - 1;
   EXPECT_EQ(run(), MOERT_INVALID_ARGUMENT);
   EXPECT_EQ(call.message(), "");
   EXPECT_EQ(moert_entry_call(&entry, nullptr, args, 3), MOERT_INVALID_ARGUMENT);
   EXPECT_EQ(moert_entry_call(nullptr, &call.call, args, 3),
             MOERT_INVALID_ARGUMENT);
+  // One that ends behind the sink is told so.
+  call.call.size = offsetof(moert_call, binding);
+  expectRefused(MOERT_INVALID_ARGUMENT,
+                "moec_layer: got a call of 48 bytes, expected at least 56");
   EXPECT_EQ(kernelRuns, 0);
   // A later caller's longer struct is fine.
   call.call.size = sizeof(moert_call) + 8;
@@ -146,10 +150,10 @@ TEST_F(EntryTest, answersTheStatusAloneToACallThatIsTooShort) {
 TEST_F(EntryTest, refusesVersions) {
   call.call.abi_version = 1u << 16;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "1.0, expected 0.1 or a later minor");
+                                    "1.0, expected 0.2 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION - 1;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "0.0, expected 0.1 or a later minor");
+                                    "0.1, expected 0.2 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION + 1;
   EXPECT_EQ(run(), MOERT_OK);
 }
@@ -400,6 +404,76 @@ TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
       MOERT_OK)
       << call.message();
   EXPECT_EQ(runs, 1);
+}
+
+// An entry that reads a pool and a table through the call's binding.
+const moert_argument boundArguments[] = {
+    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}},
+    {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
+};
+const moert_entry boundEntry = {sizeof(moert_entry), 3,      "moec_bound",
+                                boundArguments,      kernel, askWorkspace};
+
+class BoundEntryTest : public EntryTest {
+protected:
+  int32_t run() {
+    return moert_entry_call(&boundEntry, &call.call, both, 2);
+  }
+  void expectRefused(const std::string &message) {
+    EXPECT_EQ(run(), MOERT_INVALID_ARGUMENT);
+    EXPECT_EQ(call.message(), message);
+    EXPECT_EQ(kernelRuns, 0);
+  }
+
+  TestTensor pool{gatesData, kDLFloat, 32, {2, 4}};
+  DLTensor *both[2] = {&x.view, &y.view};
+  DLTensor *pools[1] = {&pool.view};
+  moert_layer_binding binding = {sizeof(moert_layer_binding), 1, pools, 0};
+};
+
+TEST_F(BoundEntryTest, putsTheBindingsTensorsBetweenTheCallersOwn) {
+  call.call.binding = &binding;
+  ASSERT_EQ(run(), MOERT_OK) << call.message();
+  EXPECT_EQ(seen[0].aligned, xData);
+  EXPECT_EQ(seen[1].aligned, gatesData);
+  EXPECT_EQ(seen[1].sizes[0], 2);
+  EXPECT_EQ(seen[2].aligned, yData);
+  uint64_t bytes = 0;
+  EXPECT_EQ(moert_entry_workspace(&boundEntry, &call.call, both, 2, &bytes),
+            MOERT_OK);
+  EXPECT_EQ(bytes, 48u);
+}
+
+TEST_F(BoundEntryTest, refusesBindingsThatDoNotFit) {
+  expectRefused("moec_bound: got no layer binding, expected one of 1 tensors");
+  call.call.binding = &binding;
+  binding.count = 2;
+  expectRefused("moec_bound: got a layer binding of 2 tensors, expected 1");
+  binding.count = 1;
+  binding.tensors = nullptr;
+  expectRefused("moec_bound: got a layer binding of 0 tensors, expected 1");
+  binding.tensors = pools;
+  binding.size = 8;
+  expectRefused("moec_bound: got a layer binding of 0 tensors, expected 1");
+  binding.size = sizeof binding;
+  pools[0] = nullptr;
+  expectRefused("moec_bound: binding 0 'pool' is null, expected a tensor");
+  pools[0] = &pool.view;
+  pool.shape[0] = 3;
+  expectRefused("moec_bound: binding 0 'pool' has shape[0] = 3, expected 2");
+  pool.shape[0] = 2;
+  // Arguments are counted as the caller counts them.
+  y.view.dtype.bits = 16;
+  expectRefused("moec_bound: argument 1 'y' has dtype float16, expected "
+                "float32");
+  y.view.dtype.bits = 32;
+  y.view.data = gatesData;
+  expectRefused("moec_bound: argument 1 'y' overlaps binding 0 'pool' in "
+                "memory, expected outputs of their own");
+  EXPECT_EQ(moert_entry_call(&boundEntry, &call.call, args, 3),
+            MOERT_INVALID_ARGUMENT);
+  EXPECT_EQ(call.message(), "moec_bound: got 3 arguments, expected 2");
 }
 
 } // namespace

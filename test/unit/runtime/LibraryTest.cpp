@@ -73,7 +73,7 @@ TEST_F(LibraryTest, opensAndDescribesAnArtifact) {
   const moert_argument *argument = nullptr;
   ASSERT_EQ(moert_library_argument(entry, 2, &argument), MOERT_OK);
   EXPECT_STREQ(argument->name, "y");
-  EXPECT_EQ(argument->is_output, 1);
+  EXPECT_EQ(argument->role, 1);
   EXPECT_EQ(argument->shape[0], -2);
   EXPECT_EQ(moert_library_argument(entry, 3, &argument), MOERT_NOT_FOUND);
   EXPECT_EQ(argument, nullptr);
@@ -155,14 +155,14 @@ TEST_F(LibraryTest, refusesALongManifest) {
 TEST_F(LibraryTest, refusesAnotherMajorVersion) {
   makeArtifact("fake_library_other_major");
   expectRefused(MOERT_INCOMPATIBLE,
-                file() + ": made for ABI 7.1, expected 0.1 of this runtime or "
+                file() + ": made for ABI 7.1, expected 0.2 of this runtime or "
                          "an earlier minor");
 }
 
 TEST_F(LibraryTest, refusesALaterMinorVersion) {
   makeArtifact("fake_library_newer_minor");
   expectRefused(MOERT_INCOMPATIBLE,
-                file() + ": made for ABI 0.9, expected 0.1 of this runtime or "
+                file() + ": made for ABI 0.9, expected 0.2 of this runtime or "
                          "an earlier minor");
 }
 

@@ -48,7 +48,7 @@ TEST(Manifest, readsEveryFieldAndIgnoresLaterOnes) {
   EXPECT_STREQ(x.name, "x");
   EXPECT_EQ(x.code, kDLBfloat);
   EXPECT_EQ(x.bits, 16);
-  EXPECT_EQ(x.is_output, 0);
+  EXPECT_EQ(x.role, 0);
   EXPECT_EQ(x.rank, 3);
   EXPECT_EQ(x.shape[0], -2);
   EXPECT_EQ(x.shape[1], MOERT_DYNAMIC);
@@ -57,7 +57,7 @@ TEST(Manifest, readsEveryFieldAndIgnoresLaterOnes) {
   EXPECT_STREQ(y.name, "y");
   EXPECT_EQ(y.code, kDLBool);
   EXPECT_EQ(y.rank, 0);
-  EXPECT_EQ(y.is_output, 1);
+  EXPECT_EQ(y.role, 1);
 }
 
 TEST(Manifest, readsEveryType) {
@@ -123,9 +123,9 @@ TEST(Manifest, refusesArguments) {
   EXPECT_EQ(refusal(argument(R"("dtype":"float8")")),
             where + "expected a known dtype, found 'float8'");
   EXPECT_EQ(refusal(argument(R"("dtype":"int8")")),
-            where + "expected role input or output, found none");
+            where + "expected role input, output or binding, found none");
   EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"both")")),
-            where + "expected role input or output, found 'both'");
+            where + "expected role input, output or binding, found 'both'");
   EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"input")")),
             where + "expected an array 'shape' of at most 8 extents");
   EXPECT_EQ(
@@ -142,7 +142,7 @@ TEST(Manifest, refusesArguments) {
             "manifest: entry 'f': expected each argument once, found 'x' "
             "twice");
   EXPECT_EQ(refusal(withArguments("[" + output + "," + input + "]")),
-            "manifest: entry 'f': expected inputs before outputs, found input "
+            "manifest: entry 'f': expected outputs last, found input "
             "'x' behind one");
 }
 

@@ -42,7 +42,7 @@ struct TestCall {
 
   std::string message() const { return text; }
 
-  moert_call call;
+  moert_call call = {};
   char text[256] = "";
   alignas(64) char workspace[1024];
 };

@@ -7,19 +7,26 @@ MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, capacity) == 8);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 48);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 56);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, abi_version) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, stream) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, workspace) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, workspace_bytes) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, error) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, binding) == 48);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_argument) == 80);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, name) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, code) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, bits) == 9);
-MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, is_output) == 10);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, role) == 10);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, rank) == 11);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, shape) == 16);
 

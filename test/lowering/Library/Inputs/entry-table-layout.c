@@ -9,7 +9,7 @@ int main(void) {
   FIELD(moert_argument, name);
   FIELD(moert_argument, code);
   FIELD(moert_argument, bits);
-  FIELD(moert_argument, is_output);
+  FIELD(moert_argument, role);
   FIELD(moert_argument, rank);
   FIELD(moert_argument, shape);
   FIELD(moert_entry, size);
