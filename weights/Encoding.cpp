@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -293,6 +294,43 @@ std::string toString(const Encoding &encoding) {
   if (encoding.along == GroupAxis::Output)
     text += " along output";
   return text;
+}
+
+Result<Encoding> encodingFromText(std::string_view text) {
+  // Whatever the words mean, printing it must give the text again: so nothing
+  // is skipped, doubled or in another order.
+  Encoding encoding;
+  std::string_view rest = text;
+  auto word = [&] {
+    std::string_view first = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), first.size() + 1));
+    return first;
+  };
+  std::optional<Format> format = formatFromName(word());
+  if (format)
+    encoding.format = *format;
+  while (format && !rest.empty()) {
+    std::string_view key = word();
+    if (key == "group") {
+      std::string_view value = word();
+      std::from_chars(value.data(), value.data() + value.size(),
+                      encoding.group);
+    } else if (key == "zero_point") {
+      encoding.zeroPoint = true;
+    } else if (key == "scale") {
+      encoding.scale = scaleTypeFromName(word()).value_or(ScaleType::F32);
+    } else if (key == "along") {
+      encoding.along =
+          word() == "output" ? GroupAxis::Output : GroupAxis::Input;
+    }
+  }
+  if (!format || toString(encoding) != text)
+    return Error{"expected an encoding such as 'bf16' or 'int4 group 32 "
+                 "zero_point scale f16 along output', found '" +
+                 std::string(text.substr(0, 100)) + "'"};
+  if (Status status = verifyEncoding(encoding); !status)
+    return Error{status.error()};
+  return encoding;
 }
 
 Status verifyEncoding(const Encoding &encoding) {

@@ -73,6 +73,10 @@ std::optional<ScaleType> scaleTypeFromName(std::string_view name);
 /// The dialect's spelling without brackets: "int4 group 32 scale f16".
 std::string toString(const Encoding &encoding);
 
+/// The inverse of toString: its words in its order, and what verifyEncoding
+/// accepts.
+Result<Encoding> encodingFromText(std::string_view text);
+
 /// Whether groups, zero point and scale type go together (N1, N2, N3).
 Status verifyEncoding(const Encoding &encoding);
 

@@ -351,16 +351,16 @@ SafetensorsFile::data(const TensorRecord &tensor) const {
                               tensor.end - tensor.begin);
 }
 
-Status writeSafetensors(const std::string &path,
-                        std::span<const TensorToWrite> tensors,
-                        const std::map<std::string, std::string> &metadata) {
+Result<std::string>
+safetensorsHeader(std::span<const TensorRecord> tensors,
+                  const std::map<std::string, std::string> &metadata,
+                  uint64_t alignment) {
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
   auto string = [&](std::string_view text) {
     json.String(text.data(), rapidjson::SizeType(text.size()));
   };
   std::set<std::string_view> names;
-  uint64_t offset = 0;
   json.StartObject();
   if (!metadata.empty()) {
     string("__metadata__");
@@ -371,22 +371,14 @@ Status writeSafetensors(const std::string &path,
     }
     json.EndObject();
   }
-  for (const TensorToWrite &tensor : tensors) {
-    std::string where = path + ": tensor " + quote(tensor.name) + ": ";
+  for (const TensorRecord &tensor : tensors) {
+    std::string where = "tensor " + quote(tensor.name) + ": ";
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
       return Error{where + "expected each name once, and not __metadata__"};
     if (tensor.shape.size() > safetensorsMaxRank)
       return Error{where + "expected at most " +
                    std::to_string(safetensorsMaxRank) + " extents, found " +
                    std::to_string(tensor.shape.size())};
-    std::optional<uint64_t> bytes = tensorBytes(tensor.type, tensor.shape);
-    if (!bytes || *bytes != tensor.data.size())
-      return Error{where + "expected " +
-                   (bytes ? std::to_string(*bytes) + " bytes"
-                          : std::string("whole bytes")) +
-                   " for shape " + shapeToString(tensor.shape) + " of " +
-                   std::string(elementTypeName(tensor.type)) + ", found " +
-                   std::to_string(tensor.data.size())};
     string(tensor.name);
     json.StartObject();
     string("dtype");
@@ -398,31 +390,54 @@ Status writeSafetensors(const std::string &path,
     json.EndArray();
     string("data_offsets");
     json.StartArray();
-    json.Uint64(offset);
-    offset += *bytes;
-    json.Uint64(offset);
+    json.Uint64(tensor.begin);
+    json.Uint64(tensor.end);
     json.EndArray();
     json.EndObject();
   }
   json.EndObject();
 
-  std::string text(buffer.GetString(), buffer.GetSize());
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  if (text.size() > safetensorsMaxHeaderBytes ||
+  uint64_t length = 8 + buffer.GetSize();
+  length = (length + alignment - 1) / alignment * alignment;
+  if (length - 8 > safetensorsMaxHeaderBytes ||
       tensors.size() > safetensorsMaxTensors)
-    return Error{path + ": expected a header of at most " +
+    return Error{"expected a header of at most " +
                  std::to_string(safetensorsMaxHeaderBytes) + " bytes and " +
                  std::to_string(safetensorsMaxTensors) +
                  " tensors, found more"};
-  uint8_t prefix[8];
+  std::string text(8, '\0');
   for (size_t i = 0; i < 8; ++i)
-    prefix[i] = uint8_t(uint64_t(text.size()) >> (8 * i));
-  std::vector<std::span<const uint8_t>> parts;
-  parts.push_back(prefix);
-  parts.emplace_back(reinterpret_cast<const uint8_t *>(text.data()),
-                     text.size());
-  for (const TensorToWrite &tensor : tensors)
+    text[i] = char((length - 8) >> (8 * i));
+  text.append(buffer.GetString(), buffer.GetSize());
+  text.resize(length, ' ');
+  return text;
+}
+
+Status writeSafetensors(const std::string &path,
+                        std::span<const TensorToWrite> tensors,
+                        const std::map<std::string, std::string> &metadata) {
+  std::vector<TensorRecord> records;
+  std::vector<std::span<const uint8_t>> parts(1);
+  uint64_t offset = 0;
+  for (const TensorToWrite &tensor : tensors) {
+    std::optional<uint64_t> bytes = tensorBytes(tensor.type, tensor.shape);
+    if (!bytes || *bytes != tensor.data.size())
+      return Error{path + ": tensor " + quote(tensor.name) + ": expected " +
+                   (bytes ? std::to_string(*bytes) + " bytes"
+                          : std::string("whole bytes")) +
+                   " for shape " + shapeToString(tensor.shape) + " of " +
+                   std::string(elementTypeName(tensor.type)) + ", found " +
+                   std::to_string(tensor.data.size())};
+    records.push_back(
+        {tensor.name, tensor.type, tensor.shape, offset, offset + *bytes});
+    offset += *bytes;
     parts.push_back(tensor.data);
+  }
+  Result<std::string> header = safetensorsHeader(records, metadata, 8);
+  if (!header)
+    return Error{path + ": " + header.error()};
+  parts.front() = {reinterpret_cast<const uint8_t *>(header->data()),
+                   header->size()};
   return writeFileAtomically(path, parts);
 }
 

@@ -70,6 +70,13 @@ private:
   std::map<std::string, size_t, std::less<>> byName;
 };
 
+/// The bytes in front of the data of a file that holds these tensors where
+/// `begin` and `end` say; blanks fill it up to a multiple of `alignment`.
+Result<std::string>
+safetensorsHeader(std::span<const TensorRecord> tensors,
+                  const std::map<std::string, std::string> &metadata,
+                  uint64_t alignment);
+
 /// A tensor to be written; the bytes stay the caller's.
 struct TensorToWrite {
   std::string name;

@@ -347,6 +347,31 @@ std::string verifyMessage(const Encoding &encoding) {
   return verifyEncoding(encoding).error();
 }
 
+TEST(Encoding, textGoesThereAndBack) {
+  for (const char *text :
+       {"f32", "bf16", "f16", "f8e4m3", "f8e4m3 group 64", "int8",
+        "int8 zero_point", "int8 group 32 scale bf16",
+        "int4 group 128 zero_point scale f16 along output",
+        "mxfp4 group 32 along output"}) {
+    Result<Encoding> encoding = encodingFromText(text);
+    ASSERT_TRUE(encoding) << encoding.error();
+    EXPECT_EQ(toString(*encoding), text);
+  }
+  // One spelling only.
+  for (std::string text :
+       {"", "f31", "int8 ", " int8", "int8  group 2", "int8 group", "int8 bits",
+        "int8 group 0", "int8 group 032", "int8 group 2 group 2",
+        "int8 zero_point group 2", "int8 scale f32", "int8 scale",
+        "int8 along input", "int8 along", "int8 group 2x",
+        "int8 group 99999999999999999999"})
+    EXPECT_EQ(encodingFromText(text).error(),
+              "expected an encoding such as 'bf16' or 'int4 group 32 "
+              "zero_point scale f16 along output', found '" +
+                  text + "'");
+  EXPECT_EQ(encodingFromText("int4").error(),
+            "expected a group on int4, found none");
+}
+
 TEST(Encoding, refusesWhatDoesNotGoTogether) {
   EXPECT_EQ(verifyMessage(make(Format::Int8, -1)),
             "expected a positive group, found -1");
