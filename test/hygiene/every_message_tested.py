@@ -64,7 +64,7 @@ def expectations():
     for path in project.files(root, ".mlir", ".test", under="test"):
         text = (root / path).read_text()
         found += re.findall(r"expected-(?:error|warning|remark|note)(?:-re)?[^{\n]*\{\{(.*?)\}\}\s*$", text, re.MULTILINE)
-        found += re.findall(r"^(?:.*?[\s/;#])?[A-Z][A-Z0-9_-]*:[ \t]+(.*)$", text, re.MULTILINE)
+        found += re.findall(r"^(?:.*?[ \t/;#])?[A-Z][A-Z0-9_-]*:[ \t]+(.*)$", text, re.MULTILINE)
     for path in project.files(root, ".py", under="test"):
         if "hygiene" not in path.parts:
             found += [unescape(match) for match in STRING.findall((root / path).read_text())]
