@@ -122,19 +122,29 @@ FailureOr<DenseElementsAttr> ParamValues::computeTable(ParamOp param) {
   return rawAttr(type, ArrayRef(*numbers));
 }
 
+/// The values of an evaluated param, as a source.
+static weights::MatrixSourcePtr matricesOf(ParamOp param,
+                                           DenseElementsAttr values) {
+  return weights::matricesOf(param.getSymName().str(),
+                             matrixShape(cast<WeightType>(param.getType())),
+                             toFloats(values));
+}
+
 FailureOr<std::vector<float>> ParamValues::computeMean(ParamOp param) {
   auto mean = cast<MeanAttr>(param.getSource());
   auto of = SymbolTable::lookupNearestSymbolFrom<ParamOp>(param, mean.getOf());
-  return take(param, weights::meanByTable(
-                         matrixShape(cast<WeightType>(of.getType())),
-                         toFloats(lookup(of)),
-                         toIntegers(valuesOf(param, mean.getTable())),
-                         cast<WeightType>(param.getType()).getCount()));
+  auto matrices =
+      take(param, weights::meanMatrices(
+                      param.getSymName().str(), matricesOf(of, lookup(of)),
+                      toIntegers(valuesOf(param, mean.getTable())),
+                      cast<WeightType>(param.getType()).getCount()));
+  if (failed(matrices))
+    return failure();
+  return take(param, weights::readAll(**matrices));
 }
 
 FailureOr<std::vector<float>> ParamValues::computeFactor(ParamOp param) {
   auto svd = cast<SvdAttr>(param.getSource());
-  bool isInput = svd.getFactor() == Side::input;
   auto inputSide = SvdAttr::get(param.getContext(), Side::input, svd.getRank(),
                                 svd.getOf(), svd.getMinus(), svd.getTable());
   std::pair<Operation *, Attribute> key(param->getParentOp(), inputSide);
@@ -143,17 +153,23 @@ FailureOr<std::vector<float>> ParamValues::computeFactor(ParamOp param) {
     auto of = SymbolTable::lookupNearestSymbolFrom<ParamOp>(param, svd.getOf());
     auto minus =
         SymbolTable::lookupNearestSymbolFrom<ParamOp>(param, svd.getMinus());
-    FailureOr<weights::LowRankFactors> computed = take(
-        param, weights::truncatedSvd(
-                   matrixShape(cast<WeightType>(of.getType())),
-                   toFloats(lookup(of)), toFloats(lookup(minus)),
-                   cast<WeightType>(minus.getType()).getCount(),
-                   toIntegers(valuesOf(param, svd.getTable())), svd.getRank()));
-    if (failed(computed))
+    weights::ResidualOptions options;
+    options.factorization.rank = svd.getRank();
+    // The best approximation, as the specification says.
+    options.factorization.method = weights::SvdMethod::Exact;
+    FailureOr<weights::LowRankSources> sources =
+        take(param, weights::residualFactors(
+                        param.getSymName().str(), matricesOf(of, lookup(of)),
+                        matricesOf(minus, lookup(minus)),
+                        toIntegers(valuesOf(param, svd.getTable())), options,
+                        cast<WeightType>(of.getType()).getCount()));
+    if (failed(sources))
       return failure();
-    known = factors.try_emplace(key, *std::move(computed)).first;
+    known = factors.try_emplace(key, *std::move(sources)).first;
   }
-  return isInput ? known->second.input : known->second.output;
+  bool isInput = svd.getFactor() == Side::input;
+  return take(param, weights::readAll(isInput ? *known->second.input
+                                              : *known->second.output));
 }
 
 FailureOr<std::vector<float>> ParamValues::computeSource(ParamOp param) {

@@ -45,10 +45,10 @@ private:
   uint64_t maxBytes;
   uint64_t usedBytes = 0;
   llvm::DenseMap<mlir::Operation *, mlir::DenseElementsAttr> values;
-  /// Both factors of an SVD are usually asked for, and it is dear: the results, by symbol table and recipe of the input
-  /// side.
+  /// Both factors of an SVD are usually asked for, and it is dear: what both are read from, by symbol table and recipe
+  /// of the input side.
   llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
-                 weights::LowRankFactors>
+                 weights::LowRankSources>
       factors;
 };
 
