@@ -202,7 +202,7 @@ bool FamilyReader::choices(const std::string &where, const JsonValue &value,
   if (value.kind != JsonValue::Kind::Array || value.items.empty())
     return fail(where, "an array", describe(value));
   for (const JsonValue &item : value.items) {
-    T chosen;
+    T chosen{};
     if (!choice(where, item, names, chosen))
       return false;
     if (std::find(result.begin(), result.end(), chosen) != result.end())
