@@ -162,4 +162,26 @@ def CountMultiplyAddsPass : MoE_FunctionPass<"moe-count-multiply-adds"> {
   }];
 }
 
+//===----------------------------------------------------------------------===//
+// Any form
+//===----------------------------------------------------------------------===//
+
+def BindParamsPass : Pass<"moe-bind-params", "::mlir::ModuleOp"> {
+  let summary = "weights and tables become arguments that layers bind; layers of one shape share a function";
+  let description = [{
+    ```
+    func.func @layer0(%x: tensor<?x64xf32>) { %w = moe.leaf @layer0.gate : !moe.weight<64x32xf32, cluster[4]> ... }
+      becomes
+    func.func @block0(%x: tensor<?x64xf32>, %gate: tensor<4x64x32xf32> {moec.binding = "gate", moec.part = "codes"},
+                      %slots: tensor<4xi32> {moec.binding = "gate", moec.part = "slots", moec.below = 4}) {
+      %w = moe.wrap %gate slots(%slots : tensor<4xi32>) : tensor<4x64x32xf32> to !moe.weight<64x32xf32, cluster[4]> ... }
+    moe.layer @layer0 runs @block0 {gate = @layer0.gate}
+    ```
+    So which experts form a cluster, and what their weights are, is data: compiled code depends on shapes and encodings
+    only. Takes public functions with a body; what they call is expected to be inlined. Matrices of clusters lie in a pool
+    behind a table of places. Functions that then differ in nothing but their names become one.
+  }];
+  let dependentDialects = ["::moec::moe::MoEDialect"];
+}
+
 #endif // MOEC_PASSES_PASSES_TD
