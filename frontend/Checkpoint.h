@@ -111,6 +111,7 @@ public:
 
 private:
   struct Contents;
+  class Source;
   explicit Checkpoint(std::shared_ptr<const Contents> contents);
 
   std::shared_ptr<const Contents> contents;

@@ -4,10 +4,9 @@
 #define MOEC_FRONTEND_FAMILY_H
 
 #include "frontend/Json.h"
+#include "frontend/NamePattern.h"
 #include "weights/Result.h"
 
-#include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,42 +38,12 @@ enum class RouterScore { Softmax, Sigmoid };
 /// its intermediate axis has that many times the length.
 enum class Axis { Experts, Hidden, Intermediate, SharedIntermediate, One };
 
+/// Rows and columns of a role's matrices, as y = x·W has them.
+std::pair<Axis, Axis> matrixAxes(Role role);
+
 /// How the roles of one tensor share its intermediate axis: one behind the
 /// other, or in turn.
 enum class Split { Blocks, Interleaved };
-
-/// A name with placeholders {layer} and {expert}.
-class NamePattern {
-public:
-  /// Each placeholder at most once, none beside another one.
-  static weights::Result<NamePattern> parse(std::string_view text);
-
-  /// Numbers that stood in a name for the placeholders; -1 without one.
-  struct Match {
-    int64_t layer = -1;
-    int64_t expert = -1;
-    /// Characters of the name that were matched.
-    size_t length = 0;
-  };
-
-  /// Matches a whole name. Numbers have no leading zero and at most 9 digits.
-  std::optional<Match> match(std::string_view name) const;
-  /// Matches the beginning of a name.
-  std::optional<Match> matchBeginning(std::string_view name) const;
-
-  /// The name for these numbers.
-  std::string name(int64_t layer, int64_t expert) const;
-
-  bool hasLayer() const;
-  bool hasExpert() const;
-  /// As it was written.
-  const std::string &text() const { return source; }
-
-private:
-  enum class Part { Literal, Layer, Expert };
-  std::string source;
-  std::vector<std::pair<Part, std::string>> parts;
-};
 
 /// A tensor of a family: its name within the checkpoint, the meaning of its
 /// axes as stored, and the roles it holds, in their order.

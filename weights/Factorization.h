@@ -25,7 +25,7 @@ enum class SvdMethod {
 };
 
 struct FactorizationOptions {
-  /// Singular pairs kept, from 1 to min(IN, OUT).
+  /// Singular pairs kept, at most min(IN, OUT); 0 only with a paddedRank.
   int64_t rank = 16;
   /// Columns of A and rows of B; those after `rank` are zero. 0 means `rank`.
   int64_t paddedRank = 0;
@@ -38,6 +38,10 @@ struct FactorizationOptions {
   /// Of the sketch, whose entries are signs: the same on every platform.
   uint32_t seed = 0;
 };
+
+/// Whether matrices of this size can be factorised so.
+Status verifyFactorization(int64_t rows, int64_t cols,
+                           const FactorizationOptions &options);
 
 /// Exact or Randomized: what Automatic means for a matrix of this size.
 SvdMethod chosenMethod(int64_t rows, int64_t cols,

@@ -26,7 +26,11 @@ void addProducts(const Rows &left, const Rows &right, double *sums,
 /// triangle of the Gram matrix.
 void addGram(const Rows &rows, double *sums);
 
-/// The instructions that addProducts uses here: "avx512", "avx2" or "baseline".
+/// Takes the mean of `count` rows from each of them, column by column. The mean
+/// is taken in f64, so that equal rows become exactly zero.
+void removeMean(float *data, int64_t count, int64_t length, int64_t stride);
+
+/// The instructions that all this uses here: "avx512", "avx2" or "baseline".
 std::string_view gramInstructions();
 
 } // namespace moec::weights

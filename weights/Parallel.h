@@ -18,6 +18,9 @@ struct ParallelOptions {
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
+/// How many threads that is; a negative number is refused.
+Result<int64_t> threadsOf(const ParallelOptions &options);
+
 /// Calls body(0) ... body(count - 1), each once, starting them in this order.
 /// After a failure nothing more is started; of several failures the one of the
 /// lowest number is returned, whatever the number of threads.
