@@ -113,8 +113,14 @@ LogicalResult ParamOp::verify() {
 static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
   if (auto mean = dyn_cast<MeanAttr>(source))
     return {mean.getOf(), mean.getTable()};
-  if (auto svd = dyn_cast<SvdAttr>(source))
-    return {svd.getOf(), svd.getMinus(), svd.getTable()};
+  if (auto svd = dyn_cast<SvdAttr>(source)) {
+    // The table comes last.
+    SmallVector<FlatSymbolRefAttr> names{svd.getOf(), svd.getMinus()};
+    if (svd.getMoments())
+      names.push_back(svd.getMoments());
+    names.push_back(svd.getTable());
+    return names;
+  }
   return {};
 }
 
@@ -160,6 +166,11 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (expected != self)
       return emitOpError("P4: this mean has type ") << expected
                                                     << ", declared " << self;
+    DenseF64ArrayAttr weights = cast<MeanAttr>(getSource()).getWeights();
+    if (weights && weights.size() != of.getCount())
+      return emitOpError("P4: expected ")
+             << of.getCount() << " weights of the mean, found "
+             << weights.size();
     return verifyAcyclic(*this, symbols);
   }
   auto svd = cast<SvdAttr>(getSource());
@@ -167,6 +178,16 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!minus || minus != of.withAxis(table.getTo(), table.getToCount()))
     return emitOpError("P4: cannot subtract ")
            << inputs[1] << " from " << of << " by " << table;
+  if (svd.getMoments()) {
+    auto moments = dyn_cast<WeightType>(inputs[2]);
+    if (!moments || moments.getCols() != of.getRows() ||
+        (moments.getRows() != 1 && moments.getRows() != of.getRows()) ||
+        (moments.isIndexed() && (moments.getAxis() != of.getAxis() ||
+                                 moments.getCount() != of.getCount())))
+      return emitOpError("P4: expected moments of ")
+             << of.getRows() << " inputs, 1 or as many rows, for one or each "
+             << stringifyAxis(of.getAxis()) << ", found " << inputs[2];
+  }
   int64_t rank = svd.getRank();
   if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
     return emitOpError("P4: rank ") << rank << " is outside 1 ... "
