@@ -72,8 +72,8 @@ Result<Clustering> describeClustering(int64_t experts,
                                       std::span<const double> similarity,
                                       std::span<const int32_t> table);
 
-/// floor(ceil(experts / clusters) * slack), and never less than the ceiling: a
-/// limit for maxSize.
+/// A limit for maxSize: floor(ceil(experts / clusters) * slack), but no less
+/// than the ceiling and no more than the experts.
 int64_t balancedSize(int64_t experts, int64_t clusters, double slack);
 
 } // namespace moec::weights
