@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-compile/Driver.h"
 
+#include "lowering/Artifact/LayerWeights.h"
 #include "lowering/Pipelines.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
@@ -9,6 +10,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "tools/Registration.h"
 #include "tools/moe-compile/Report.h"
@@ -34,7 +37,7 @@ std::string reproducerPath() {
 class Compilation {
 public:
   explicit Compilation(const CompileRequest &request)
-      : request(request),
+      : request(request), library(request.library),
         // Remarks and diagnostics come in the order of the text.
         context(makeRegistry(), MLIRContext::Threading::DISABLED) {}
 
@@ -58,6 +61,8 @@ public:
     report.endStage("parse");
 
     ExitCode code = rewrite();
+    if (code == compiled && request.separateWeights)
+      code = separate();
     if (code == compiled)
       code = lower();
     if (code == compiled && !request.report.empty() &&
@@ -89,9 +94,40 @@ private:
     return run(rewrites, "rewrite");
   }
 
+  /// Layers bind their weights, which are planned here and written with the library.
+  ExitCode separate() {
+    PassManager binding(&context);
+    binding.addPass(createInlinerPass());
+    binding.addPass(createBindParamsPass());
+    if (ExitCode code = run(binding, "bind"))
+      return code;
+    for (const std::string &text : request.weights)
+      if (weights::Status bound = provider.bind(text); !bound) {
+        llvm::errs() << "moe-compile: --weights: " << bound.error() << "\n";
+        return usageError;
+      }
+    FailureOr<lowering::LayerWeights> plan =
+        lowering::LayerWeights::plan(*module, provider, source);
+    if (failed(plan))
+      return compileError;
+    layerWeights = *std::move(plan);
+    report.endStage("plan weights");
+    if (layerWeights.isEmpty())
+      return compiled;
+    library.layoutHash = layerWeights.layoutHash();
+    library.writeWeights = [&](StringRef path) {
+      LogicalResult status =
+          layerWeights.write(module->getLoc(), path);
+      report.endStage("write weights");
+      return status;
+    };
+    return compiled;
+  }
+
   ExitCode lower() {
     lowering::ReferenceOptions options;
-    options.weights = ArrayRef<std::string>(request.weights);
+    if (!request.separateWeights)
+      options.weights = ArrayRef<std::string>(request.weights);
     PassManager toLinalg(&context);
     lowering::buildReferenceToLinalg(toLinalg, options);
     if (ExitCode code = run(toLinalg, "lower to linalg"))
@@ -113,8 +149,8 @@ private:
   ExitCode emit() {
     if (request.emit == Emit::library) {
       auto stage = [&](StringRef name) { report.endStage(name); };
-      return failed(lowering::emitLibrary(*module, request.output,
-                                          request.library, stage))
+      return failed(lowering::emitLibrary(*module, request.output, library,
+                                          stage))
                  ? compileError
                  : compiled;
     }
@@ -122,14 +158,14 @@ private:
     if (request.emit == Emit::llvm) {
       llvm::LLVMContext llvmContext;
       auto code = lowering::translateLibrary(*module, llvmContext,
-                                             request.library, manifest);
+                                             library, manifest);
       if (!code)
         return compileError;
       return write([&](raw_ostream &os) { code->print(os, nullptr); });
     }
     SmallVector<char, 0> object;
     if (failed(
-            lowering::emitObject(*module, request.library, object, manifest)))
+            lowering::emitObject(*module, library, object, manifest)))
       return compileError;
     return write(
         [&](raw_ostream &os) { os.write(object.data(), object.size()); });
@@ -156,6 +192,10 @@ private:
   }
 
   const CompileRequest &request;
+  lowering::LibraryOptions library;
+  weights::WeightProvider provider;
+  weights::ArchiveSource source;
+  lowering::LayerWeights layerWeights;
   Report report;
   MLIRContext context;
   llvm::SourceMgr sources;

@@ -23,6 +23,8 @@ struct CompileRequest {
   std::string passes;
   /// Whether moe-optimize runs, behind `passes`.
   bool optimize = false;
+  /// Whether weights are kept out of the library: an archive beside it, bound by layers.
+  bool separateWeights = false;
   /// Bindings of external params.
   std::vector<std::string> weights;
   /// Where times and remarks go; empty for nowhere.

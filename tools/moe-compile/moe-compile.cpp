@@ -56,6 +56,11 @@ static cl::list<std::string> weights(
     cl::desc("Binds a scope of external params: scope=file.safetensors, "
              "scope=splat:V or scope=seeded:S[:scale]"),
     cl::value_desc("scope=source"), cl::cat(category));
+static cl::opt<bool> separateWeights(
+    "separate-weights",
+    cl::desc("Keep weights out of the library: an archive beside it, which "
+             "layers bind (moe-bind-params)"),
+    cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -108,6 +113,7 @@ int main(int argc, char **argv) {
   request.emit = emit;
   request.passes = passes;
   request.optimize = optimize;
+  request.separateWeights = separateWeights;
   request.weights = weights;
   request.report = report;
   request.library.pipeline = pipeline;

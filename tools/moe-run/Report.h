@@ -11,6 +11,9 @@
 
 namespace moec::run {
 
+/// Prints the layers: what each runs, and the memory its weights take.
+void listLayers(const moert_model *model);
+
 /// Prints each entry, and its arguments below it.
 void listEntries(const moert_library *library);
 
