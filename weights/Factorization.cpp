@@ -318,8 +318,8 @@ double Spectrum::relativeError(int64_t rank) const {
 // Differences
 //===----------------------------------------------------------------------===//
 
-static Status checkFinite(const std::string &name, int64_t entry, int64_t cols,
-                          std::span<const float> values) {
+Status verifyFinite(const std::string &name, int64_t entry, int64_t cols,
+                    std::span<const float> values) {
   for (size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
       return Error{name + ": expected finite values, found " +
@@ -349,12 +349,13 @@ static Status checkDifference(const Difference &difference,
     return Error{difference.weightName + ": expected second moments of " +
                  std::to_string(rows) + " inputs, found " +
                  std::to_string(whitening->size())};
-  if (Status status = checkFinite(difference.weightName, difference.weightEntry,
-                                  cols, difference.weight);
+  if (Status status =
+          verifyFinite(difference.weightName, difference.weightEntry, cols,
+                       difference.weight);
       !status)
     return status;
-  return checkFinite(difference.baseName, difference.baseEntry, cols,
-                     difference.base);
+  return verifyFinite(difference.baseName, difference.baseEntry, cols,
+                      difference.base);
 }
 
 static DoubleMatrix differenceInDouble(const Difference &difference) {

@@ -143,6 +143,11 @@ struct Difference {
   int64_t baseEntry = 0;
 };
 
+/// Refuses values that are not finite, naming the source and the place: values
+/// of a matrix with `cols` columns that is entry `entry` of its source.
+Status verifyFinite(const std::string &name, int64_t entry, int64_t cols,
+                    std::span<const float> values);
+
 /// The best A * B of the given rank for a difference, in the Frobenius norm or,
 /// with whitening, in that of L^T D. The singular values' roots are on either
 /// side: plain A = U sqrt(S), B = sqrt(S) V^T; whitened A = L^-T U sqrt(S). Of

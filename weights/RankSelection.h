@@ -32,7 +32,8 @@ struct RankChoice {
   int64_t rank = 0;
   /// What each expert needs; 0: its base alone will do.
   std::vector<int64_t> experts;
-  /// sqrt of what is left / |W|, over experts, at each expert's own rank.
+  /// Relative errors at each expert's own rank; NaN where a spectrum does not
+  /// reach it.
   double meanRelativeError = 0;
   double maxRelativeError = 0;
 };
@@ -68,8 +69,7 @@ Result<std::vector<RankChoice>>
 ranksForByteBudget(std::span<const RoleSpectra> roles, uint64_t bytes,
                    RankUnit unit = RankUnit::Role, int64_t multiple = 16);
 
-/// The same rank everywhere, rounded; errors where the spectra reach it, else
-/// NaN.
+/// The same rank everywhere, rounded up; 0 is the base alone.
 Result<RankChoice> fixedRank(const RoleSpectra &role, int64_t rank,
                              int64_t multiple = 16);
 

@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -82,7 +81,15 @@ Result<LowRankSources> residualFactors(std::string name, MatrixSourcePtr of,
                                        const ResidualOptions &options,
                                        int64_t kept = 4);
 
-/// Checks what residualFactors and ExpertFactors.h are given.
+/// What residualFactors does for the entry the difference is of.
+Result<LowRankFactors> factorizeEntry(const Difference &difference,
+                                      const ResidualOptions &options,
+                                      const InputWhitening *whitening);
+
+/// Whether moments fit the matrices whose inputs they are about.
+Status verifyMoments(const MatrixSource &of, const MomentsSource &inputs);
+
+/// Whether all that residualFactors is given fits together.
 Status verifyResidual(const MatrixSource &of, const MatrixSource &base,
                       const std::vector<int32_t> &table,
                       const ResidualOptions &options);
@@ -100,18 +107,6 @@ private:
   struct Shared;
   std::unique_ptr<Shared> shared;
 };
-
-/// The mean of values in memory; meanMatrices takes its place.
-Result<std::vector<float>> meanByTable(const MatrixShape &shape,
-                                       std::span<const float> values,
-                                       std::span<const int32_t> table,
-                                       int64_t targets);
-
-/// Factors of values in memory; residualFactors takes its place.
-Result<LowRankFactors>
-truncatedSvd(const MatrixShape &shape, std::span<const float> values,
-             std::span<const float> base, int64_t baseEntries,
-             std::span<const int32_t> table, int64_t rank);
 
 } // namespace moec::weights
 
