@@ -323,7 +323,8 @@ private:
       scratch.clear();
       return success();
     }
-    for (StringRef name : {weightsName, StringRef("library.so"), StringRef("manifest.json")}) {
+    for (StringRef name : {StringRef(weightsName), StringRef("library.so"),
+                           StringRef("manifest.json")}) {
       SmallString<256> to(destination);
       llvm::sys::path::append(to, name);
       if (name == weightsName && !options.writeWeights)

@@ -84,6 +84,14 @@ Result<Callable> findCallable(const Artifact &artifact, const std::string &name,
   return callable;
 }
 
+Result<Callable> findNamed(const Artifact &artifact, const std::string &name) {
+  moert_layer *layer = nullptr;
+  bool isLayer = moert_model_find_layer(artifact.get(), name.c_str(), nullptr,
+                                        &layer) == MOERT_OK;
+  return isLayer ? findLayer(artifact, name)
+                 : findCallable(artifact, name, "");
+}
+
 std::string nameOf(const Callable &callable) {
   const char *name = "";
   if (callable.layer)

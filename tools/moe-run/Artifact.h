@@ -40,6 +40,10 @@ weights::Result<Callable> findCallable(const Artifact &artifact,
                                        const std::string &entry,
                                        const std::string &layer);
 
+/// The layer of that name, or else the entry.
+weights::Result<Callable> findNamed(const Artifact &artifact,
+                                    const std::string &name);
+
 /// The name of the layer, or of the entry.
 std::string nameOf(const Callable &callable);
 

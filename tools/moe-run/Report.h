@@ -3,6 +3,7 @@
 #ifndef MOEC_TOOLS_MOE_RUN_REPORT_H
 #define MOEC_TOOLS_MOE_RUN_REPORT_H
 
+#include "moert/model.h"
 #include "tools/moe-run/Tensor.h"
 #include "weights/Result.h"
 

@@ -112,9 +112,7 @@ Status run(const Options &options) {
     other = openArtifact(options.compareWith);
     if (!other)
       return Error{other.error()};
-    std::string name = nameOf(*callable);
-    otherCallable = findCallable(*other, callable->layer ? "" : name,
-                                 callable->layer ? name : "");
+    otherCallable = findNamed(*other, nameOf(*callable));
     if (!otherCallable)
       return Error{options.compareWith + ": " + otherCallable.error()};
     others = tensorsOfOther(*tensors, otherCallable->entry,
