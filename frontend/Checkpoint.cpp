@@ -184,19 +184,20 @@ Status Checkpoint::Contents::placeTensors() {
         if (!match)
           continue;
         isKnown = true;
-        std::string where = shard.file.path() + ": tensor " +
-                            quote(record.name) + ": expected ";
+        auto refuse = [&](const std::string &message) {
+          return Error{shard.file.path() + ": tensor " + quote(record.name) +
+                       ": expected " + message};
+        };
         if (!isMoE)
-          return Error{where +
-                       "MoE blocks only in the layers that config.json "
-                       "says (" +
-                       std::to_string(config.moeLayers.size()) + " of " +
-                       std::to_string(config.layers) + "), found layer " +
-                       std::to_string(block->layer)};
+          return refuse("MoE blocks only in the layers that config.json says "
+                        "(" +
+                        std::to_string(config.moeLayers.size()) + " of " +
+                        std::to_string(config.layers) + "), found layer " +
+                        std::to_string(block->layer));
         if (match->expert >= config.experts)
-          return Error{where + std::to_string(config.experts) +
-                       " experts, as config.json says, found expert " +
-                       std::to_string(match->expert)};
+          return refuse(std::to_string(config.experts) +
+                        " experts, as config.json says, found expert " +
+                        std::to_string(match->expert));
         size_t number = size_t(layer - config.moeLayers.begin());
         places[number][i][size_t(std::max<int64_t>(match->expert, 0))] = {
             &shard, &record};
@@ -223,16 +224,21 @@ Status Checkpoint::Contents::placeTensors() {
 Status Checkpoint::Contents::checkRecord(const FamilyTensor &tensor,
                                          const Place &place) const {
   const TensorRecord &record = *place.tensor;
-  std::string where =
-      place.shard->file.path() + ": tensor " + quote(record.name) + ": ";
-  std::vector<int64_t> shape = storedShape(tensor);
-  if (record.shape != shape)
-    return Error{where + "expected shape " + shapeToString(shape) +
-                 ", as config.json says, found " + shapeToString(record.shape)};
+  auto refuse = [&](const std::string &message) {
+    return Error{place.shard->file.path() + ": tensor " + quote(record.name) +
+                 ": expected " + message};
+  };
+  bool fits = record.shape.size() == tensor.axes.size();
+  for (size_t i = 0; fits && i < tensor.axes.size(); ++i)
+    fits = record.shape[i] == extent(tensor, tensor.axes[i]);
+  if (!fits)
+    return refuse("shape " + shapeToString(storedShape(tensor)) +
+                  ", as config.json says, found " +
+                  shapeToString(record.shape));
   if (record.type != ElementType::F32 && record.type != ElementType::BF16 &&
       record.type != ElementType::F16)
-    return Error{where + "expected F32, BF16 or F16, found " +
-                 std::string(elementTypeName(record.type))};
+    return refuse("F32, BF16 or F16, found " +
+                  std::string(elementTypeName(record.type)));
   return success();
 }
 
@@ -326,16 +332,17 @@ static void addText(StreamingHash &hash, std::string_view text) {
   hash.update(text);
 }
 
-static void addNumber(StreamingHash &hash, uint64_t number) {
-  hash.update({reinterpret_cast<const uint8_t *>(&number), sizeof number});
+static void addNumbers(StreamingHash &hash, std::span<const uint64_t> numbers) {
+  hash.update({reinterpret_cast<const uint8_t *>(numbers.data()),
+               numbers.size_bytes()});
 }
 
 static void addTensor(StreamingHash &hash, const TensorRecord &tensor) {
   addText(hash, tensor.name);
   addText(hash, elementTypeName(tensor.type));
-  addNumber(hash, tensor.shape.size());
-  for (int64_t extent : tensor.shape)
-    addNumber(hash, uint64_t(extent));
+  std::vector<uint64_t> numbers = {tensor.shape.size()};
+  numbers.insert(numbers.end(), tensor.shape.begin(), tensor.shape.end());
+  addNumbers(hash, numbers);
 }
 
 void Checkpoint::Contents::measure() {
@@ -343,12 +350,10 @@ void Checkpoint::Contents::measure() {
   addText(hash, configText);
   for (const Shard &shard : shards) {
     addText(hash, shard.name);
-    addNumber(hash, shard.bytes);
-    addNumber(hash, shard.file.tensors().size());
+    addNumbers(hash, {{shard.bytes, shard.file.tensors().size()}});
     for (const TensorRecord &tensor : shard.file.tensors()) {
       addTensor(hash, tensor);
-      addNumber(hash, tensor.begin);
-      addNumber(hash, tensor.end);
+      addNumbers(hash, {{tensor.begin, tensor.end}});
       total.parameters += uint64_t(*weights::elementCount(tensor.shape));
       total.bytes += tensor.end - tensor.begin;
     }

@@ -1,5 +1,5 @@
-// What is in a weight archive, and where: docs/archive.md as structures, and as
-// text. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// What is in a weight archive and where: as structures, and as text.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // The text is read by a state machine behind RapidJSON's iterative parser, as
 // safetensors headers are: no input grows the C++ stack, and a key is only
@@ -16,9 +16,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <set>
 #include <unordered_set>
 
@@ -54,6 +54,30 @@ std::string partName(const ArchiveTensor &tensor, const PartForm &part) {
   return tensor.name + std::string(partSuffix(part.part));
 }
 
+/// Whether text is UTF-8: JSON can spell halves of surrogate pairs, which no
+/// one can write again.
+bool isUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    uint8_t first = uint8_t(text[i++]);
+    if (first < 0x80)
+      continue;
+    size_t more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+    if (first < 0xC2 || first > 0xF4 || more > text.size() - i)
+      return false;
+    uint32_t code = first & (0x3Fu >> more);
+    for (size_t end = i + more; i < end; ++i) {
+      if ((uint8_t(text[i]) & 0xC0) != 0x80)
+        return false;
+      code = code << 6 | (uint8_t(text[i]) & 0x3F);
+    }
+    constexpr uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    if (code < least[more] || code > 0x10FFFF ||
+        (code >= 0xD800 && code <= 0xDFFF))
+      return false;
+  }
+  return true;
+}
+
 /// What is wrong with a name that files and messages will hold, or nothing.
 Status verifyName(std::string_view name) {
   if (name.empty() || name.size() > archiveMaxNameBytes)
@@ -64,6 +88,8 @@ Status verifyName(std::string_view name) {
     if (uint8_t(c) < 0x20 || c == 0x7F)
       return Error{"expected a name without control characters, found " +
                    quote(name)};
+  if (!isUtf8(name))
+    return Error{"expected a name in UTF-8, found " + quote(name)};
   return success();
 }
 
@@ -140,52 +166,33 @@ public:
 
   bool Null() { return wrong("null"); }
   bool Bool(bool) { return wrong("a boolean"); }
-  bool Int(int value) { return Int64(value); }
-  bool Uint(unsigned value) { return Uint64(value); }
-  bool RawNumber(const char *, rapidjson::SizeType, bool) {
-    return wrong("a number");
-  }
+  // Numbers come as text instead: RapidJSON's own conversion of long fractions
+  // counts the leading zeros of zero.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
 
-  bool Int64(int64_t value) {
-    if (value >= 0)
-      return Uint64(uint64_t(value));
-    if (state == State::Tensor && key == "splat")
-      return splat(double(value));
-    return wrong("a negative number");
-  }
-
-  bool Double(double value) {
-    if (state == State::Tensor && key == "splat")
-      return splat(value);
-    return wrong("a fraction");
-  }
-
-  bool Uint64(uint64_t value) {
-    switch (state) {
-    case State::Shape:
-      if (value > uint64_t(std::numeric_limits<int64_t>::max()))
-        return failTensor("expected extents below 2^63, found " +
-                          std::to_string(value));
-      if (tensor().form.shape.size() == storedTensorMaxRank)
-        return failTensor("expected at most " +
-                          std::to_string(storedTensorMaxRank) +
-                          " extents, found more");
-      tensor().form.shape.push_back(int64_t(value));
+  bool RawNumber(const char *text, rapidjson::SizeType length, bool) {
+    const char *end = text + length;
+    if (state == State::Tensor && key == "splat") {
+      double value = 0;
+      std::from_chars_result done = std::from_chars(text, end, value);
+      if (done.ec != std::errc() || done.ptr != end)
+        return failTensor("expected a splat within f64, found " +
+                          quote({text, length}));
+      tensor().splat = value;
       return true;
-    case State::Record:
-      if (key == "offset" || key == "length") {
-        (key == "offset" ? record().offset : record().length) = value;
-        return true;
-      }
-      break;
-    case State::Tensor:
-      if (key == "splat")
-        return splat(double(value));
-      break;
-    default:
-      break;
     }
-    return wrong("a number");
+    if (text[0] == '-')
+      return wrong("a negative number");
+    if (!std::all_of(text, end, [](char c) { return c >= '0' && c <= '9'; }))
+      return wrong("a fraction");
+    uint64_t value = 0;
+    if (std::from_chars(text, end, value).ec != std::errc())
+      return wrong("a number of more than 64 bits");
+    return integer(value);
   }
 
   bool String(const char *text, rapidjson::SizeType length, bool) {
@@ -472,11 +479,23 @@ private:
     return wrong("a string");
   }
 
-  bool splat(double value) {
-    if (!std::isfinite(value))
-      return failTensor("expected a finite splat, found " + numberText(value));
-    tensor().splat = value;
-    return true;
+  bool integer(uint64_t value) {
+    if (state == State::Shape) {
+      if (value > uint64_t(std::numeric_limits<int64_t>::max()))
+        return failTensor("expected extents below 2^63, found " +
+                          std::to_string(value));
+      if (tensor().form.shape.size() == storedTensorMaxRank)
+        return failTensor("expected at most " +
+                          std::to_string(storedTensorMaxRank) +
+                          " extents, found more");
+      tensor().form.shape.push_back(int64_t(value));
+      return true;
+    }
+    if (state == State::Record && (key == "offset" || key == "length")) {
+      (key == "offset" ? record().offset : record().length) = value;
+      return true;
+    }
+    return wrong("a number");
   }
 
   struct Level {
@@ -733,7 +752,7 @@ Result<ArchiveHeader> parseArchiveMetadata(const std::string &name,
   rapidjson::MemoryStream stream(text.data(), text.size());
   constexpr unsigned flags = rapidjson::kParseIterativeFlag |
                              rapidjson::kParseValidateEncodingFlag |
-                             rapidjson::kParseFullPrecisionFlag;
+                             rapidjson::kParseNumbersAsStringsFlag;
   if (!reader.Parse<flags>(stream, handler)) {
     if (!handler.error.empty())
       return refuse(handler.error);

@@ -1,5 +1,5 @@
-// What is in a weight archive, and where: docs/archive.md as structures, and as
-// text. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// What is in a weight archive and where: as structures, and as text.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_WEIGHTS_ARCHIVEHEADER_H
 #define MOEC_WEIGHTS_ARCHIVEHEADER_H
 

@@ -1,6 +1,5 @@
-// Weight archives as they are written: record by record, and again after an
-// interruption. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Weight archives as they are written: record by record, and resumed.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // Nothing of the data is flushed before the end: the journal names the hash of
 // each complete record, and the next run believes the hash, not the journal. So

@@ -1,6 +1,5 @@
-// Weight archives as they are written: record by record, and again after an
-// interruption. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Weight archives as they are written: record by record, and resumed.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_WEIGHTS_ARCHIVEWRITER_H
 #define MOEC_WEIGHTS_ARCHIVEWRITER_H
 

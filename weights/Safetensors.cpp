@@ -7,6 +7,8 @@
 // no input grows the C++ stack.
 #include "weights/Safetensors.h"
 
+#include "weights/Hash.h"
+
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
@@ -39,6 +41,8 @@ class HeaderHandler {
 public:
   std::vector<TensorRecord> tensors;
   std::map<std::string, std::string> metadata;
+  /// Of the keys of the header, in their order.
+  std::vector<uint64_t> hashes;
   std::string error;
 
   bool Null() { return scalar("null"); }
@@ -102,8 +106,9 @@ public:
         current.name = key;
         offsetCount = 0;
         fields = 0;
-      }
-      keysOfMetadata.clear();
+      } else if (++metadataCount == 2)
+        return fail("expected each tensor once, found " + quote(key) +
+                    " twice");
       return true;
     }
     return scalar("an object");
@@ -142,10 +147,10 @@ public:
   bool Key(const char *text, rapidjson::SizeType length, bool) {
     key.assign(text, length);
     if (state == State::Top) {
-      if (!keysOfTop.insert(key).second)
-        return fail("expected each tensor once, found " + quote(key) +
-                    " twice");
-      if (keysOfTop.size() > safetensorsMaxTensors + 1)
+      // Names that are equal are found among equal hashes, in the end: a set
+      // of names would hold each of them twice.
+      hashes.push_back(hash64(key));
+      if (hashes.size() > safetensorsMaxTensors + 1)
         return fail("expected at most " +
                     std::to_string(safetensorsMaxTensors) +
                     " tensors, found more");
@@ -219,32 +224,51 @@ private:
   unsigned offsetCount = 0;
   std::string key;
   TensorRecord current;
-  std::set<std::string> keysOfTop;
+  unsigned metadataCount = 0;
   std::set<std::string> keysOfMetadata;
 };
+
+/// That no name is there twice; `hashes` are those of the header's keys.
+Status checkNames(const std::vector<TensorRecord> &tensors,
+                  std::vector<uint64_t> hashes) {
+  std::sort(hashes.begin(), hashes.end());
+  if (std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end())
+    return success();
+  std::vector<std::string_view> names;
+  for (const TensorRecord &tensor : tensors)
+    names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end())
+    return success();
+  return Error{"expected each tensor once, found " + quote(*twice) + " twice"};
+}
 
 /// Sizes of single tensors, and that together they tile the data.
 Status checkRecords(std::vector<TensorRecord> &tensors, uint64_t dataBytes) {
   for (const TensorRecord &tensor : tensors) {
-    std::string where = "tensor " + quote(tensor.name) + ": ";
+    auto refuse = [&](const std::string &message) {
+      return Error{"tensor " + quote(tensor.name) + ": " + message};
+    };
     std::optional<uint64_t> bytes = tensorBytes(tensor.type, tensor.shape);
     if (!bytes)
-      return Error{where + "expected whole bytes, below 2^60, found shape " +
-                   shapeToString(tensor.shape) + " of " +
-                   std::string(elementTypeName(tensor.type))};
-    std::string range =
-        std::to_string(tensor.begin) + " to " + std::to_string(tensor.end);
+      return refuse("expected whole bytes, below 2^60, found shape " +
+                    shapeToString(tensor.shape) + " of " +
+                    std::string(elementTypeName(tensor.type)));
+    auto range = [&] {
+      return std::to_string(tensor.begin) + " to " + std::to_string(tensor.end);
+    };
     if (tensor.begin > tensor.end)
-      return Error{where + "expected data_offsets in order, found " + range};
+      return refuse("expected data_offsets in order, found " + range());
     if (tensor.end > dataBytes)
-      return Error{where + "expected data_offsets within the " +
-                   std::to_string(dataBytes) + " bytes of data, found " +
-                   range};
+      return refuse("expected data_offsets within the " +
+                    std::to_string(dataBytes) + " bytes of data, found " +
+                    range());
     if (tensor.end - tensor.begin != *bytes)
-      return Error{where + "expected " + std::to_string(*bytes) +
-                   " bytes for shape " + shapeToString(tensor.shape) + " of " +
-                   std::string(elementTypeName(tensor.type)) + ", found " +
-                   std::to_string(tensor.end - tensor.begin)};
+      return refuse("expected " + std::to_string(*bytes) + " bytes for shape " +
+                    shapeToString(tensor.shape) + " of " +
+                    std::string(elementTypeName(tensor.type)) + ", found " +
+                    std::to_string(tensor.end - tensor.begin));
   }
   // Empty tensors come before the one that starts where they lie.
   std::sort(tensors.begin(), tensors.end(),
@@ -311,6 +335,9 @@ Result<SafetensorsHeader> parseSafetensors(const std::string &name,
                   std::to_string(reader.GetErrorOffset()) + ": " +
                   rapidjson::GetParseError_En(reader.GetParseErrorCode()));
   }
+  if (Status status = checkNames(handler.tensors, std::move(handler.hashes));
+      !status)
+    return refuse(status.error());
   SafetensorsHeader header;
   header.tensors = std::move(handler.tensors);
   header.metadata = std::move(handler.metadata);
@@ -326,8 +353,16 @@ SafetensorsFile::SafetensorsFile(std::string path, MappedFile file,
                                  SafetensorsHeader header)
     : filePath(std::move(path)), file(std::move(file)),
       header(std::move(header)) {
-  for (size_t i = 0; i < this->header.tensors.size(); ++i)
-    byName.emplace(this->header.tensors[i].name, i);
+  const std::vector<TensorRecord> &tensors = this->header.tensors;
+  byName.reserve(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i)
+    byName.push_back({hash64(tensors[i].name), uint32_t(i)});
+  std::sort(byName.begin(), byName.end(),
+            [&](const HashedName &l, const HashedName &r) {
+              return l.hash != r.hash
+                         ? l.hash < r.hash
+                         : tensors[l.tensor].name < tensors[r.tensor].name;
+            });
 }
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::string &path) {
@@ -341,8 +376,17 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string &path) {
 }
 
 const TensorRecord *SafetensorsFile::find(std::string_view name) const {
-  auto place = byName.find(name);
-  return place == byName.end() ? nullptr : &header.tensors[place->second];
+  uint64_t hash = hash64(name);
+  auto place =
+      std::lower_bound(byName.begin(), byName.end(), hash,
+                       [&](const HashedName &l, uint64_t hash) {
+                         return l.hash != hash
+                                    ? l.hash < hash
+                                    : header.tensors[l.tensor].name < name;
+                       });
+  if (place == byName.end() || header.tensors[place->tensor].name != name)
+    return nullptr;
+  return &header.tensors[place->tensor];
 }
 
 std::span<const uint8_t>

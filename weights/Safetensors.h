@@ -67,7 +67,12 @@ private:
   std::string filePath;
   MappedFile file;
   SafetensorsHeader header;
-  std::map<std::string, size_t, std::less<>> byName;
+  /// In ascending order of hash, then name: an index of 16 bytes a tensor.
+  struct HashedName {
+    uint64_t hash;
+    uint32_t tensor;
+  };
+  std::vector<HashedName> byName;
 };
 
 /// The bytes in front of the data of a file that holds these tensors where

@@ -1,5 +1,5 @@
-// Safetensors files larger than memory: the tensors are known first, bytes
-// follow. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Safetensors files larger than memory: tensors first, their bytes after.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/SafetensorsWriter.h"
 
 #include "weights/Safetensors.h"

@@ -1,5 +1,5 @@
-// How one tensor is stored: the parts it has in a file, and values there and
-// back. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// How one tensor is stored: its parts in a file, and values there and back.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/StoredTensor.h"
 
 #include <algorithm>

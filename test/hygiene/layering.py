@@ -27,8 +27,8 @@ LAYERS = {
 }
 # Tests, examples and benchmarks use what there is.
 FREE = {"test", "examples", "bench", "python"}
-# Programs that run compiled models on machines without LLVM.
-WITHOUT_UPSTREAM = {"tools/moe-run"}
+# Programs for machines without LLVM.
+WITHOUT_UPSTREAM = {"tools/moe-archive", "tools/moe-run"}
 # Of a folder that knows no MLIR, what makes IR.
 WITH_UPSTREAM = {"frontend/Importer.h", "frontend/Importer.cpp"}
 

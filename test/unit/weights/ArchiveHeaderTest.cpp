@@ -1,6 +1,5 @@
-// Tests of what archives say of themselves: every refusal with its message, and
-// the way back. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Tests of what archives say of themselves: every refusal, and the way back.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/ArchiveHeader.h"
 
 #include "test/unit/weights/ExampleArchive.h"
@@ -247,7 +246,7 @@ TEST(ArchiveHeader, refusesWhatIsNotTheFormat) {
             "fraction");
   EXPECT_EQ(refusalOf(R"("length":8)", R"("length":18446744073709551616)"),
             "record 'r': expected a number from 0 on for length, found a "
-            "fraction");
+            "number of more than 64 bits");
   EXPECT_EQ(refusalOf(R"("length":8)", R"("length":8,"length":8)"),
             "record 'r': expected length once, found it twice");
   EXPECT_EQ(refusalOf(R"([{"name":"t")", R"([true,{"name":"t")"),
@@ -267,6 +266,13 @@ TEST(ArchiveHeader, refusesWhatIsNotTheFormat) {
             "tensor 't': expected at most 8 extents, found more");
   EXPECT_EQ(refusalOf(R"([2])", "[2],\"splat\":null"),
             "tensor 't': expected a number for splat, found null");
+  EXPECT_EQ(refusalOf(R"([2])", "[2],\"splat\":1e-400"),
+            "tensor 't': expected a splat within f64, found '1e-400'");
+  // Long numbers are numbers.
+  EXPECT_TRUE(parseArchiveMetadata(
+      "f", replaced(one, "[2]",
+                    "[2],\"splat\":0.000000000000000000000000000"
+                    "00000000000000000000000000000000000001")));
   EXPECT_EQ(refusalOf(R"("encoding":"f32",)", ""),
             "tensor 't': expected encoding or dtype, found neither");
   EXPECT_EQ(
@@ -292,6 +298,10 @@ TEST(ArchiveHeader, refusesContentThatDoesNotHoldTogether) {
   EXPECT_EQ(refusalOf("\"t\"", "\"t\\n\""),
             "tensor 't?': expected a name without control characters, found "
             "'t?'");
+  // Half of a surrogate pair, which JSON can spell and UTF-8 cannot.
+  EXPECT_EQ(refusalOf("\"t\"", "\"t\\ude00\""),
+            "tensor 't\xED\xB8\x80': expected a name in UTF-8, found "
+            "'t\xED\xB8\x80'");
   EXPECT_EQ(refusalOf("\"t\"", "\"__pad__.3\""),
             "tensor '__pad__.3': expected a name that safetensors or padding "
             "does not use");

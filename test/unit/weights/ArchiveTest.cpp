@@ -1,5 +1,5 @@
-// Tests of archives as they are read: what was written, and every flipped byte
-// found. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Tests of archives as they are read, and of every flipped byte.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/Archive.h"
 
 #include "test/unit/TemporaryFolder.h"

@@ -1,6 +1,5 @@
-// Tests of writing archives: any order, many threads, interruptions and
-// failures at every call. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Tests of writing archives: order, threads, interruptions, failing calls.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/ArchiveWriter.h"
 
 #include "test/unit/TemporaryFolder.h"

@@ -1,5 +1,5 @@
-// Tests of the hashes: known answers, every length that takes another path, and
-// text. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Tests of the hashes: known answers, every length that matters, and text.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/Hash.h"
 
 #include <gtest/gtest.h>

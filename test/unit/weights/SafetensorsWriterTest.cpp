@@ -1,6 +1,5 @@
-// Tests of streamed safetensors files: the same bytes as at once, and nothing
-// when it fails. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Tests of streamed safetensors files: the same bytes as at once, or nothing.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/SafetensorsWriter.h"
 
 #include "test/unit/TemporaryFolder.h"

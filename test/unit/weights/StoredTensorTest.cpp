@@ -1,6 +1,5 @@
-// Tests of stored tensors: every encoding in every layout and back, and the
-// bytes by hand. Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// Tests of stored tensors: every encoding in every layout and back.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/StoredTensor.h"
 
 #include "weights/Seeded.h"
