@@ -270,12 +270,16 @@ private:
       sum += error;
       largest = std::max(largest, error);
     }
+    double mean = sum / double(work.spectra.size());
+    // For whoever plans with it.
+    work.base->setAttr("moe.relative_error",
+                       DenseF64ArrayAttr::get(&getContext(), {mean, largest}));
     Decision::taken(op.getLoc(), passName)
         << work.matrix->role << ": base of "
         << cast<TableType>(work.table.getType()).getToCount()
         << " clusters and residuals of rank " << chosen
         << llvm::formatv("; relative error {0:F4} mean, {1:F4} largest",
-                         sum / double(work.spectra.size()), largest)
+                         mean, largest)
                .str();
   }
 

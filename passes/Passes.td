@@ -110,7 +110,7 @@ def InstrumentPass : MoE_FunctionPass<"moe-instrument"> {
 def VerifyGraphFormPass : MoE_FunctionPass<"moe-verify-graph-form"> {
   let summary = "checks that a function is in graph form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, experts. Anything else is an error at the operation.
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, apply without ids, experts. Anything else is an error at the operation.
   }];
 }
 
@@ -140,7 +140,7 @@ def DecomposeExpertsPass : MoE_FunctionPass<"moe-decompose-experts"> {
 def VerifySlotFormPass : MoE_FunctionPass<"moe-verify-slot-form"> {
   let summary = "checks that a function is in slot form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, and those of slot form. Anything else is an error at the
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, apply, and those of slot form. Anything else is an error at the
     operation.
   }];
 }

@@ -34,7 +34,7 @@ moe.param private @narrow : !moe.weight<8x8xbf16> = #moe.seeded<4>
 moe.param private @f8 : !moe.weight<8x8xf32> = #moe.seeded<5> encoding <f8e4m3>
 moe.param private @f8_group : !moe.weight<8x8xf32> = #moe.seeded<6> encoding <f8e4m3 group 4>
 moe.param private @int8 : !moe.weight<8x8xf32> = #moe.seeded<7> encoding <int8>
-moe.param private @int8_group : !moe.weight<8x8xf32> = #moe.seeded<8> encoding <int8 group 4 along output scale f16>
+moe.param private @int8_group : !moe.weight<8x8xf32> = #moe.seeded<8> encoding <int8 group 4 scale f16 along output>
 moe.param private @int8_zero : !moe.weight<8x8xf32> = #moe.seeded<9> encoding <int8 group 2 zero_point scale bf16>
 moe.param private @int4 : !moe.weight<8x7xf32> = #moe.seeded<10> encoding <int4 group 8>
 moe.param private @int4_zero : !moe.weight<7x8xf32> = #moe.seeded<11> encoding <int4 group 4 zero_point along output>
@@ -93,7 +93,7 @@ func.func @layer0(%x: tensor<?x8xf32> {moec.name = "x"}, %ids: !ids {moec.name =
 
 moe.param private @layer1.cluster : !table = dense<[1, 1, 0, 0]> : tensor<4xi32>
 moe.param private @layer1.up : !w = #moe.seeded<30>
-moe.param private @layer1.up.base : !base = #moe.mean<@layer1.up by @layer1.cluster weighted array<f64: 1.0, 2.0, 0.0, 0.0>> encoding <int8 group 4>
+moe.param private @layer1.up.base : !base = #moe.mean<@layer1.up by @layer1.cluster weighted [1.0, 2.0, 0.0, 0.0]> encoding <int8 group 4>
 moe.param private @layer1.up.a : !a = #moe.svd<input rank 2 of @layer1.up minus @layer1.up.base by @layer1.cluster> encoding <bf16>
 moe.param private @layer1.up.b : !b = #moe.svd<output rank 2 of @layer1.up minus @layer1.up.base by @layer1.cluster> encoding <int4 group 2>
 moe.param private @layer1.down : !d = #moe.seeded<31>
