@@ -48,7 +48,7 @@ struct Alignment {
 
 /// Aligns the members of each cluster of `table`. gate and up are E matrices of
 /// D x F, down E matrices of F x D; `up` may be null. One cluster is worked on
-/// at a time: memory for five experts in f32 and three F x F matrices.
+/// at a time: memory for five experts in f32 and an F x F matrix.
 Result<Alignment> alignExperts(const std::shared_ptr<const MatrixSource> &gate,
                                const std::shared_ptr<const MatrixSource> &up,
                                const std::shared_ptr<const MatrixSource> &down,

@@ -86,7 +86,7 @@ struct InputWhitening::Factor {
   }
 
   /// normaliser * L^T X.
-  FloatMatrix applyFloat(const FloatMatrix &matrix) const {
+  FloatRows applyFloat(const FloatRows &matrix) const {
     if (isDiagonal())
       return diagonalFloat.asDiagonal() * matrix;
     return lowerFloat.transpose().triangularView<Eigen::Upper>() * matrix;
@@ -120,7 +120,7 @@ double InputWhitening::squaredNorm(std::span<const float> matrix,
   // A few columns at a time, so that no second matrix is needed.
   for (int64_t first = 0; first < cols; first += 64) {
     int64_t width = std::min<int64_t>(64, cols - first);
-    FloatMatrix block =
+    FloatRows block =
         (view.middleCols(first, width).cast<double>() * scale).cast<float>();
     sum += cholesky->applyFloat(block).cast<double>().squaredNorm();
   }
@@ -434,13 +434,10 @@ Triplets randomisedTriplets(const Difference &difference,
     return triplets;
   }
   double scale = normaliser(largest);
-  FloatMatrix matrix(rows, cols);
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t col = 0; col < cols; ++col) {
-      int64_t i = row * cols + col;
-      matrix(row, col) =
-          float((double(weight[i]) - (hasBase ? base[i] : 0.0)) * scale);
-    }
+  FloatRows matrix(rows, cols);
+  for (int64_t i = 0; i < rows * cols; ++i)
+    matrix.data()[i] =
+        float((double(weight[i]) - (hasBase ? base[i] : 0.0)) * scale);
   if (whitening) {
     matrix = whitening->factor().applyFloat(matrix);
     scale *= whitening->factor().normaliser;
