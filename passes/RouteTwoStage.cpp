@@ -51,9 +51,9 @@ struct RouteTwoStagePass
       return decline("the ids do not come from a moe.route");
     if (route.getLimitAttr())
       return decline("the router has a limit of its own");
-    if (route.getChoice().getKind() == ChoiceKind::hash ||
-        route.getChoice().getKind() == ChoiceKind::expert_choice)
-      return decline("its choice is not by token and score");
+    if (route.getChoice().getKind() != ChoiceKind::top_k ||
+        route.getCandidates())
+      return decline("only a top_k choice among all experts can be limited");
     int64_t groups = cast<TableType>(table.getType()).getToCount();
     if (keep < 1 || keep > groups)
       return op.emitOpError("option clusters-per-token: expected 1 to ")

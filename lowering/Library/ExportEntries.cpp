@@ -41,6 +41,14 @@ RankedTensorType boundaryType(RankedTensorType type) {
   return type.clone(IntegerType::get(type.getContext(), 32));
 }
 
+/// How many ids there are, of a tensor of ids; 0 of others.
+int64_t boundOf(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  auto id = tensor ? dyn_cast<moe::IdType>(tensor.getElementType())
+                   : moe::IdType();
+  return id ? id.getCount() : 0;
+}
+
 /// Exports one function.
 class Exporter {
 public:
@@ -114,14 +122,14 @@ private:
            nameOr(function.getArgAttr(i, "moec.name"), "arg" + Twine(i)),
            function.getArgAttr(i, "moec.binding") ? lowering::EntryRole::binding
                                                   : lowering::EntryRole::input,
-           below ? below.getInt() : 0});
+           below ? below.getInt() : boundOf(argument.getType())});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
       parameters.push_back(
           {result,
            nameOr(function.getResultAttr(i, "moec.name"), "result" + Twine(i)),
-           lowering::EntryRole::output});
+           lowering::EntryRole::output, boundOf(result.getType())});
   }
 
   LogicalResult checkParameters() {

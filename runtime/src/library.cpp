@@ -242,6 +242,17 @@ moert_status_t moert_library_argument(const moert_library_entry *entry,
   return MOERT_OK;
 }
 
+moert_status_t moert_library_argument_below(const moert_library_entry *entry,
+                                            int32_t index, int64_t *below) {
+  if (!entry || !below)
+    return MOERT_INVALID_ARGUMENT;
+  *below = 0;
+  if (index < 0 || size_t(index) >= entry->manifest->arguments.size())
+    return MOERT_NOT_FOUND;
+  *below = entry->manifest->arguments[size_t(index)].below;
+  return MOERT_OK;
+}
+
 moert_status_t moert_library_call(const moert_library_entry *entry,
                                   const moert_call *call, DLTensor *const *args,
                                   int32_t count) {

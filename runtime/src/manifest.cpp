@@ -269,9 +269,9 @@ private:
     argument.description.role = uint8_t(known - std::begin(roles));
     if (const JsonValue *below = value.member("below")) {
       if (below->kind != JsonValue::Kind::Integer || below->integer < 1 ||
-          argument.description.role != MOERT_BINDING || *type != "int32")
-        return fail(where + "expected 'below' to be a positive integer, of a "
-                            "binding of int32");
+          *type != "int32")
+        return fail(where + "expected 'below' to be a positive integer, of an "
+                            "argument of int32");
       argument.below = below->integer;
     }
 

@@ -16,7 +16,7 @@ namespace moec::runtime {
 struct ManifestArgument {
   std::string name;
   moert_argument description;
-  /// Of a table: each value is at least 0 and below this. 0 for others.
+  /// Of ids and tables: each value is below this. 0 for others.
   int64_t below = 0;
 };
 

@@ -59,6 +59,7 @@ struct moert_model {
   std::vector<std::unique_ptr<moert_layer>> layers;
   std::mutex loading;
   uint64_t epoch = 0;
+  moec::weights::ArchiveSource source;
 };
 
 /// Reads and checks the whole archive, then publishes all layers at once.
@@ -89,6 +90,8 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
     if (!bindings.back())
       return MOERT_INCOMPATIBLE;
   }
+  if (model.epoch == 0)
+    model.source = archive->header().source;
   ++model.epoch;
   for (size_t i = 0; i < bindings.size(); ++i)
     model.layers[i]->publish(std::move(bindings[i]));
@@ -134,6 +137,15 @@ moert_status_t moert_model_library(const moert_model *model,
   if (!model || !library)
     return MOERT_INVALID_ARGUMENT;
   *library = model->library.get();
+  return MOERT_OK;
+}
+
+moert_status_t moert_model_source(const moert_model *model, const char **name,
+                                  const char **hash) {
+  if (!model || !name || !hash)
+    return MOERT_INVALID_ARGUMENT;
+  *name = model->source.name.c_str();
+  *hash = model->source.hash.c_str();
   return MOERT_OK;
 }
 

@@ -39,6 +39,8 @@ usage: moe-run ARTIFACT [options]
   --expect NAME=FILE  print how far an output is from the values of a file
   --max-error E       with --compare-with or --expect: fail when an output's
                       largest relative error is above E
+  --profile FILE      add the traffic of this run, of a layer compiled with
+                      --instrument, to the profile in FILE
   --print             print the values of outputs
   --list              print layers, entries and their arguments, run nothing
   --help, --version
@@ -125,6 +127,7 @@ std::string *findText(Options &options, std::string_view name) {
          : name == "--layer"        ? &options.layer
          : name == "--output"       ? &options.output
          : name == "--compare-with" ? &options.compareWith
+         : name == "--profile"      ? &options.profile
                                     : nullptr;
 }
 

@@ -27,6 +27,8 @@ struct Options {
   std::string output;
   /// Empty: nothing is compared.
   std::string compareWith;
+  /// Empty: no traffic is counted.
+  std::string profile;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
   int64_t seed = 0;

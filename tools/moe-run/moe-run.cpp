@@ -4,6 +4,7 @@
 #include "tools/moe-run/Artifact.h"
 #include "tools/moe-run/Compare.h"
 #include "tools/moe-run/Options.h"
+#include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
 
 #include <cstdio>
@@ -84,6 +85,24 @@ Status reportExpected(std::span<const Tensor> tensors,
   return differences.result("--expect");
 }
 
+Status profileRun(const Artifact &artifact, const Callable &callable,
+                  std::span<const Tensor> tensors, const Options &options) {
+  const char *name = "", *hash = "";
+  moert_model_source(artifact.get(), &name, &hash);
+  if (!callable.layer || !*hash)
+    return Error{"--profile: expected a layer of a checkpoint, found an entry "
+                 "without one"};
+  int64_t experts = 0;
+  const moert_argument *argument = nullptr;
+  for (int32_t i = 0; moert_library_argument(callable.entry, i, &argument) ==
+                      MOERT_OK;
+       ++i)
+    if (argument->name == std::string_view("ids"))
+      moert_library_argument_below(callable.entry, i, &experts);
+  return addToProfile(options.profile, hash, nameOf(callable), experts,
+                      tensors);
+}
+
 Status run(const Options &options) {
   Result<Artifact> artifact = openArtifact(options.artifact);
   if (!artifact)
@@ -129,6 +148,10 @@ Status run(const Options &options) {
     return status;
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
+  if (!options.profile.empty())
+    if (Status status = profileRun(*artifact, *callable, *tensors, options);
+        !status)
+      return status;
   if (Status status = reportExpected(*tensors, *expected, options); !status)
     return status;
   if (options.compareWith.empty())

@@ -28,6 +28,10 @@ MOERT_API moert_status_t moert_model_close(moert_model *model);
 /** The library in it, for entries without layers; owned by the model. */
 MOERT_API moert_status_t moert_model_library(const moert_model *model, const moert_library **library);
 
+/** What the weights were made from: a description without paths, and a hash of content, both owned by the model and of
+ * the archive that was read first; empty texts for an artifact without weights of its own. */
+MOERT_API moert_status_t moert_model_source(const moert_model *model, const char **name, const char **hash);
+
 /** Reads another archive of the same layout, a later generation of the weights, and publishes it: bindings acquired from
  * now on have the next epoch. Those that are held keep theirs. On failure nothing changes. */
 MOERT_API moert_status_t moert_model_load_weights(moert_model *model, const char *archive,
