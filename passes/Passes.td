@@ -110,7 +110,8 @@ def InstrumentPass : MoE_FunctionPass<"moe-instrument"> {
 def VerifyGraphFormPass : MoE_FunctionPass<"moe-verify-graph-form"> {
   let summary = "checks that a function is in graph form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, apply without ids, experts. Anything else is an error at the operation.
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, experts, and apply without ids: a router's product with a
+    param. Anything else is an error at the operation.
   }];
 }
 

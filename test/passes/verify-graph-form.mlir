@@ -2,7 +2,7 @@
 
 // All that graph form may hold, beside other dialects' operations; a declaration.
 moe.param private @w : !moe.weight<8x8xf32, cluster[2]> = #moe.seeded<1>
-func.func @allowed(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %i: tensor<4xi32>, %n: tensor<4xi32>, %b: !moe.weight<8x8xf32, basis[2]>, %a: !moe.weight<1x2xf32, expert[4]>,
+func.func @allowed(%x: tensor<?x8xf32>, %r: !moe.weight<8x4xf32>, %i: tensor<4xi32>, %n: tensor<4xi32>, %b: !moe.weight<8x8xf32, basis[2]>, %a: !moe.weight<1x2xf32, expert[4]>,
     %d: !moe.weight<1x8xf32>, %v: !moe.weight<1x2xf32, expert[4]>, %at: tensor<4x2x2xi32>, %o: index) -> (tensor<?x8xf32>, tensor<?x2xi32>) {
   %w = moe.leaf @w : !moe.weight<8x8xf32, cluster[2]>
   %t = moe.wrap %i : tensor<4xi32> to !moe.table<expert[4] -> cluster[2]>
@@ -14,6 +14,7 @@ func.func @allowed(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %i: tensor<4xi32>, 
   %5 = moe.weight.sparse %v at %at : !moe.weight<1x2xf32, expert[4]>, tensor<4x2x2xi32> -> !moe.weight<8x8xf32, expert[4]>
   %6 = moe.weight.add %4, %5 : !moe.weight<8x8xf32, expert[4]>, !moe.weight<8x8xf32, expert[4]>
   %7 = moe.weight.slice output %6[%o] : !moe.weight<8x8xf32, expert[4]> -> !moe.weight<8x8xf32, expert[4]>
+  %l = moe.apply %x, %r : tensor<?x8xf32>, !moe.weight<8x4xf32> -> tensor<?x4xf32>
   %ids, %p = moe.route %l score softmax choose <top_k 2> gates <scores> : (tensor<?x4xf32>) -> (tensor<?x2x!moe.id<expert[4]>>, tensor<?x2xf32>)
   %y = moe.experts %x to %ids weighted %p up %7 down %7 act <silu>
     : (tensor<?x8xf32>, tensor<?x2x!moe.id<expert[4]>>, tensor<?x2xf32>, !moe.weight<8x8xf32, expert[4]>, !moe.weight<8x8xf32, expert[4]>) -> tensor<?x8xf32>
@@ -26,9 +27,11 @@ func.func private @elsewhere(tensor<?x8xf32>) -> tensor<?x8xf32>
 // -----
 
 // Each operation of slot form is refused, not only the first.
-func.func @slot_form(%x: tensor<?x8xf32>, %ids: tensor<?x2x!moe.id<expert[4]>>, %p: tensor<?x2xf32>, %w: !moe.weight<8x8xf32, expert[4]>, %b: !moe.weight<1x8xf32>, %t: !moe.table<expert[4] -> cluster[2]>) {
+func.func @slot_form(%x: tensor<?x8xf32>, %ids: tensor<?x2x!moe.id<expert[4]>>, %p: tensor<?x2xf32>, %w: !moe.weight<8x8xf32, expert[4]>, %plain: !moe.weight<8x8xf32>, %b: !moe.weight<1x8xf32>, %t: !moe.table<expert[4] -> cluster[2]>) {
   // expected-error @below {{'moe.apply' op is not part of graph form}}
   %0 = moe.apply %x, %w at %ids : tensor<?x8xf32>, !moe.weight<8x8xf32, expert[4]> at tensor<?x2x!moe.id<expert[4]>> -> tensor<?x2x8xf32>
+  // expected-error @below {{'moe.apply' op is not part of graph form}}
+  %without_axis = moe.apply %x, %plain at %ids : tensor<?x8xf32>, !moe.weight<8x8xf32> at tensor<?x2x!moe.id<expert[4]>> -> tensor<?x2x8xf32>
   // expected-error @below {{'moe.lookup' op is not part of graph form}}
   %1 = moe.lookup %b at %ids : !moe.weight<1x8xf32>, tensor<?x2x!moe.id<expert[4]>> -> tensor<?x2x8xf32>
   // expected-error @below {{'moe.clusters_of' op is not part of graph form}}

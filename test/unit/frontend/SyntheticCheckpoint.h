@@ -58,7 +58,8 @@ public:
   /// holds experts in memory. Layer 1 of a qwen3_moe is dense.
   explicit SyntheticCheckpoint(
       const std::string &family, bool isStacked = false,
-      weights::ElementType type = weights::ElementType::BF16)
+      weights::ElementType type = weights::ElementType::BF16,
+      int64_t layers = 3)
       : type(type) {
     bool isMixtral = family == "mixtral";
     config = {
@@ -66,7 +67,7 @@ public:
                           : family == "qwen3_moe" ? R"(["Qwen3MoeForCausalLM"])"
                                                   : R"(["OlmoeForCausalLM"])"},
         {"model_type", '"' + family + '"'},
-        {"num_hidden_layers", "3"},
+        {"num_hidden_layers", std::to_string(layers)},
         {"hidden_size", std::to_string(hidden)},
         {family == "qwen3_moe" ? "moe_intermediate_size" : "intermediate_size",
          std::to_string(intermediate)},
@@ -84,7 +85,7 @@ public:
     }
     add("model.embed_tokens.weight", {16, hidden},
         [](int64_t i) { return float(i % 5); });
-    for (int64_t layer = 0; layer < 3; ++layer) {
+    for (int64_t layer = 0; layer < layers; ++layer) {
       std::string prefix = "model.layers." + std::to_string(layer) + ".";
       add(prefix + "self_attn.q_proj.weight", {hidden, hidden},
           [](int64_t i) { return float(i % 7); });

@@ -1,6 +1,6 @@
 // Tests of alignment: permuted copies must be found again, nothing may get
-// worse, and every refusal has its message. Part of moec, under the Apache
-// License v2.0 with LLVM Exceptions.
+// worse, and every refusal has its message.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/Alignment.h"
 
 #include "weights/Seeded.h"

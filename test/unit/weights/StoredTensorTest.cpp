@@ -100,8 +100,9 @@ TEST(StoredTensor, everyEncodingInEveryLayoutAndBack) {
         EXPECT_EQ(view.codes.size() + view.scales.size() +
                       view.zeroPoints.size(),
                   bytes);
-        if (layout == Layout::RowMajor)
+        if (layout == Layout::RowMajor) {
           EXPECT_EQ(bytes, *encodedBytes(*tensor.encoding(), matrices));
+        }
         Result<Floats> loaded = loadFloats(tensor, *stored);
         ASSERT_TRUE(loaded) << toString(tensor) << ": " << loaded.error();
         EXPECT_EQ(*loaded, *expected) << toString(tensor);
