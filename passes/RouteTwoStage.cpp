@@ -57,7 +57,7 @@ struct RouteTwoStagePass
     int64_t groups = cast<TableType>(table.getType()).getToCount();
     if (keep < 1 || keep > groups)
       return op.emitOpError("option clusters-per-token: expected 1 to ")
-             << groups << ", found " << keep;
+             << groups << ", found " << int64_t(keep);
     OpBuilder builder(route);
     Value clusters = LeafOp::create(
         builder, route.getLoc(), table.getType(),

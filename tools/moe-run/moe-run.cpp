@@ -6,6 +6,7 @@
 #include "tools/moe-run/Options.h"
 #include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
+#include "tools/moe-run/Routing.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -148,6 +149,9 @@ Status run(const Options &options) {
     return status;
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
+  if (std::string routing = describeRouting(*callable, *tensors);
+      !routing.empty())
+    std::printf("%s\n", routing.c_str());
   if (!options.profile.empty())
     if (Status status = profileRun(*artifact, *callable, *tensors, options);
         !status)
@@ -163,6 +167,9 @@ Status run(const Options &options) {
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
+  if (std::string routing = compareRouting(*tensors, *others);
+      !routing.empty())
+    std::printf("%s\n", routing.c_str());
   return reportDifferences(*tensors, *others, options);
 }
 
