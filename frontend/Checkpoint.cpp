@@ -350,7 +350,7 @@ void Checkpoint::Contents::measure() {
   addText(hash, configText);
   for (const Shard &shard : shards) {
     addText(hash, shard.name);
-    addNumbers(hash, {{shard.bytes, shard.file.tensors().size()}});
+    addNumbers(hash, {{shard.file.bytes(), shard.file.tensors().size()}});
     for (const TensorRecord &tensor : shard.file.tensors()) {
       addTensor(hash, tensor);
       addNumbers(hash, {{tensor.begin, tensor.end}});

@@ -202,7 +202,7 @@ bool FamilyReader::choices(const std::string &where, const JsonValue &value,
   if (value.kind != JsonValue::Kind::Array || value.items.empty())
     return fail(where, "an array", describe(value));
   for (const JsonValue &item : value.items) {
-    T chosen;
+    T chosen{};
     if (!choice(where, item, names, chosen))
       return false;
     if (std::find(result.begin(), result.end(), chosen) != result.end())
@@ -456,15 +456,21 @@ Result<std::vector<Family>> loadFamilies(const std::string &folder) {
   return families;
 }
 
-Result<std::string> installedFamilies() {
+Result<std::string> installedFamilies(const std::string &program) {
   std::error_code code;
-  std::filesystem::path program =
-      std::filesystem::read_symlink("/proc/self/exe", code);
+  // Behind links is where it was built or installed.
+  std::filesystem::path file = std::filesystem::canonical(program, code);
+  if (code)
+    return Error{program +
+                 ": expected a program, to find families beside it, "
+                 "found none: " +
+                 code.message()};
   std::filesystem::path folder =
-      program.parent_path().parent_path() / "share" / "moec" / "families";
-  if (code || !std::filesystem::is_directory(folder, code))
-    return Error{"expected the families of this program in " + folder.string() +
-                 ", found no such folder"};
+      file.parent_path().parent_path() / "share" / "moec" / "families";
+  if (!std::filesystem::is_directory(folder, code))
+    return Error{folder.string() +
+                 ": expected the families that come with the program, found no "
+                 "such folder"};
   return folder.string();
 }
 

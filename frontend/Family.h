@@ -98,9 +98,10 @@ weights::Result<Family> parseFamily(const std::string &name,
 /// may be claimed twice.
 weights::Result<std::vector<Family>> loadFamilies(const std::string &folder);
 
-/// Where the families are that came with the running program:
+/// Where the families are that came with a program, by default the running one:
 /// ../share/moec/families beside its folder.
-weights::Result<std::string> installedFamilies();
+weights::Result<std::string>
+installedFamilies(const std::string &program = "/proc/self/exe");
 
 /// The family a config names by `architectures` or `model_type`. An unknown
 /// one is an error that says which family is nearest, and all there are.

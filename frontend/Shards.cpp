@@ -145,15 +145,10 @@ static Status checkIndex(const std::string &path, const ShardIndex &index,
 
 static Result<Shard> openShard(const std::string &directory,
                                const std::string &name) {
-  std::string path = directory + "/" + name;
-  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  Result<SafetensorsFile> file = SafetensorsFile::open(directory + "/" + name);
   if (!file)
     return Error{file.error()};
-  std::error_code code;
-  uint64_t bytes = std::filesystem::file_size(path, code);
-  if (code)
-    return Error{path + ": cannot read its size: " + code.message()};
-  return Shard{name, *std::move(file), bytes};
+  return Shard{name, *std::move(file)};
 }
 
 Result<std::vector<Shard>> openShards(const std::string &directory) {

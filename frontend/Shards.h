@@ -18,8 +18,6 @@ struct Shard {
   /// Without folder.
   std::string name;
   weights::SafetensorsFile file;
-  /// Of the whole file.
-  uint64_t bytes = 0;
 };
 
 inline constexpr char weightsFileName[] = "model.safetensors";

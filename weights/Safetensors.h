@@ -50,6 +50,8 @@ public:
   static Result<SafetensorsFile> open(const std::string &path);
 
   const std::string &path() const { return filePath; }
+  /// Of the whole file.
+  uint64_t bytes() const { return file.bytes().size(); }
   std::span<const TensorRecord> tensors() const { return header.tensors; }
   const std::map<std::string, std::string> &metadata() const {
     return header.metadata;

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 using namespace moec::frontend;
 using moec::test::TemporaryFolder;
 using moec::weights::Result;
@@ -259,6 +261,25 @@ TEST(Family, findsThoseThatCameWithTheProgram) {
   for (const Family &family : *families)
     names.push_back(family.name);
   EXPECT_EQ(names, (std::vector<std::string>{"mixtral", "olmoe", "qwen3_moe"}));
+}
+
+TEST(Family, saysWhereTheyShouldBe) {
+  TemporaryFolder folder;
+  std::filesystem::create_directories(folder.file("a/bin"));
+  std::string program = folder.write("a/bin/program", "");
+  std::string place = std::filesystem::canonical(folder.path).string() +
+                      "/a/share/moec/families";
+  EXPECT_EQ(installedFamilies(program).error(),
+            place + ": expected the families that come with the program, found "
+                    "no such folder");
+  std::filesystem::create_directories(place);
+  std::filesystem::create_symlink(program, folder.file("link"));
+  EXPECT_EQ(*installedFamilies(program), place);
+  EXPECT_EQ(*installedFamilies(folder.file("link")), place);
+  EXPECT_EQ(installedFamilies(folder.file("none")).error(),
+            folder.file("none") + ": expected a program, to find families "
+                                  "beside it, found none: No such file or "
+                                  "directory");
 }
 
 /// What selectFamily says to a config.

@@ -103,7 +103,7 @@ TEST_F(ShardFolder, opensAll) {
   ASSERT_EQ(opened->size(), 3u);
   EXPECT_EQ((*opened)[1].name, "model-1.safetensors");
   EXPECT_EQ((*opened)[1].file.tensors().size(), 2u);
-  EXPECT_EQ((*opened)[1].bytes,
+  EXPECT_EQ((*opened)[1].file.bytes(),
             std::filesystem::file_size(folder.file(name(1))));
 }
 
