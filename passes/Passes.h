@@ -10,6 +10,11 @@
 #include "mlir/Pass/Pass.h"
 
 namespace moec {
+/// What the members of a cluster share.
+enum class BaseKind { mean, usage };
+/// Second moments that weigh a residual's error.
+enum class Whitening { none, diagonal, full };
+
 #define GEN_PASS_DECL
 #include "passes/Passes.h.inc"
 

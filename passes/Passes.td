@@ -9,6 +9,100 @@ class MoE_FunctionPass<string flag> : Pass<flag, "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::moec::moe::MoEDialect"];
 }
 
+class MoE_ReadsWeights<string flag> : Pass<flag, "::mlir::ModuleOp"> {
+  let dependentDialects = ["::moec::moe::MoEDialect"];
+}
+defvar MoE_WeightsOption = ListOption<"weights", "weights", "std::string",
+  "Binds a scope of external params: scope=file.safetensors, scope=DIRECTORY of a checkpoint, scope=splat:V or "
+  "scope=seeded:S[:scale]">;
+defvar MoE_ProfileOption = Option<"profilePath", "profile", "std::string", "", "File of a traffic profile (docs/profile.md)">;
+
+//===----------------------------------------------------------------------===//
+// Graph form: compression. These passes lose, each when it is asked to
+//===----------------------------------------------------------------------===//
+
+def ClusterExpertsPass : MoE_ReadsWeights<"moe-cluster-experts"> {
+  let summary = "groups the experts of each layer into clusters";
+  let description = [{
+    Similarity of two experts is S = alpha·cos(weights) + (1 - alpha)·cos(centroids of the inputs they answer); without a
+    profile of the layer alpha is 1. Kernel k-means++ on S, seeded, balanced, makes the clusters (docs/clustering.md;
+    arXiv 2510.02345). The result is a table param `@FUNCTION.cluster`, named by the attribute `moe.clusters` of
+    moe.experts. By itself the pass changes no value. Takes layers whose matrices are leaves with one entry for each
+    expert.
+  }];
+  let options = [
+    MoE_WeightsOption, MoE_ProfileOption,
+    Option<"clusters", "clusters", "int64_t", "4", "Clusters of a layer">,
+    Option<"alpha", "alpha", "double", "0.7", "Share of the weights in the similarity, 0 to 1">,
+    Option<"threshold", "threshold", "double", "0.1", "Pairs less similar than this are no neighbours">,
+    Option<"slack", "slack", "double", "1.25", "Largest cluster, in units of an even one; 0 for any size">,
+    Option<"exactBalance", "exact-balance", "bool", "false", "Sizes of clusters differ by at most one">,
+    Option<"removeMean", "remove-mean", "bool", "true", "Compare what experts have beyond their common mean">,
+    Option<"seed", "seed", "uint64_t", "0", "Of the random starts">
+  ];
+}
+
+def FactorizeExpertsPass : MoE_ReadsWeights<"moe-factorize-experts"> {
+  let summary = "writes each expert matrix as the base of its cluster plus a low-rank residual";
+  let description = [{
+    ```
+    %gate = moe.leaf @layer0.gate : !moe.weight<64x32xf32, expert[8]>
+      becomes
+    moe.param private @layer0.gate.base : !moe.weight<64x32xf32, cluster[2]> = #moe.mean<@layer0.gate by @layer0.cluster>
+    moe.param private @layer0.gate.a : !moe.weight<64x16xf32, expert[8]> = #moe.svd<input rank 16 of @layer0.gate minus ...>
+    moe.param private @layer0.gate.b : !moe.weight<16x32xf32, expert[8]> = #moe.svd<output rank 16 of ...>
+    %gate = (moe.leaf @layer0.gate.base by the table) + (moe.leaf @layer0.gate.a)·(moe.leaf @layer0.gate.b)
+    ```
+    Takes layers that moe-cluster-experts gave a table. Lossy unless the rank is full; a remark states the relative error
+    of each matrix. Residuals are fitted to what the base is worth after its encoding. Ranks are multiples of 16, one for
+    all layers: they are given, or the smallest that keep every expert within an error bound, or the best within a
+    budget of bytes for all residuals. docs/factorization.md.
+  }];
+  let options = [
+    MoE_WeightsOption, MoE_ProfileOption,
+    Option<"rank", "rank", "int64_t", "0", "Rank of all residuals">,
+    Option<"errorBound", "error-bound", "double", "0", "Largest relative Frobenius error of a matrix">,
+    Option<"bytes", "bytes", "int64_t", "0", "Bytes that all residuals together may take">,
+    Option<"base", "base", "::moec::BaseKind", "::moec::BaseKind::mean", "What the members of a cluster share",
+           [{::llvm::cl::values(clEnumValN(::moec::BaseKind::mean, "mean", "their mean"),
+                                clEnumValN(::moec::BaseKind::usage, "usage", "their mean weighted by usage"))}]>,
+    Option<"whiten", "whiten", "::moec::Whitening", "::moec::Whitening::none", "Second moments that weigh the residual's error",
+           [{::llvm::cl::values(clEnumValN(::moec::Whitening::none, "none", "all inputs count alike"),
+                                clEnumValN(::moec::Whitening::diagonal, "diagonal", "their diagonal"),
+                                clEnumValN(::moec::Whitening::full, "full", "the whole matrix"))}]>,
+    Option<"baseEncoding", "base-encoding", "std::string", "", "Encoding of bases, for example 'int8 group 32'">,
+    Option<"residualEncoding", "residual-encoding", "std::string", "", "Encoding of residuals">
+  ];
+}
+
+def RouteTwoStagePass : Pass<"moe-route-two-stage", "::mlir::ModuleOp"> {
+  let summary = "restricts each token to a few clusters, chosen by their members' scores";
+  let description = [{
+    ```
+    %ids, %p = moe.route %l score softmax choose <top_k 2> gates <scores, l1>
+      becomes
+    %ids, %p = moe.route %l score softmax limit <keep 1 of 4 by max> clusters %table choose <top_k 2> gates <scores, l1>
+    ```
+    Takes layers that moe-cluster-experts gave a table. Lossy: a token whose best experts lie in more clusters than it
+    keeps gets others. Without this pass every token keeps its flat choices.
+  }];
+  let options = [
+    Option<"keep", "clusters-per-token", "int64_t", "1", "Clusters that a token keeps">,
+    Option<"by", "by", "::moec::moe::GroupBy", "::moec::moe::GroupBy::max", "Score of a cluster",
+           [{::llvm::cl::values(clEnumValN(::moec::moe::GroupBy::max, "max", "its best member"),
+                                clEnumValN(::moec::moe::GroupBy::top2_sum, "top2_sum", "its two best members together"))}]>
+  ];
+  let dependentDialects = ["::moec::moe::MoEDialect"];
+}
+
+def InstrumentPass : MoE_FunctionPass<"moe-instrument"> {
+  let summary = "returns what routers decide, for a traffic profile";
+  let description = [{
+    Public functions get results `ids` and `gates` for each moe.route (`ids0`, `gates0`, ... for several): what moe-run
+    --profile counts. Other results stay as they are.
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Graph form
 //===----------------------------------------------------------------------===//
@@ -47,7 +141,7 @@ def DecomposeExpertsPass : MoE_FunctionPass<"moe-decompose-experts"> {
 def VerifySlotFormPass : MoE_FunctionPass<"moe-verify-slot-form"> {
   let summary = "checks that a function is in slot form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, and those of slot form. Anything else is an error at the
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, apply, and those of slot form. Anything else is an error at the
     operation.
   }];
 }
@@ -161,6 +255,28 @@ def CountMultiplyAddsPass : MoE_FunctionPass<"moe-count-multiply-adds"> {
     Takes any of the three forms; weight expressions count as the built matrix, as the reference multiplies by it.
     Declarations are left alone.
   }];
+}
+
+//===----------------------------------------------------------------------===//
+// Any form
+//===----------------------------------------------------------------------===//
+
+def BindParamsPass : Pass<"moe-bind-params", "::mlir::ModuleOp"> {
+  let summary = "weights and tables become arguments that layers bind; layers of one shape share a function";
+  let description = [{
+    ```
+    func.func @layer0(%x: tensor<?x64xf32>) { %w = moe.leaf @layer0.gate : !moe.weight<64x32xf32, cluster[4]> ... }
+      becomes
+    func.func @block0(%x: tensor<?x64xf32>, %gate: tensor<4x64x32xf32> {moec.binding = "gate", moec.part = "codes"},
+                      %slots: tensor<4xi32> {moec.binding = "gate", moec.part = "slots", moec.below = 4}) {
+      %w = moe.wrap %gate slots(%slots : tensor<4xi32>) : tensor<4x64x32xf32> to !moe.weight<64x32xf32, cluster[4]> ... }
+    moe.layer @layer0 runs @block0 {gate = @layer0.gate}
+    ```
+    So which experts form a cluster, and what their weights are, is data: compiled code depends on shapes and encodings
+    only. Takes public functions with a body; what they call is expected to be inlined. Matrices of clusters lie in a pool
+    behind a table of places. Functions that then differ in nothing but their names become one.
+  }];
+  let dependentDialects = ["::moec::moe::MoEDialect"];
 }
 
 #endif // MOEC_PASSES_PASSES_TD

@@ -1,76 +1,89 @@
 #!/bin/sh
-# Shows one shared-basis block on its way from graph to running library, and that every rewrite keeps its numbers.
+# The main job on a real checkpoint: import, compile exactly, profile, plan, compress, compile, run, compare.
 # Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PWD/build/bin:$PATH
-block=examples/shared_basis_block.mlir
+model=examples/tiny-mixtral
+samples=$model/samples.safetensors
 out=demo-out
-limit=1e-5
+# What an exact artifact may differ by from the model's own outputs, and what the compressed one may: max|a-b| / max|a|.
+exact_limit=1e-4
+flat_limit=$(sed -n 's/.*flat_limit=\([0-9.e-]*\).*/\1/p' $model/README.md)
+compress="--compress --clusters=4 --rank=16"
 rm -rf "$out"
 mkdir -p "$out"
 
-# The moe operations of a form: params by name, operand types left out, the result's type kept.
-fold() {
-  awk '
-    /= moe\.leaf / { name[$1] = $4; next }
-    !/moe\.(route|experts|weight|clusters_of|apply|spread|combine|activate|group|gather|scatter)/ { next }
-    /moe\.param/ { next }
-    {
-      sub(/^ +/, "")
-      result = match($0, /-> [^>]*[^(]*$/) ? substr($0, RSTART) : ""
-      while (match($0, / : [^()]*\)/)) $0 = substr($0, 1, RSTART - 1) ")" substr($0, RSTART + RLENGTH)
-      sub(/ outs\(.*/, ""); sub(/ : .*/, ""); sub(/ -> .*/, "")
-      line = ""
-      while (match($0, /%[a-zA-Z0-9_]+/)) {
-        word = substr($0, RSTART, RLENGTH)
-        line = line substr($0, 1, RSTART - 1) (word in name ? name[word] : word)
-        $0 = substr($0, RSTART + RLENGTH)
-      }
-      line = line $0
-      if (line ~ /moe\.(apply|spread|combine|gather|grouped_matmul|scatter_combine)/) line = line "  " result
-      print "  " line
-    }'
-}
+fail() { echo "demo: FAILED: $1" >&2; exit 1; }
+largest() { printf '%s\n%s\n' "$1" "$2" | sort -g | tail -1; }
+mean() { awk -v sum="$1" -v count="$2" 'BEGIN { printf "%.2f", sum / count }'; }
 
-count() {
-  moe-opt "$block" --pass-pipeline="builtin.module(moe-optimize{to=$1},func.func(moe-count-multiply-adds))" |
-    sed -n 's/.*moe.multiply_adds_per_token = \([0-9]*\).*/\1/p'
+# run NAME LIMIT: every layer of $out/NAME on the stored hidden states, against the model's own outputs. Sets worst, rms,
+# clusters and kept.
+run() {
+  worst=0 rms=0 met=0 keep=0 layers=0
+  for layer in $(moe-run "$out/$1" --list | sed -n 's/^\(layer[0-9]*\) runs .*/\1/p'); do
+    key=layers.${layer#layer}
+    text=$(moe-run "$out/$1" --layer "$layer" --input x=$samples:"$key".input --expect y=$samples:"$key".output \
+      --max-error "$2") || fail "$1: $layer is further than $2 from the model"
+    line=$(echo "$text" | grep 'max rel')
+    worst=$(largest "$worst" "$(echo "$line" | sed 's/.*max rel \([^ ]*\).*/\1/')")
+    rms=$(largest "$rms" "$(echo "$line" | sed 's/.*rms rel \([^ ,]*\).*/\1/')")
+    met=$(awk -v a="$met" -v b="$(echo "$text" | sed -n 's/.* and \([0-9.]*\) clusters.*/\1/p')" 'BEGIN { print a + b }')
+    if [ "$1" != exact ]; then
+      kept=$(moe-run "$out/exact" --layer "$layer" --input x=$samples:"$key".input --compare-with="$out/$1" |
+        sed -n 's/routing: \([0-9.]*\) % of the choices.*/\1/p')
+      keep=$(awk -v a="$keep" -v b="$kept" 'BEGIN { print a + b }')
+    fi
+    layers=$((layers + 1))
+  done
 }
+bytes() { wc -c < "$out/$1/weights.safetensors"; }
+row() { printf '  %-20s %10s %10s %12s %12s %10s\n' "$@"; }
 
-for form in graph slot scheduled; do
-  echo "== $form form: $(count $form) multiply-adds per token in the expert layer"
-  moe-opt "$block" --moe-optimize=to=$form | fold
-  echo
+echo "== import and compile exactly"
+moe-compile $model --instrument -o "$out/exact"
+echo
+
+echo "== profile: what the routers decide on other text"
+for layer in $(moe-run "$out/exact" --list | sed -n 's/^\(layer[0-9]*\) runs .*/\1/p'); do
+  moe-run "$out/exact" --layer "$layer" --input x=$samples:layers."${layer#layer}".profile_input \
+    --profile "$out/profile.safetensors" | sed -n "s/^routing/  $layer/p"
 done
-
-echo "== decisions"
-moe-opt "$block" --moe-optimize --remarks-filter='.*' 2>&1 >/dev/null |
-  sed -n -E 's/.*remark: \[(Passed|Missed)\] ([a-z-]+).*Remark="(.*)"/  \2: \3/p' | sort | uniq -c |
-  sed -E 's/^ *([0-9]+) +/  \1 x /'
 echo
 
-echo "== compiled ahead of time after each rewrite, run on 64 seeded tokens, compared with the block as written"
-share="canonicalize,cse,moe-decompose-experts"
-moe-compile "$block" -o "$out/original"
-worst=0
-previous=""
-check() {
-  moe-compile "$block" -o "$out/$1" --passes="func.func($2)"
-  line=$(moe-run "$out/original" --compare-with="$out/$1" --tokens 64 --max-error $limit | grep 'max rel') ||
-    { echo "demo: FAILED: $1 differs by more than $limit" >&2; exit 1; }
-  error=$(echo "$line" | sed -E 's|.*max rel ([0-9.e+-]+).*|\1|')
-  printf '  %-28s max relative error %s\n' "$1" "$error"
-  worst=$(printf '%s\n%s\n' "$worst" "$error" | sort -g | tail -1)
-}
-check moe-decompose-experts "$share"
-check moe-distribute-weights "$share,moe-distribute-weights"
-check moe-share-base "$share,moe-share-base,canonicalize,cse"
-check moe-group-tokens "$share,moe-share-base,canonicalize,cse,moe-group-tokens"
-check moe-fuse-residual "$share,moe-share-base,canonicalize,cse,moe-group-tokens,cse,moe-fuse-residual"
+echo "== plan"
+# shellcheck disable=SC2086 # several options
+moe-compile $model $compress --profile "$out/profile.safetensors" --dry-run | tee "$out/plan"
 echo
 
-before=$(count graph)
-after=$(count scheduled)
-ratio=$(awk "BEGIN { printf \"%.2f\", $before / $after }")
-echo "demo: ok multiply_adds_per_token=$before->$after (${ratio}x fewer) max_relative_error=$worst (limit $limit)"
+echo "== compress and compile; run on held-out hidden states, against the model's own outputs"
+# shellcheck disable=SC2086
+compile() { moe-compile $model $compress --profile "$out/profile.safetensors" --instrument "$@" > /dev/null; }
+compile -o "$out/flat"
+compile --two-stage=1 -o "$out/two-stage-1"
+compile --two-stage=2 -o "$out/two-stage-2"
+
+row artifact bytes clusters/t 'max rel err' 'rms rel err' 'kept %'
+run exact $exact_limit
+exact_err=$worst
+row exact "$(bytes exact)" - "$worst" "$rms" 100
+run flat "$flat_limit"
+flat_err=$worst
+row "flat choices" "$(bytes flat)" "$(mean "$met" "$layers")" "$worst" "$rms" "$(mean "$keep" "$layers")"
+two_stage_err=0
+for m in 1 2; do
+  run two-stage-$m 10
+  row "two stages, M = $m" "$(bytes two-stage-$m)" "$(mean "$met" "$layers")" "$worst" "$rms" "$(mean "$keep" "$layers")"
+  if [ $m = 1 ]; then two_stage_err=$worst; fi
+done
+echo
+
+moe-archive verify "$out/flat/weights.safetensors" | tail -1
+
+experts=$(sed -n 's/.* layers of \([0-9]*\) experts.*/\1/p' "$out/plan" | head -1)
+clusters=$(sed -n 's/^plan: \([0-9]*\) clusters.*/\1/p' "$out/plan")
+params=$(sed -n 's/.*parameters .*(\([0-9.]*\)x fewer).*/\1/p' "$out/plan")
+ratio=$(awk -v a="$(bytes exact)" -v b="$(bytes flat)" 'BEGIN { printf "%.2f", a / b }')
+echo "demo: ok layers=$layers experts=$experts clusters=$clusters params=${params}x bytes=${ratio}x" \
+  "exact_err=$exact_err flat_err=$flat_err two_stage_err=$two_stage_err"

@@ -119,8 +119,11 @@ Result<const TensorRecord *> findTensor(const SafetensorsFile &file,
   if (!tensor)
     return Error{name + ": expected a tensor of that key in " + file.path() +
                  ", found none among " + std::to_string(file.tensors().size())};
-  if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(),
-                  tensor->shape.end()))
+  // A vector is a matrix of one row, and one matrix a stack of one.
+  std::span<const int64_t> own = tensor->shape, wanted = shape;
+  while (wanted.size() > own.size() && wanted.front() == 1)
+    wanted = wanted.subspan(1);
+  if (!std::equal(wanted.begin(), wanted.end(), own.begin(), own.end()))
     return Error{name + ": expected shape " + shapeToString(shape) +
                  ", found " + shapeToString(tensor->shape)};
   return tensor;

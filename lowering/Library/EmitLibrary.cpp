@@ -88,6 +88,27 @@ static FailureOr<SmallVector<Entry>> collectEntries(ModuleOp module) {
   return entries;
 }
 
+/// What moe-export-entries says of layers.
+static SmallVector<Layer> collectLayers(ModuleOp module) {
+  SmallVector<Layer> layers;
+  auto described = module->getAttrOfType<ArrayAttr>("moec.layers");
+  for (auto layer : described ? described.getAsRange<DictionaryAttr>()
+                              : ArrayAttr::get(module.getContext(), {})
+                                    .getAsRange<DictionaryAttr>()) {
+    auto text = [](DictionaryAttr from, StringRef key) {
+      return from.getAs<StringAttr>(key).str();
+    };
+    Layer &result = layers.emplace_back();
+    result.name = text(layer, "name");
+    result.entry = text(layer, "entry");
+    for (auto bound :
+         layer.getAs<ArrayAttr>("binding").getAsRange<DictionaryAttr>())
+      result.binding.push_back({text(bound, "argument"), text(bound, "tensor"),
+                                text(bound, "part")});
+  }
+  return layers;
+}
+
 static std::unique_ptr<llvm::Module>
 translate(ModuleOp module, llvm::LLVMContext &context,
           const LibraryOptions &options, const llvm::TargetMachine &machine,
@@ -95,7 +116,8 @@ translate(ModuleOp module, llvm::LLVMContext &context,
   FailureOr<SmallVector<Entry>> entries = collectEntries(module);
   if (failed(entries))
     return nullptr;
-  manifest = makeManifest(*entries, options.pipeline);
+  manifest = makeManifest(*entries, collectLayers(module), options.layoutHash,
+                          options.pipeline);
 
   registerBuiltinDialectTranslation(*module.getContext());
   registerLLVMDialectTranslation(*module.getContext());
@@ -190,6 +212,8 @@ LogicalResult moec::lowering::emitObject(ModuleOp module,
 namespace {
 /// Makes the files of an artifact in a directory of its own next to where they belong.
 class ArtifactWriter {
+  static constexpr llvm::StringLiteral weightsName = "weights.safetensors";
+
 public:
   ArtifactWriter(ModuleOp module, const LibraryOptions &options)
       : module(module), options(options) {}
@@ -200,6 +224,8 @@ public:
 
   LogicalResult run(StringRef directory, StringRef object, StringRef manifest) {
     if (failed(createScratch(directory)) ||
+        (options.writeWeights &&
+         failed(options.writeWeights(path(weightsName)))) ||
         failed(write("entries.o", object)) ||
         failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
         failed(link()) || failed(write("manifest.json", manifest)))
@@ -297,9 +323,12 @@ private:
       scratch.clear();
       return success();
     }
-    for (StringRef name : {"library.so", "manifest.json"}) {
+    for (StringRef name : {StringRef(weightsName), StringRef("library.so"),
+                           StringRef("manifest.json")}) {
       SmallString<256> to(destination);
       llvm::sys::path::append(to, name);
+      if (name == weightsName && !options.writeWeights)
+        continue;
       if (std::error_code error = llvm::sys::fs::rename(path(name), to))
         return fail("replace", to, error);
     }

@@ -15,6 +15,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/LogicalResult.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,10 @@ struct LibraryOptions {
   std::string linkDriver = "cc";
   /// libmoert_entry.a, the check in front of each entry.
   std::string entryArchive;
+  /// Of the archive that the module's layers are bound to; empty without layers.
+  std::string layoutHash;
+  /// Writes that archive to a path, with a diagnostic where it fails. The artifact appears when all is there.
+  std::function<llvm::LogicalResult(llvm::StringRef path)> writeWeights;
 };
 
 /// Called at the end of each stage, with its name: for measuring.

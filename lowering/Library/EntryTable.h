@@ -22,9 +22,20 @@ struct Entry {
   llvm::SmallVector<EntryArgument> arguments;
 };
 
+/// A layer that runs an entry: where its bindings come from.
+struct Layer {
+  struct Bound {
+    std::string argument, tensor, part;
+  };
+  std::string name, entry;
+  llvm::SmallVector<Bound> binding;
+};
+
 /// The manifest: which entries there are and what they take, as JSON (docs/artifact.md). `pipeline` is the lowering that
-/// made them.
+/// made them; `layoutHash` is of the archive that the layers' weights are in.
 std::string makeManifest(llvm::ArrayRef<Entry> entries,
+                         llvm::ArrayRef<Layer> layers,
+                         llvm::StringRef layoutHash,
                          llvm::StringRef pipeline);
 
 /// Adds to a module that defines `_mlir_ciface_moec.<name>` and `_mlir_ciface_moec.<name>_workspace` for each entry what

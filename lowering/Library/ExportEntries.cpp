@@ -4,6 +4,7 @@
 #include "lowering/Passes.h"
 
 #include "dialects/MoE/IR/MoE.h"
+#include "lowering/Library/ArchiveNames.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -38,6 +39,14 @@ RankedTensorType boundaryType(RankedTensorType type) {
   if (!isa<moe::IdType>(type.getElementType()))
     return type;
   return type.clone(IntegerType::get(type.getContext(), 32));
+}
+
+/// How many ids there are, of a tensor of ids; 0 of others.
+int64_t boundOf(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  auto id = tensor ? dyn_cast<moe::IdType>(tensor.getElementType())
+                   : moe::IdType();
+  return id ? id.getCount() : 0;
 }
 
 /// Exports one function.
@@ -113,14 +122,14 @@ private:
            nameOr(function.getArgAttr(i, "moec.name"), "arg" + Twine(i)),
            function.getArgAttr(i, "moec.binding") ? lowering::EntryRole::binding
                                                   : lowering::EntryRole::input,
-           below ? below.getInt() : 0});
+           below ? below.getInt() : boundOf(argument.getType())});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
       parameters.push_back(
           {result,
            nameOr(function.getResultAttr(i, "moec.name"), "result" + Twine(i)),
-           lowering::EntryRole::output});
+           lowering::EntryRole::output, boundOf(result.getType())});
   }
 
   LogicalResult checkParameters() {
@@ -269,11 +278,57 @@ private:
   SmallVector<Parameter> parameters;
 };
 
+/// What the manifest says of a layer: its entry, and the archive's tensors in the order of the entry's bindings.
+FailureOr<Attribute> describeLayer(moe::LayerOp layer,
+                                   SymbolTableCollection &symbols) {
+  Builder builder(layer.getContext());
+  auto function = symbols.lookupNearestSymbolFrom<func::FuncOp>(
+      layer, layer.getFunctionAttr());
+  if (!function || function.isPrivate() || function.isExternal())
+    return layer.emitOpError("expected a public function with a body to run, "
+                             "found ")
+           << layer.getFunctionAttr();
+  SmallVector<Attribute> bindings;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto local = function.getArgAttrOfType<StringAttr>(i, "moec.binding");
+    if (!local)
+      continue;
+    auto param = symbols.lookupNearestSymbolFrom<moe::ParamOp>(
+        layer, layer.getBinding().getAs<FlatSymbolRefAttr>(local.getValue()));
+    auto name = function.getArgAttrOfType<StringAttr>(i, "moec.name");
+    NamedAttrList binding;
+    binding.append("argument", name ? name : builder.getStringAttr(
+                                                 "arg" + Twine(i)));
+    binding.append("tensor", builder.getStringAttr(lowering::archiveTensorName(
+                                 layer, local.getValue(), param)));
+    binding.append("part", function.getArgAttr(i, "moec.part"));
+    bindings.push_back(binding.getDictionary(layer.getContext()));
+  }
+  NamedAttrList description;
+  description.append("name", layer.getSymNameAttr());
+  description.append("entry", function.getSymNameAttr());
+  description.append("binding", builder.getArrayAttr(bindings));
+  return Attribute(description.getDictionary(layer.getContext()));
+}
+
 struct ExportEntriesPass
     : lowering::impl::ExportEntriesPassBase<ExportEntriesPass> {
   using Base::Base;
 
   void runOnOperation() override {
+    SymbolTableCollection symbols;
+    SmallVector<Attribute> layers;
+    for (auto layer : llvm::make_early_inc_range(
+             getOperation().getOps<moe::LayerOp>())) {
+      FailureOr<Attribute> description = describeLayer(layer, symbols);
+      if (failed(description))
+        return signalPassFailure();
+      layers.push_back(*description);
+      layer.erase();
+    }
+    if (!layers.empty())
+      getOperation()->setAttr("moec.layers",
+                              ArrayAttr::get(&getContext(), layers));
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (function.isPublic() && !function.isExternal() &&
           failed(Exporter(function).run()))

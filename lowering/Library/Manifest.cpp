@@ -10,6 +10,8 @@ using namespace llvm;
 using namespace moec::lowering;
 
 std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
+                                         ArrayRef<Layer> layers,
+                                         StringRef layoutHash,
                                          StringRef pipeline) {
   std::string text;
   raw_string_ostream os(text);
@@ -38,6 +40,27 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
                 json.attribute("role", entryRoleName(argument.role));
                 if (argument.below)
                   json.attribute("below", argument.below);
+              });
+          });
+        });
+    });
+    if (layers.empty())
+      return;
+    json.attributeObject("weights", [&] {
+      json.attribute("file", "weights.safetensors");
+      json.attribute("layout_hash", layoutHash);
+    });
+    json.attributeArray("layers", [&] {
+      for (const Layer &layer : layers)
+        json.object([&] {
+          json.attribute("name", layer.name);
+          json.attribute("entry", layer.entry);
+          json.attributeArray("binding", [&] {
+            for (const Layer::Bound &bound : layer.binding)
+              json.object([&] {
+                json.attribute("argument", bound.argument);
+                json.attribute("tensor", bound.tensor);
+                json.attribute("part", bound.part);
               });
           });
         });

@@ -73,7 +73,7 @@ struct ConvertMoEToLinalgPass
     ConversionTarget target(*context);
     target.addIllegalDialect<MoEDialect>();
     // Leaves look their params up until the last one is converted.
-    target.addLegalOp<ModuleOp, ParamOp>();
+    target.addLegalOp<ModuleOp, ParamOp, LayerOp>();
     RewritePatternSet patterns(context);
     populateTypeConversionPatterns(converter, patterns, target);
     populateWeightToLinalgPatterns(converter, params, patterns);
@@ -84,7 +84,11 @@ struct ConvertMoEToLinalgPass
     if (failed(
             applyFullConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
-    getOperation().walk([](ParamOp param) { param.erase(); });
+    // What layers and params say beyond this, an artifact's manifest and archive say.
+    getOperation().walk([](Operation *op) {
+      if (isa<ParamOp, LayerOp>(op))
+        op->erase();
+    });
   }
 };
 } // namespace

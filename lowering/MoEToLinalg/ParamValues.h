@@ -3,13 +3,8 @@
 #ifndef MOEC_LOWERING_MOETOLINALG_PARAMVALUES_H
 #define MOEC_LOWERING_MOETOLINALG_PARAMVALUES_H
 
-#include "dialects/MoE/IR/MoE.h"
-#include "weights/Recipes.h"
+#include "passes/Analysis/ParamSources.h"
 #include "llvm/ADT/DenseMap.h"
-
-namespace moec::weights {
-class WeightProvider;
-}
 
 namespace moec::lowering {
 
@@ -20,10 +15,9 @@ public:
   /// `provider` resolves external sources; it must outlive this. The values of all params together may take
   /// `maxBytes`.
   ParamValues(const weights::WeightProvider &provider, int64_t maxBytes)
-      : provider(provider), maxBytes(maxBytes) {}
+      : sources(provider), maxBytes(maxBytes) {}
 
-  /// Evaluates a param and those its recipe reads; each is evaluated once. Failures are reported at the param they
-  /// arise at.
+  /// Evaluates a param, once. Failures are reported at the param they arise at.
   llvm::LogicalResult evaluate(moe::ParamOp param);
 
   /// Values of an evaluated param, or null. Shape and element type are those of the converted leaf.
@@ -34,22 +28,11 @@ public:
 private:
   llvm::LogicalResult reserve(moe::ParamOp param);
   mlir::FailureOr<mlir::DenseElementsAttr> compute(moe::ParamOp param);
-  mlir::FailureOr<mlir::DenseElementsAttr> computeTable(moe::ParamOp param);
-  mlir::FailureOr<std::vector<float>> computeSource(moe::ParamOp param);
-  mlir::FailureOr<std::vector<float>> computeMean(moe::ParamOp param);
-  mlir::FailureOr<std::vector<float>> computeFactor(moe::ParamOp param);
-  mlir::DenseElementsAttr valuesOf(moe::ParamOp user,
-                                   mlir::FlatSymbolRefAttr name) const;
 
-  const weights::WeightProvider &provider;
+  ParamSources sources;
   uint64_t maxBytes;
   uint64_t usedBytes = 0;
   llvm::DenseMap<mlir::Operation *, mlir::DenseElementsAttr> values;
-  /// Both factors of an SVD are usually asked for, and it is dear: what both are read from, by symbol table and recipe
-  /// of the input side.
-  llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
-                 weights::LowRankSources>
-      factors;
 };
 
 } // namespace moec::lowering

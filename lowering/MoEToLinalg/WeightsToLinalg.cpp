@@ -3,6 +3,7 @@
 #include "lowering/MoEToLinalg/Applying.h"
 #include "lowering/MoEToLinalg/ParamValues.h"
 #include "lowering/MoEToLinalg/Patterns.h"
+#include "lowering/MoEToLinalg/Wrap.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -11,7 +12,7 @@ using namespace moec::lowering;
 using namespace moec::moe;
 
 //===----------------------------------------------------------------------===//
-// Leaves and wraps
+// Leaves
 //===----------------------------------------------------------------------===//
 
 namespace {
@@ -35,10 +36,6 @@ struct LeafToConstant : OpConversionPattern<LeafOp> {
   const ParamValues &params;
 };
 } // namespace
-
-static SmallVector<Value> emitWrap(Emitter &, WrapOp, WrapOp::Adaptor in) {
-  return {in.getTensor()};
-}
 
 //===----------------------------------------------------------------------===//
 // Loops over the entries of a weight

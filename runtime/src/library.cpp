@@ -1,10 +1,7 @@
 // Opening an artifact and calling its entries.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "moert/library.h"
+#include "library.h"
 
-#include "manifest.h"
-
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,42 +15,9 @@
 
 using namespace moec::runtime;
 
-using CallFunction = int32_t (*)(const moert_call *, DLTensor *const *,
-                                 int32_t);
-using WorkspaceFunction = int32_t (*)(const moert_call *, DLTensor *const *,
-                                      int32_t, uint64_t *);
-
-struct moert_library_entry {
-  const ManifestEntry *manifest = nullptr;
-  CallFunction call = nullptr;
-  WorkspaceFunction workspace = nullptr;
-};
-
-struct moert_library {
-  void *handle = nullptr;
-  std::string json;
-  Manifest manifest;
-  std::vector<moert_library_entry> entries;
-
-  ~moert_library() {
-    if (handle)
-      dlclose(handle);
-  }
-};
-
 namespace {
 
 constexpr size_t mostManifestBytes = size_t(16) << 20;
-
-moert_status_t report(const moert_error_sink *sink, moert_status_t status,
-                      std::string_view message) {
-  if (!sink || !sink->text || sink->capacity == 0)
-    return status;
-  size_t length = std::min(message.size(), sink->capacity - 1);
-  std::memcpy(sink->text, message.data(), length);
-  sink->text[length] = '\0';
-  return status;
-}
 
 /// A text file of at most mostManifestBytes.
 moert_status_t readText(const std::string &path, std::string &text,
@@ -177,12 +141,6 @@ moert_status_t openLibrary(const char *path, moert_library &library,
 
 } // namespace
 
-// The C++ library reports a lack of memory by an exception; it ends here.
-#define MOERT_CATCH_OUT_OF_MEMORY(error)                                       \
-  catch (const std::bad_alloc &) {                                             \
-    return report(error, MOERT_OUT_OF_MEMORY, "out of memory");                \
-  }
-
 moert_status_t moert_library_open(const char *path,
                                   const moert_error_sink *error,
                                   moert_library **library) try {
@@ -281,6 +239,17 @@ moert_status_t moert_library_argument(const moert_library_entry *entry,
   if (index < 0 || size_t(index) >= entry->manifest->arguments.size())
     return MOERT_NOT_FOUND;
   *argument = &entry->manifest->arguments[size_t(index)].description;
+  return MOERT_OK;
+}
+
+moert_status_t moert_library_argument_below(const moert_library_entry *entry,
+                                            int32_t index, int64_t *below) {
+  if (!entry || !below)
+    return MOERT_INVALID_ARGUMENT;
+  *below = 0;
+  if (index < 0 || size_t(index) >= entry->manifest->arguments.size())
+    return MOERT_NOT_FOUND;
+  *below = entry->manifest->arguments[size_t(index)].below;
   return MOERT_OK;
 }
 

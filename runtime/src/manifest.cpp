@@ -16,6 +16,7 @@ namespace {
 /// Versions of the manifest that this reader knows: 0.x.
 constexpr uint32_t manifestMajor = 0;
 constexpr size_t mostEntries = 4096;
+constexpr size_t mostLayers = 65536;
 
 struct TypeRow {
   const char *name;
@@ -60,6 +61,8 @@ public:
                     "' twice");
       manifest.entries.push_back(std::move(entry));
     }
+    if (moert_status_t status = readLayers(root, manifest))
+      return status;
     // Vectors have moved for the last time: names can be pointed to.
     for (ManifestEntry &entry : manifest.entries)
       for (ManifestArgument &argument : entry.arguments)
@@ -144,6 +147,94 @@ private:
     return MOERT_OK;
   }
 
+  moert_status_t readLayers(const JsonValue &root, Manifest &manifest) {
+    const JsonValue *layers = root.member("layers");
+    if (!layers)
+      return MOERT_OK;
+    if (layers->kind != JsonValue::Kind::Array ||
+        layers->items.size() > mostLayers)
+      return fail("expected an array 'layers' of at most " +
+                  std::to_string(mostLayers));
+    const JsonValue *weights = root.member("weights");
+    std::optional<std::string> file, hash;
+    if (weights && weights->kind == JsonValue::Kind::Object) {
+      file = text(*weights, "file");
+      hash = text(*weights, "layout_hash");
+    }
+    if (!file || !hash || file->find('/') != std::string::npos)
+      return fail("expected 'weights' with a 'file' of the artifact and a "
+                  "'layout_hash' beside 'layers'");
+    manifest.weightsFile = *file;
+    manifest.layoutHash = *hash;
+    std::set<std::string> names;
+    for (const JsonValue &value : layers->items) {
+      ManifestLayer layer;
+      if (moert_status_t status = readLayer(value, manifest, layer))
+        return status;
+      if (!names.insert(layer.name).second)
+        return fail("expected each layer once, found '" + layer.name +
+                    "' twice");
+      manifest.layers.push_back(std::move(layer));
+    }
+    return MOERT_OK;
+  }
+
+  moert_status_t readLayer(const JsonValue &value, const Manifest &manifest,
+                           ManifestLayer &layer) {
+    std::optional<std::string> name, entry;
+    const JsonValue *binding = nullptr;
+    if (value.kind == JsonValue::Kind::Object) {
+      name = text(value, "name");
+      entry = text(value, "entry");
+      binding = value.member("binding");
+    }
+    if (!name || !entry || !binding || binding->kind != JsonValue::Kind::Array)
+      return fail("expected 'name', 'entry' and an array 'binding' for each "
+                  "layer");
+    layer.name = *name;
+    std::string where = "layer '" + *name + "': ";
+    auto known = std::find_if(
+        manifest.entries.begin(), manifest.entries.end(),
+        [&](const ManifestEntry &candidate) { return candidate.name == *entry; });
+    if (known == manifest.entries.end())
+      return fail(where + "expected an entry of the library, found '" + *entry +
+                  "'");
+    layer.entry = size_t(known - manifest.entries.begin());
+    for (const JsonValue &item : binding->items) {
+      std::optional<std::string> argument, tensor, part;
+      if (item.kind == JsonValue::Kind::Object) {
+        argument = text(item, "argument");
+        tensor = text(item, "tensor");
+        part = text(item, "part");
+      }
+      if (!argument || !tensor || !part)
+        return fail(where + "expected 'argument', 'tensor' and 'part' for each "
+                            "binding");
+      layer.binding.push_back({*argument, *tensor, *part});
+    }
+    size_t next = 0;
+    for (const ManifestArgument &argument : known->arguments) {
+      if (argument.description.role != MOERT_BINDING)
+        continue;
+      if (next == layer.binding.size() ||
+          layer.binding[next].argument != argument.name)
+        return fail(where + "expected a binding of '" + argument.name +
+                    "' at place " + std::to_string(next) + ", found " +
+                    (next == layer.binding.size()
+                         ? std::string("none")
+                         : "'" + layer.binding[next].argument + "'"));
+      const std::string &part = layer.binding[next].part;
+      if ((part == "table" || part == "slots") != (argument.below > 0))
+        return fail(where + "expected 'below' of '" + argument.name +
+                    "' for a table or slots alone, found part '" + part + "'");
+      ++next;
+    }
+    if (next != layer.binding.size())
+      return fail(where + "expected " + std::to_string(next) +
+                  " bindings, found " + std::to_string(layer.binding.size()));
+    return MOERT_OK;
+  }
+
   moert_status_t readArgument(const JsonValue &value,
                               const ManifestEntry &entry,
                               ManifestArgument &argument) {
@@ -178,9 +269,9 @@ private:
     argument.description.role = uint8_t(known - std::begin(roles));
     if (const JsonValue *below = value.member("below")) {
       if (below->kind != JsonValue::Kind::Integer || below->integer < 1 ||
-          argument.description.role != MOERT_BINDING || *type != "int32")
-        return fail(where + "expected 'below' to be a positive integer, of a "
-                            "binding of int32");
+          *type != "int32")
+        return fail(where + "expected 'below' to be a positive integer, of an "
+                            "argument of int32");
       argument.below = below->integer;
     }
 

@@ -16,7 +16,7 @@ namespace moec::runtime {
 struct ManifestArgument {
   std::string name;
   moert_argument description;
-  /// Of a table: each value is at least 0 and below this. 0 for others.
+  /// Of ids and tables: each value is below this. 0 for others.
   int64_t below = 0;
 };
 
@@ -26,9 +26,30 @@ struct ManifestEntry {
   std::vector<ManifestArgument> arguments;
 };
 
+/// What one argument of role binding is read from: a part of a tensor of the
+/// archive. A '*' in the name stands for the place in the first extent.
+struct ManifestBound {
+  std::string argument;
+  std::string tensor;
+  /// table, codes, scales, zero_points or slots.
+  std::string part;
+};
+
+struct ManifestLayer {
+  std::string name;
+  /// Its place among the entries.
+  size_t entry = 0;
+  /// One for each of the entry's arguments of role binding, in their order.
+  std::vector<ManifestBound> binding;
+};
+
 struct Manifest {
   uint32_t abiVersion = 0;
   std::vector<ManifestEntry> entries;
+  /// The archive's file in the artifact, and the layout hash it must have.
+  std::string weightsFile;
+  std::string layoutHash;
+  std::vector<ManifestLayer> layers;
 };
 
 /// Reads and checks a manifest. Fields of later minor versions are ignored; an

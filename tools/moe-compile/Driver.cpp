@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-compile/Driver.h"
 
+#include "frontend/Importer.h"
+#include "lowering/Artifact/LayerWeights.h"
 #include "lowering/Pipelines.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
@@ -9,18 +11,23 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "tools/Registration.h"
+#include "tools/moe-compile/Plan.h"
 #include "tools/moe-compile/Report.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
 
 using namespace mlir;
 using namespace moec;
+using llvm::outs;
 
 namespace {
 /// Where the module goes that a failing pass was given; compilers that run side by side do not share it.
@@ -34,13 +41,15 @@ std::string reproducerPath() {
 class Compilation {
 public:
   explicit Compilation(const CompileRequest &request)
-      : request(request),
+      : request(request), library(request.library),
         // Remarks and diagnostics come in the order of the text.
         context(makeRegistry(), MLIRContext::Threading::DISABLED) {}
 
   ExitCode run() {
     if (!request.report.empty() && failed(report.listen(context)))
       return compileError;
+    if (llvm::sys::fs::is_directory(request.input))
+      return runCheckpoint();
     std::string message;
     auto file = openInputFile(request.input, &message);
     if (!file) {
@@ -58,6 +67,8 @@ public:
     report.endStage("parse");
 
     ExitCode code = rewrite();
+    if (code == compiled && request.separateWeights)
+      code = separate();
     if (code == compiled)
       code = lower();
     if (code == compiled && !request.report.empty() &&
@@ -67,6 +78,187 @@ public:
   }
 
 private:
+  /// The main job: a checkpoint becomes an artifact with its weights.
+  ExitCode runCheckpoint() {
+    auto opened = frontend::Checkpoint::open(request.input);
+    if (!opened) {
+      llvm::errs() << "moe-compile: " << opened.error() << "\n";
+      return compileError;
+    }
+    checkpoint.emplace(*std::move(opened));
+    source.name = checkpoint->description();
+    source.hash = weights::hashText(checkpoint->identity());
+    if (weights::Status bound =
+            provider.bind(frontend::modelScope, checkpoint->source());
+        !bound)
+      return fail(bound.error());
+    if (!request.profile.empty()) {
+      if (weights::Status bound = provider.bind("profile=" + request.profile);
+          !bound)
+        return fail("--profile: " + bound.error());
+      auto read = weights::readProfile(request.profile);
+      if (!read)
+        return fail("--profile: " + read.error());
+      profile = *std::move(read);
+    }
+    report.endStage("open");
+    module = frontend::importCheckpoint(context, *checkpoint);
+    report.endStage("import");
+    outs() << request.input << ": " << checkpoint->description() << "\n";
+
+    ExitCode code = request.compression.enabled ? plan() : bindExact();
+    if (code || request.dryRun)
+      return code;
+    outs().flush();
+    code = lower();
+    if (code == compiled && !request.report.empty() &&
+        failed(report.write(request.report)))
+      code = compileError;
+    return code;
+  }
+
+  ExitCode fail(const std::string &message) {
+    llvm::errs() << "moe-compile: " << message << "\n";
+    return compileError;
+  }
+
+  /// Rewrites up to bound layers, and what the archive will hold.
+  ExitCode rewriteAndBind(bool compress) {
+    PassManager manager(&context);
+    if (compress) {
+      const CompressionRequest &asked = request.compression;
+      ClusterExpertsPassOptions cluster;
+      cluster.weights = {"model=" + request.input};
+      cluster.profilePath = request.profile;
+      cluster.clusters = asked.clusters;
+      cluster.alpha = asked.alpha;
+      manager.addPass(createClusterExpertsPass(cluster));
+      if (asked.clustersPerToken > 0) {
+        RouteTwoStagePassOptions route;
+        route.keep = asked.clustersPerToken;
+        manager.addPass(createRouteTwoStagePass(route));
+      }
+      FactorizeExpertsPassOptions factorize;
+      factorize.weights = cluster.weights;
+      if (!request.profile.empty())
+        factorize.weights.push_back("profile=" + request.profile);
+      factorize.profilePath = request.profile;
+      factorize.rank = asked.rank;
+      factorize.errorBound = asked.errorBudget;
+      factorize.bytes = asked.bytes;
+      factorize.base = asked.base == "usage" ? BaseKind::usage : BaseKind::mean;
+      factorize.whiten = asked.whiten == "full"       ? Whitening::full
+                         : asked.whiten == "diagonal" ? Whitening::diagonal
+                                                      : Whitening::none;
+      factorize.baseEncoding = asked.baseEncoding;
+      factorize.residualEncoding = asked.residualEncoding;
+      manager.addPass(createFactorizeExpertsPass(factorize));
+    }
+    if (ExitCode code = run(manager, "compress"))
+      return code;
+    if (compress)
+      meetings = countMeetings(*module, profile);
+    PassManager rest(&context);
+    if (request.instrument)
+      rest.addNestedPass<func::FuncOp>(createInstrumentPass());
+    buildOptimizePipeline(rest, Form::scheduled);
+    rest.addNestedPass<func::FuncOp>(createCountMultiplyAddsPass());
+    rest.addPass(createBindParamsPass());
+    if (ExitCode code = run(rest, "rewrite"))
+      return code;
+    return planWeights();
+  }
+
+  ExitCode bindExact() {
+    if (ExitCode code = rewriteAndBind(/*compress=*/false))
+      return code;
+    LayerFigures figures = measureLayers(*module, layerWeights);
+    outs() << "exact: " << figures.parameters << " parameters, "
+           << describeBytes(figures.bytes) << ", "
+           << figures.multiplyAddsPerToken << " multiply-adds per token\n";
+    return compiled;
+  }
+
+  /// Compresses, and compares with the model as it is.
+  ExitCode plan() {
+    // The model as it is, beside: figures only.
+    OwningOpRef<ModuleOp> compressed = module->clone();
+    if (ExitCode code = rewriteAndBind(/*compress=*/false))
+      return code;
+    LayerFigures before = measureLayers(*module, layerWeights);
+    module = std::move(compressed);
+    if (ExitCode code = rewriteAndBind(/*compress=*/true))
+      return code;
+    LayerFigures after = measureLayers(*module, layerWeights);
+    const CompressionRequest &asked = request.compression;
+    auto ratio = [](double from, double to) {
+      return llvm::formatv("{0:F2}x", to > 0 ? from / to : 0).str();
+    };
+    outs() << "plan: " << asked.clusters << " clusters a layer"
+           << (request.profile.empty()
+                   ? std::string(", by weights alone (no profile)")
+                   : llvm::formatv(", alpha {0:F2}", asked.alpha).str())
+           << ", routers "
+           << (asked.clustersPerToken
+                   ? "in two stages, " + std::to_string(asked.clustersPerToken) +
+                         " clusters per token"
+                   : std::string("flat"))
+           << "\n"
+           << describeLayers(*module) << "  parameters " << before.parameters
+           << " -> " << after.parameters << " ("
+           << ratio(double(before.parameters), double(after.parameters))
+           << " fewer), bytes " << describeBytes(before.bytes) << " -> "
+           << describeBytes(after.bytes) << " ("
+           << ratio(double(before.bytes), double(after.bytes)) << ")\n";
+    outs() << llvm::formatv(
+        "  flat choices meet {0:F2} clusters per token ({1})\n",
+        meetings.perToken,
+        meetings.isCounted ? "counted by the profile"
+                           : "if choices were independent");
+    outs() << "  multiply-adds per token "
+           << before.multiplyAddsPerToken << " -> at most "
+           << after.multiplyAddsPerToken << " ("
+           << ratio(double(before.multiplyAddsPerToken),
+                    double(after.multiplyAddsPerToken))
+           << ")\n";
+    if (after.bytes >= before.bytes)
+      outs() << "  compression does not pay: it takes more bytes than the model "
+                "as it is\n";
+    else if (after.multiplyAddsPerToken >= before.multiplyAddsPerToken)
+      outs() << "  pays in bytes only: tokens meet so many clusters that the "
+                "arithmetic is no less\n";
+    return compiled;
+  }
+
+  ExitCode planWeights() {
+    FailureOr<lowering::LayerWeights> plan =
+        lowering::LayerWeights::plan(*module, provider, source);
+    if (failed(plan))
+      return compileError;
+    layerWeights = *std::move(plan);
+    report.endStage("plan weights");
+    if (layerWeights.isEmpty())
+      return compiled;
+    library.layoutHash = layerWeights.layoutHash();
+    library.writeWeights = [&](StringRef path) {
+      LogicalResult status = layerWeights.write(module->getLoc(), path,
+                                                progressOnTerminal());
+      report.endStage("write weights");
+      return status;
+    };
+    return compiled;
+  }
+
+  /// A line that counts records, where somebody sees it.
+  static std::function<void(size_t, size_t)> progressOnTerminal() {
+    if (!llvm::errs().is_displayed())
+      return {};
+    return [](size_t done, size_t total) {
+      llvm::errs() << "\rweights: " << done << " of " << total << " records"
+                   << (done == total ? "\n" : "");
+    };
+  }
+
   static const DialectRegistry &makeRegistry() {
     static DialectRegistry registry = [] {
       DialectRegistry registry;
@@ -89,9 +281,25 @@ private:
     return run(rewrites, "rewrite");
   }
 
+  /// Layers bind their weights, which are planned here and written with the library.
+  ExitCode separate() {
+    PassManager binding(&context);
+    binding.addPass(createInlinerPass());
+    binding.addPass(createBindParamsPass());
+    if (ExitCode code = run(binding, "bind"))
+      return code;
+    for (const std::string &text : request.weights)
+      if (weights::Status bound = provider.bind(text); !bound) {
+        llvm::errs() << "moe-compile: --weights: " << bound.error() << "\n";
+        return usageError;
+      }
+    return planWeights();
+  }
+
   ExitCode lower() {
     lowering::ReferenceOptions options;
-    options.weights = ArrayRef<std::string>(request.weights);
+    if (!request.separateWeights && !checkpoint)
+      options.weights = ArrayRef<std::string>(request.weights);
     PassManager toLinalg(&context);
     lowering::buildReferenceToLinalg(toLinalg, options);
     if (ExitCode code = run(toLinalg, "lower to linalg"))
@@ -113,8 +321,8 @@ private:
   ExitCode emit() {
     if (request.emit == Emit::library) {
       auto stage = [&](StringRef name) { report.endStage(name); };
-      return failed(lowering::emitLibrary(*module, request.output,
-                                          request.library, stage))
+      return failed(lowering::emitLibrary(*module, request.output, library,
+                                          stage))
                  ? compileError
                  : compiled;
     }
@@ -122,14 +330,14 @@ private:
     if (request.emit == Emit::llvm) {
       llvm::LLVMContext llvmContext;
       auto code = lowering::translateLibrary(*module, llvmContext,
-                                             request.library, manifest);
+                                             library, manifest);
       if (!code)
         return compileError;
       return write([&](raw_ostream &os) { code->print(os, nullptr); });
     }
     SmallVector<char, 0> object;
     if (failed(
-            lowering::emitObject(*module, request.library, object, manifest)))
+            lowering::emitObject(*module, library, object, manifest)))
       return compileError;
     return write(
         [&](raw_ostream &os) { os.write(object.data(), object.size()); });
@@ -156,6 +364,13 @@ private:
   }
 
   const CompileRequest &request;
+  lowering::LibraryOptions library;
+  weights::WeightProvider provider;
+  weights::ArchiveSource source;
+  std::optional<frontend::Checkpoint> checkpoint;
+  std::optional<weights::Profile> profile;
+  ClusterMeetings meetings;
+  lowering::LayerWeights layerWeights;
   Report report;
   MLIRContext context;
   llvm::SourceMgr sources;

@@ -13,8 +13,26 @@ namespace moec {
 /// Where to stop, and so what is written.
 enum class Emit { linalg, llvm, object, library };
 
+/// How a checkpoint is compressed; each option of the pass that it goes to.
+struct CompressionRequest {
+  bool enabled = false;
+  int64_t clusters = 4;
+  double alpha = 0.7;
+  int64_t rank = 0;
+  double errorBudget = 0;
+  int64_t bytes = 0;
+  /// "mean" or "usage"; "none", "diagonal" or "full".
+  std::string base = "mean";
+  std::string whiten = "none";
+  std::string baseEncoding;
+  std::string residualEncoding;
+  /// Clusters that a token keeps; 0 leaves routers flat.
+  int64_t clustersPerToken = 0;
+};
+
 /// What the command line asks for.
 struct CompileRequest {
+  /// A module, or the directory of a checkpoint.
   std::string input;
   /// A directory for a library, else a file; "-" is stdout.
   std::string output;
@@ -23,6 +41,15 @@ struct CompileRequest {
   std::string passes;
   /// Whether moe-optimize runs, behind `passes`.
   bool optimize = false;
+  CompressionRequest compression;
+  /// File of a traffic profile; empty for none.
+  std::string profile;
+  /// Whether entries return what routers decide.
+  bool instrument = false;
+  /// Print the plan and stop.
+  bool dryRun = false;
+  /// Whether weights are kept out of the library: an archive beside it, bound by layers.
+  bool separateWeights = false;
   /// Bindings of external params.
   std::vector<std::string> weights;
   /// Where times and remarks go; empty for nowhere.

@@ -56,6 +56,69 @@ static cl::list<std::string> weights(
     cl::desc("Binds a scope of external params: scope=file.safetensors, "
              "scope=splat:V or scope=seeded:S[:scale]"),
     cl::value_desc("scope=source"), cl::cat(category));
+static cl::opt<bool> compress(
+    "compress",
+    cl::desc("Of a checkpoint: cluster and factorise the experts. Lossy; the "
+             "plan states the errors"),
+    cl::cat(category));
+static cl::opt<int64_t>
+    clusters("clusters", cl::desc("With --compress: clusters of a layer"),
+             cl::init(4), cl::cat(category));
+static cl::opt<int64_t> rankOption(
+    "rank", cl::desc("With --compress: rank of residuals (default 16, unless "
+                     "--error-budget or --bytes is given)"),
+    cl::init(0), cl::cat(category));
+static cl::opt<double> errorBudget(
+    "error-budget",
+    cl::desc("With --compress: largest relative error of a matrix"),
+    cl::init(0), cl::cat(category));
+static cl::opt<int64_t>
+    byteBudget("bytes",
+               cl::desc("With --compress: bytes of all residuals together"),
+               cl::init(0), cl::cat(category));
+static cl::opt<double>
+    alpha("alpha",
+          cl::desc("With --compress: share of weights, beside the inputs that "
+                   "experts answer, in their similarity"),
+          cl::init(0.7), cl::cat(category));
+static cl::opt<std::string>
+    baseOption("base", cl::desc("With --compress: mean, or usage (weighted)"),
+               cl::init("mean"), cl::cat(category));
+static cl::opt<std::string>
+    whiten("whiten",
+           cl::desc("With --compress: none, diagonal or full second moments"),
+           cl::init("none"), cl::cat(category));
+static cl::opt<std::string>
+    baseEncoding("base-encoding",
+                 cl::desc("With --compress: encoding of bases, for example "
+                          "'int8 group 32' (default: the checkpoint's)"),
+                 cl::cat(category));
+static cl::opt<std::string>
+    residualEncoding("residual-encoding",
+                     cl::desc("With --compress: encoding of residuals"),
+                     cl::cat(category));
+static cl::opt<int64_t> twoStage(
+    "two-stage",
+    cl::desc("With --compress: clusters that a token keeps; 0 leaves its "
+             "choices as they are"),
+    cl::value_desc("M"), cl::init(0), cl::cat(category));
+static cl::opt<std::string>
+    profile("profile",
+            cl::desc("Traffic profile, as moe-run --profile makes it"),
+            cl::value_desc("file"), cl::cat(category));
+static cl::opt<bool> instrument(
+    "instrument",
+    cl::desc("Of a checkpoint: entries also return ids and gates, for moe-run "
+             "--profile"),
+    cl::cat(category));
+static cl::opt<bool>
+    dryRun("dry-run", cl::desc("Of a checkpoint: print the plan and stop"),
+           cl::cat(category));
+static cl::opt<bool> separateWeights(
+    "separate-weights",
+    cl::desc("Keep weights out of the library: an archive beside it, which "
+             "layers bind (moe-bind-params)"),
+    cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -108,6 +171,49 @@ int main(int argc, char **argv) {
   request.emit = emit;
   request.passes = passes;
   request.optimize = optimize;
+  request.separateWeights = separateWeights;
+  request.profile = profile;
+  request.instrument = instrument;
+  request.dryRun = dryRun;
+  CompressionRequest &asked = request.compression;
+  asked.enabled = compress;
+  asked.clusters = clusters;
+  asked.alpha = alpha;
+  asked.rank = rankOption;
+  asked.errorBudget = errorBudget;
+  asked.bytes = byteBudget;
+  asked.base = baseOption;
+  asked.whiten = whiten;
+  asked.baseEncoding = baseEncoding;
+  asked.residualEncoding = residualEncoding;
+  asked.clustersPerToken = twoStage;
+  if (rankOption.getNumOccurrences() + errorBudget.getNumOccurrences() +
+          byteBudget.getNumOccurrences() >
+      1)
+    return usage("expected one of --rank, --error-budget and --bytes");
+  if (compress && rankOption == 0 && errorBudget == 0 && byteBudget == 0)
+    asked.rank = 16;
+  if (rankOption < 0 || errorBudget < 0 || byteBudget < 0)
+    return usage("expected --rank, --error-budget and --bytes to be positive");
+  if (baseOption != "mean" && baseOption != "usage")
+    return usage("expected --base to be mean or usage, found '" + baseOption +
+                 "'");
+  if (whiten != "none" && whiten != "diagonal" && whiten != "full")
+    return usage("expected --whiten to be none, diagonal or full, found '" +
+                 whiten + "'");
+  bool isCheckpoint = sys::fs::is_directory(input.getValue());
+  for (const cl::Option *option :
+       std::initializer_list<const cl::Option *>{&compress, &profile,
+                                                 &instrument, &dryRun})
+    if (option->getNumOccurrences() && !isCheckpoint)
+      return usage("--" + option->ArgStr +
+                   " is for the directory of a checkpoint, found the file '" +
+                   input + "'");
+  if (isCheckpoint && (passes.getNumOccurrences() || optimize ||
+                       weights.getNumOccurrences() || separateWeights))
+    return usage("expected a module for --passes, --optimize, --weights and "
+                 "--separate-weights, found the directory '" +
+                 input + "'");
   request.weights = weights;
   request.report = report;
   request.library.pipeline = pipeline;
@@ -116,7 +222,7 @@ int main(int argc, char **argv) {
   request.library.cpu = cpu;
   request.library.linkDriver = linker;
   request.library.entryArchive = archive;
-  if (request.output.empty())
+  if (request.output.empty() && !dryRun)
     return usage("expected -o, an artifact directory or a file");
   if (emit == Emit::library && output == "-")
     return usage("an artifact is a directory: expected -o to name one");

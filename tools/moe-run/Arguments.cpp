@@ -94,13 +94,32 @@ struct ExtentClasses {
 };
 
 /// Puts a file's values into the tensor when they fit the argument.
+/// Narrow floats as f32, which holds them exactly.
+void widen(NpyArray &array) {
+  std::vector<uint8_t> wide(array.data.size() * 2);
+  for (size_t i = 0; i < array.data.size() / 2; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, array.data.data() + 2 * i, sizeof bits);
+    float value = array.type == ElementType::F16 ? f16ToFloat(bits)
+                                                 : bf16ToFloat(bits);
+    std::memcpy(wide.data() + 4 * i, &value, sizeof value);
+  }
+  array.type = ElementType::F32;
+  array.data = std::move(wide);
+}
+
 Status fillFromFile(Tensor &tensor, const std::string &source,
                     ExtentClasses &classes) {
   const moert_argument &argument = *tensor.argument;
   Result<NpyArray> array = readArray(source);
   if (!array)
     return Error{array.error()};
-  std::string where = std::string("input '") + argument.name + "': ";
+  if (tensor.type == ElementType::F32 &&
+      (array->type == ElementType::F16 || array->type == ElementType::BF16))
+    widen(*array);
+  std::string where =
+      std::string(argument.role == MOERT_INPUT ? "input '" : "--expect '") +
+      argument.name + "': ";
   if (array->type != tensor.type)
     return Error{where + "expected " + typeName(tensor.type) + ", found " +
                  typeName(array->type) + " in " + source};
@@ -126,11 +145,16 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
                                         const Options &options) {
   int32_t count = 0;
   moert_library_argument_count(entry, &count);
-  std::vector<Tensor> tensors(static_cast<size_t>(count));
+  std::vector<Tensor> tensors;
   std::string names;
   for (int32_t i = 0; i < count; ++i) {
-    Tensor &tensor = tensors[size_t(i)];
-    moert_library_argument(entry, i, &tensor.argument);
+    const moert_argument *argument = nullptr;
+    moert_library_argument(entry, i, &argument);
+    // What a layer binds is not the caller's.
+    if (argument->role == MOERT_BINDING)
+      continue;
+    Tensor &tensor = tensors.emplace_back();
+    tensor.argument = argument;
     std::optional<ElementType> type = typeOf(*tensor.argument);
     if (!type)
       return Error{std::string("argument '") + tensor.argument->name +
@@ -176,6 +200,35 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
       setSeeded(tensor, uint32_t(options.seed) + uint32_t(i), options.intRange);
   }
   return tensors;
+}
+
+Result<std::vector<std::pair<size_t, Tensor>>>
+readExpected(std::span<const Tensor> tensors, const Options &options) {
+  std::vector<std::pair<size_t, Tensor>> result;
+  std::string names;
+  for (const Tensor &tensor : tensors)
+    if (tensor.argument->role == MOERT_OUTPUT)
+      names += (names.empty() ? "" : ", ") + std::string(tensor.argument->name);
+  for (const auto &[name, source] : options.expected) {
+    auto place = std::find_if(
+        tensors.begin(), tensors.end(), [&](const Tensor &tensor) {
+          return tensor.argument->role == MOERT_OUTPUT &&
+                 tensor.argument->name == name;
+        });
+    if (place == tensors.end())
+      return Error{"--expect: expected an output '" + name + "', found only " +
+                   names};
+    Tensor tensor = *place;
+    ExtentClasses classes;
+    if (Status status = fillFromFile(tensor, source, classes); !status)
+      return Error{status.error()};
+    if (tensor.shape != place->shape)
+      return Error{"--expect: expected shape " + shapeToString(place->shape) +
+                   " of '" + name + "', found " + shapeToString(tensor.shape) +
+                   " in " + source};
+    result.emplace_back(size_t(place - tensors.begin()), std::move(tensor));
+  }
+  return result;
 }
 
 } // namespace moec::run

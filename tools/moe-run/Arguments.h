@@ -7,6 +7,8 @@
 #include "tools/moe-run/Tensor.h"
 #include "weights/Result.h"
 
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace moec::run {
@@ -15,6 +17,10 @@ namespace moec::run {
 /// extents first; what they leave open is options.tokens.
 weights::Result<std::vector<Tensor>>
 makeTensors(const moert_library_entry *entry, const Options &options);
+
+/// What options.expected names, with the place of the output each belongs to.
+weights::Result<std::vector<std::pair<size_t, Tensor>>>
+readExpected(std::span<const Tensor> tensors, const Options &options);
 
 } // namespace moec::run
 

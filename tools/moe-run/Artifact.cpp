@@ -29,34 +29,80 @@ Status check(moert_status_t status, const char *message) {
 Result<Artifact> openArtifact(const std::string &path) {
   char text[512] = "";
   moert_error_sink sink = {text, sizeof text};
-  moert_library *library = nullptr;
-  if (moert_library_open(path.c_str(), &sink, &library) != MOERT_OK)
+  moert_model *model = nullptr;
+  if (moert_model_open(path.c_str(), &sink, &model) != MOERT_OK)
     return Error{text};
-  return Artifact(library);
+  return Artifact(model);
 }
 
-Result<const moert_library_entry *> findEntry(const moert_library *library,
-                                              const std::string &name) {
+const moert_library *libraryOf(const Artifact &artifact) {
+  const moert_library *library = nullptr;
+  moert_model_library(artifact.get(), &library);
+  return library;
+}
+
+static Result<Callable> findLayer(const Artifact &artifact,
+                                  const std::string &name) {
   char text[512] = "";
   moert_error_sink sink = {text, sizeof text};
-  const moert_library_entry *entry = nullptr;
+  Callable callable;
   int32_t count = 0;
-  moert_library_entry_count(library, &count);
-  if (name.empty() && count == 1) {
-    moert_library_entry_at(library, 0, &entry);
-    return entry;
+  moert_model_layer_count(artifact.get(), &count);
+  moert_status_t status =
+      name.empty() && count == 1
+          ? moert_model_layer_at(artifact.get(), 0, &callable.layer)
+          // No layer has the empty name, so the message lists those there are.
+          : moert_model_find_layer(artifact.get(), name.c_str(), &sink,
+                                   &callable.layer);
+  if (status != MOERT_OK)
+    return Error{name.empty() ? std::string("--layer is needed: ") + text
+                              : std::string(text)};
+  moert_layer_entry(callable.layer, &callable.entry);
+  return callable;
+}
+
+Result<Callable> findCallable(const Artifact &artifact, const std::string &name,
+                              const std::string &layer) {
+  int32_t layers = 0, entries = 0;
+  moert_model_layer_count(artifact.get(), &layers);
+  if (!layer.empty() || (name.empty() && layers > 0))
+    return findLayer(artifact, layer);
+  const moert_library *library = libraryOf(artifact);
+  char text[512] = "";
+  moert_error_sink sink = {text, sizeof text};
+  Callable callable;
+  moert_library_entry_count(library, &entries);
+  if (name.empty() && entries == 1) {
+    moert_library_entry_at(library, 0, &callable.entry);
+    return callable;
   }
   // No entry has the empty name, so the message lists those there are.
-  if (moert_library_find_entry(library, name.c_str(), &sink, &entry) !=
+  if (moert_library_find_entry(library, name.c_str(), &sink, &callable.entry) !=
       MOERT_OK)
     return Error{name.empty() ? std::string("--entry is needed: ") + text
                               : std::string(text)};
-  return entry;
+  return callable;
 }
 
-Result<std::vector<double>> callEntry(const moert_library_entry *entry,
-                                      std::span<Tensor> tensors,
-                                      int64_t repeat) {
+Result<Callable> findNamed(const Artifact &artifact, const std::string &name) {
+  moert_layer *layer = nullptr;
+  bool isLayer = moert_model_find_layer(artifact.get(), name.c_str(), nullptr,
+                                        &layer) == MOERT_OK;
+  return isLayer ? findLayer(artifact, name)
+                 : findCallable(artifact, name, "");
+}
+
+std::string nameOf(const Callable &callable) {
+  const char *name = "";
+  if (callable.layer)
+    moert_layer_name(callable.layer, &name);
+  else
+    moert_library_entry_name(callable.entry, &name);
+  return name;
+}
+
+Result<std::vector<double>> call(const Callable &callable,
+                                 std::span<Tensor> tensors, int64_t repeat) {
   std::vector<DLTensor> views;
   for (Tensor &tensor : tensors)
     views.push_back({tensor.data.data(),
@@ -77,8 +123,13 @@ Result<std::vector<double>> callEntry(const moert_library_entry *entry,
   call.error = {text, sizeof text};
   uint64_t bytes = 0;
   if (Status status =
-          check(moert_library_workspace_bytes(entry, &call, args.data(),
-                                              int32_t(args.size()), &bytes),
+          check(callable.layer
+                    ? moert_layer_workspace_bytes(callable.layer, &call,
+                                                  args.data(),
+                                                  int32_t(args.size()), &bytes)
+                    : moert_library_workspace_bytes(
+                          callable.entry, &call, args.data(),
+                          int32_t(args.size()), &bytes),
                 text);
       !status)
     return Error{status.error()};
@@ -95,7 +146,10 @@ Result<std::vector<double>> callEntry(const moert_library_entry *entry,
   for (int64_t i = 0; i < repeat; ++i) {
     auto start = std::chrono::steady_clock::now();
     moert_status_t answer =
-        moert_library_call(entry, &call, args.data(), int32_t(args.size()));
+        callable.layer ? moert_layer_call(callable.layer, &call, args.data(),
+                                          int32_t(args.size()))
+                       : moert_library_call(callable.entry, &call, args.data(),
+                                            int32_t(args.size()));
     std::chrono::duration<double> elapsed =
         std::chrono::steady_clock::now() - start;
     if (Status status = check(answer, text); !status)

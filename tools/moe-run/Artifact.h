@@ -3,7 +3,7 @@
 #ifndef MOEC_TOOLS_MOE_RUN_ARTIFACT_H
 #define MOEC_TOOLS_MOE_RUN_ARTIFACT_H
 
-#include "moert/library.h"
+#include "moert/model.h"
 #include "tools/moe-run/Tensor.h"
 #include "weights/Result.h"
 
@@ -15,27 +15,43 @@
 
 namespace moec::run {
 
-struct CloseLibrary {
-  void operator()(moert_library *library) const {
-    moert_library_close(library);
-  }
+struct CloseModel {
+  void operator()(moert_model *model) const { moert_model_close(model); }
 };
 
-/// An open artifact; closed with its handle.
-using Artifact = std::unique_ptr<moert_library, CloseLibrary>;
+/// An open artifact with its weights, if it has any; closed with its handle.
+using Artifact = std::unique_ptr<moert_model, CloseModel>;
 
 /// Opens the artifact at `path`.
 weights::Result<Artifact> openArtifact(const std::string &path);
 
-/// The entry of that name; with an empty name the only one.
-weights::Result<const moert_library_entry *>
-findEntry(const moert_library *library, const std::string &name);
+/// The library in an open artifact.
+const moert_library *libraryOf(const Artifact &artifact);
 
-/// Runs the entry `repeat` times, which fills the outputs among the tensors;
-/// returns the seconds of each run.
-weights::Result<std::vector<double>> callEntry(const moert_library_entry *entry,
-                                               std::span<Tensor> tensors,
-                                               int64_t repeat);
+/// What a run calls: an entry, and the layer whose weights it reads, if any.
+struct Callable {
+  const moert_library_entry *entry = nullptr;
+  moert_layer *layer = nullptr;
+};
+
+/// The layer or the entry of these names. With both empty the only layer, or
+/// the only entry of an artifact without layers.
+weights::Result<Callable> findCallable(const Artifact &artifact,
+                                       const std::string &entry,
+                                       const std::string &layer);
+
+/// The layer of that name, or else the entry.
+weights::Result<Callable> findNamed(const Artifact &artifact,
+                                    const std::string &name);
+
+/// The name of the layer, or of the entry.
+std::string nameOf(const Callable &callable);
+
+/// Runs it `repeat` times, which fills the outputs among the tensors; returns
+/// the seconds of each run.
+weights::Result<std::vector<double>> call(const Callable &callable,
+                                          std::span<Tensor> tensors,
+                                          int64_t repeat);
 
 } // namespace moec::run
 

@@ -73,11 +73,17 @@ tensorsOfOther(std::span<const Tensor> tensors,
                const std::string &other) {
   int32_t count = 0;
   moert_library_argument_count(otherEntry, &count);
+  std::vector<const moert_argument *> arguments;
+  for (int32_t i = 0; i < count; ++i) {
+    const moert_argument *argument = nullptr;
+    moert_library_argument(otherEntry, i, &argument);
+    if (argument->role != MOERT_BINDING)
+      arguments.push_back(argument);
+  }
   std::vector<Tensor> result(tensors.begin(), tensors.end());
   std::map<int64_t, int64_t> classes;
-  for (size_t i = 0; i < result.size() && i < size_t(count); ++i) {
-    const moert_argument *found = nullptr;
-    moert_library_argument(otherEntry, int32_t(i), &found);
+  for (size_t i = 0; i < result.size() && i < arguments.size(); ++i) {
+    const moert_argument *found = arguments[i];
     if (Status status = matchArgument(result[i], i, *found, other); !status)
       return Error{status.error()};
     if (!takesShape(*found, result[i].shape, classes))
@@ -89,9 +95,9 @@ tensorsOfOther(std::span<const Tensor> tensors,
     if (found->role == MOERT_OUTPUT)
       std::fill(result[i].data.begin(), result[i].data.end(), uint8_t(0xFF));
   }
-  if (result.size() != size_t(count))
+  if (result.size() != arguments.size())
     return Error{other + ": expected " + std::to_string(result.size()) +
-                 " arguments, found " + std::to_string(count)};
+                 " arguments, found " + std::to_string(arguments.size())};
   return result;
 }
 

@@ -20,8 +20,11 @@ usage: moe-run ARTIFACT [options]
 
   ARTIFACT            directory that moe-compile wrote, or a library.so
   --entry NAME        entry to run; may be left out when there is only one
+  --layer NAME        layer to run, with its weights; may be left out when there
+                      is only one
   --input NAME=FILE   values of an input: FILE.npy or FILE.safetensors:KEY;
-                      inputs not named are seeded
+                      inputs not named are seeded; float16 and bfloat16 files
+                      serve float32 inputs too
   --seed N            seed of input number i is N + i (default 0)
   --tokens N          value of each dynamic extent that no file fixes
                       (default 8)
@@ -33,10 +36,13 @@ usage: moe-run ARTIFACT [options]
                       run the entry of this name of another artifact on the same
                       inputs too, and print how far its outputs are from those
                       of ARTIFACT
-  --max-error E       with --compare-with: fail when an output's largest
-                      relative error is above E
+  --expect NAME=FILE  print how far an output is from the values of a file
+  --max-error E       with --compare-with or --expect: fail when an output's
+                      largest relative error is above E
+  --profile FILE      add the traffic of this run, of a layer compiled with
+                      --instrument, to the profile in FILE
   --print             print the values of outputs
-  --list              print entries and their arguments, run nothing
+  --list              print layers, entries and their arguments, run nothing
   --help, --version
 
 For each output it prints name, type, shape, least, largest and mean value, L2
@@ -75,18 +81,21 @@ Result<int64_t> parseNumber(std::string_view option, std::string_view text,
   return value;
 }
 
-Status addInput(Options &options, std::string_view text) {
+Status addFile(std::string_view option,
+               std::map<std::string, std::string> &files,
+               std::string_view text) {
   size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 ||
       equals + 1 == text.size())
-    return Error{"--input: expected NAME=FILE.npy or "
-                 "NAME=FILE.safetensors:KEY, found '" +
+    return Error{std::string(option) +
+                 ": expected NAME=FILE.npy or NAME=FILE.safetensors:KEY, "
+                 "found '" +
                  std::string(text) + "'"};
   auto [place, isFirst] =
-      options.inputs.emplace(text.substr(0, equals), text.substr(equals + 1));
+      files.emplace(text.substr(0, equals), text.substr(equals + 1));
   if (!isFirst)
-    return Error{"--input: expected each input once, found '" + place->first +
-                 "' twice"};
+    return Error{std::string(option) + ": expected each name once, found '" +
+                 place->first + "' twice"};
   return weights::success();
 }
 
@@ -115,8 +124,10 @@ bool *findFlag(Options &options, std::string_view name) {
 /// The text field that an option sets, or null.
 std::string *findText(Options &options, std::string_view name) {
   return name == "--entry"          ? &options.entry
+         : name == "--layer"        ? &options.layer
          : name == "--output"       ? &options.output
          : name == "--compare-with" ? &options.compareWith
+         : name == "--profile"      ? &options.profile
                                     : nullptr;
 }
 
@@ -148,8 +159,12 @@ Status checkTogether(const Options &options) {
     return weights::success();
   if (options.artifact.empty())
     return Error{"expected an artifact, found none"};
-  if (options.maxError && options.compareWith.empty())
-    return Error{"--max-error: expected --compare-with too, found it alone"};
+  if (options.maxError && options.compareWith.empty() &&
+      options.expected.empty())
+    return Error{"--max-error: expected --compare-with or --expect too, found "
+                 "it alone"};
+  if (!options.entry.empty() && !options.layer.empty())
+    return Error{"expected --entry or --layer, found both"};
   if (options.list && !options.compareWith.empty())
     return Error{"expected --list or --compare-with, found both"};
   return weights::success();
@@ -177,7 +192,8 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
     std::string_view name = option.substr(0, equals);
     std::string *text = findText(options, name);
     std::optional<NumberOption> number = findNumber(options, name);
-    if (!text && !number && name != "--input" && name != "--max-error")
+    if (!text && !number && name != "--input" && name != "--expect" &&
+        name != "--max-error")
       return Error{"expected an option of moe-run --help, found '" +
                    std::string(option) + "'"};
     if (equals == std::string_view::npos && i + 1 == arguments.size())
@@ -195,8 +211,11 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
       if (!parsed)
         return Error{parsed.error()};
       *number->field = *parsed;
-    } else if (name == "--input") {
-      if (Status status = addInput(options, value); !status)
+    } else if (name == "--input" || name == "--expect") {
+      if (Status status = addFile(
+              name, name == "--input" ? options.inputs : options.expected,
+              value);
+          !status)
         return Error{status.error()};
     } else {
       Result<double> parsed = parseError(name, value);

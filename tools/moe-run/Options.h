@@ -17,12 +17,18 @@ struct Options {
   std::string artifact;
   /// Empty: the only entry.
   std::string entry;
+  /// Empty: the only layer, if there are layers and no entry is asked for.
+  std::string layer;
   /// Input name to FILE.npy or FILE.safetensors:KEY.
   std::map<std::string, std::string> inputs;
+  /// Output name to FILE.npy or FILE.safetensors:KEY.
+  std::map<std::string, std::string> expected;
   /// Empty: outputs are not written.
   std::string output;
   /// Empty: nothing is compared.
   std::string compareWith;
+  /// Empty: no traffic is counted.
+  std::string profile;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
   int64_t seed = 0;

@@ -13,6 +13,21 @@ using namespace moec::weights;
 
 namespace moec::run {
 
+void listLayers(const moert_model *model) {
+  moert_layer *layer = nullptr;
+  for (int32_t i = 0; moert_model_layer_at(model, i, &layer) == MOERT_OK; ++i) {
+    const moert_library_entry *entry = nullptr;
+    const char *name = nullptr, *runs = nullptr;
+    uint64_t bytes = 0;
+    moert_layer_name(layer, &name);
+    moert_layer_entry(layer, &entry);
+    moert_library_entry_name(entry, &runs);
+    moert_layer_resident_bytes(layer, &bytes);
+    std::printf("%s runs %s, %llu bytes of weights\n", name, runs,
+                static_cast<unsigned long long>(bytes));
+  }
+}
+
 void listEntries(const moert_library *library) {
   const moert_library_entry *entry = nullptr;
   for (int32_t i = 0; moert_library_entry_at(library, i, &entry) == MOERT_OK;
@@ -23,7 +38,10 @@ void listEntries(const moert_library *library) {
     const moert_argument *argument = nullptr;
     for (int32_t a = 0; moert_library_argument(entry, a, &argument) == MOERT_OK;
          ++a)
-      std::printf("  %-6s %s: %s\n", argument->role == MOERT_OUTPUT ? "output" : "input",
+      std::printf("  %-6s %s: %s\n",
+                  argument->role == MOERT_OUTPUT    ? "output"
+                  : argument->role == MOERT_BINDING ? "binding"
+                                                    : "input",
                   argument->name, describe(*argument).c_str());
   }
 }

@@ -3,6 +3,7 @@
 #ifndef MOEC_TOOLS_MOE_RUN_REPORT_H
 #define MOEC_TOOLS_MOE_RUN_REPORT_H
 
+#include "moert/model.h"
 #include "tools/moe-run/Tensor.h"
 #include "weights/Result.h"
 
@@ -10,6 +11,9 @@
 #include <vector>
 
 namespace moec::run {
+
+/// Prints the layers: what each runs, and the memory its weights take.
+void listLayers(const moert_model *model);
 
 /// Prints each entry, and its arguments below it.
 void listEntries(const moert_library *library);

@@ -4,7 +4,9 @@
 #include "tools/moe-run/Artifact.h"
 #include "tools/moe-run/Compare.h"
 #include "tools/moe-run/Options.h"
+#include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
+#include "tools/moe-run/Routing.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -36,27 +38,70 @@ Status reportOutputs(std::span<const Tensor> tensors, const Options &options) {
   return success();
 }
 
-/// Prints how far apart the outputs are; fails beyond options.maxError.
+/// Prints how far outputs are from others; fails beyond options.maxError.
+class Differences {
+public:
+  explicit Differences(const Options &options) : options(options) {}
+
+  void add(const Tensor &tensor, const Tensor &other) {
+    const char *name = tensor.argument->name;
+    Difference difference = compare(tensor, other);
+    std::printf("%s: %s\n", name, describe(difference).c_str());
+    if (options.maxError && difference.relative > *options.maxError)
+      tooFar += (tooFar.empty() ? "'" : ", '") + std::string(name) + "'";
+  }
+
+  Status result(const std::string &other) const {
+    if (tooFar.empty())
+      return success();
+    char bound[32];
+    std::snprintf(bound, sizeof bound, "%g", *options.maxError);
+    return Error{other + ": expected max rel errors up to " + bound +
+                 ", found larger ones in " + tooFar};
+  }
+
+private:
+  const Options &options;
+  std::string tooFar;
+};
+
 Status reportDifferences(std::span<const Tensor> tensors,
                          std::span<const Tensor> others,
                          const Options &options) {
-  std::string tooFar;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const moert_argument &argument = *tensors[i].argument;
-    if (argument.role == MOERT_INPUT)
-      continue;
-    Difference difference = compare(tensors[i], others[i]);
-    std::printf("%s: %s\n", argument.name, describe(difference).c_str());
-    if (options.maxError && difference.relative > *options.maxError)
-      tooFar +=
-          (tooFar.empty() ? "'" : ", '") + std::string(argument.name) + "'";
-  }
-  if (tooFar.empty())
-    return success();
-  char bound[32];
-  std::snprintf(bound, sizeof bound, "%g", *options.maxError);
-  return Error{options.compareWith + ": expected max rel errors up to " +
-               bound + ", found larger ones in " + tooFar};
+  Differences differences(options);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].argument->role == MOERT_OUTPUT)
+      differences.add(tensors[i], others[i]);
+  return differences.result(options.compareWith);
+}
+
+Status reportExpected(std::span<const Tensor> tensors,
+                      std::span<const std::pair<size_t, Tensor>> expected,
+                      const Options &options) {
+  Differences differences(options);
+  if (!expected.empty())
+    std::printf("compared with what is expected:\n");
+  for (const auto &[place, values] : expected)
+    differences.add(values, tensors[place]);
+  return differences.result("--expect");
+}
+
+Status profileRun(const Artifact &artifact, const Callable &callable,
+                  std::span<const Tensor> tensors, const Options &options) {
+  const char *name = "", *hash = "";
+  moert_model_source(artifact.get(), &name, &hash);
+  if (!callable.layer || !*hash)
+    return Error{"--profile: expected a layer of a checkpoint, found an entry "
+                 "without one"};
+  int64_t experts = 0;
+  const moert_argument *argument = nullptr;
+  for (int32_t i = 0; moert_library_argument(callable.entry, i, &argument) ==
+                      MOERT_OK;
+       ++i)
+    if (argument->name == std::string_view("ids"))
+      moert_library_argument_below(callable.entry, i, &experts);
+  return addToProfile(options.profile, hash, nameOf(callable), experts,
+                      tensors);
 }
 
 Status run(const Options &options) {
@@ -64,52 +109,67 @@ Status run(const Options &options) {
   if (!artifact)
     return Error{artifact.error()};
   if (options.list) {
-    listEntries(artifact->get());
+    listLayers(artifact->get());
+    listEntries(libraryOf(*artifact));
     return success();
   }
-  Result<const moert_library_entry *> entry =
-      findEntry(artifact->get(), options.entry);
-  if (!entry)
-    return Error{entry.error()};
-  Result<std::vector<Tensor>> tensors = makeTensors(*entry, options);
+  Result<Callable> callable =
+      findCallable(*artifact, options.entry, options.layer);
+  if (!callable)
+    return Error{callable.error()};
+  Result<std::vector<Tensor>> tensors = makeTensors(callable->entry, options);
   if (!tensors)
     return Error{tensors.error()};
+  auto expected = readExpected(*tensors, options);
+  if (!expected)
+    return Error{expected.error()};
 
   // All that can be wrong with the other artifact is said before anything runs.
   Result<Artifact> other = Artifact();
-  Result<const moert_library_entry *> otherEntry = nullptr;
+  Result<Callable> otherCallable = Callable();
   Result<std::vector<Tensor>> others = std::vector<Tensor>();
   if (!options.compareWith.empty()) {
     other = openArtifact(options.compareWith);
     if (!other)
       return Error{other.error()};
-    const char *name = nullptr;
-    moert_library_entry_name(*entry, &name);
-    otherEntry = findEntry(other->get(), name);
-    if (!otherEntry)
-      return Error{options.compareWith + ": " + otherEntry.error()};
-    others = tensorsOfOther(*tensors, *otherEntry, options.compareWith);
+    otherCallable = findNamed(*other, nameOf(*callable));
+    if (!otherCallable)
+      return Error{options.compareWith + ": " + otherCallable.error()};
+    others = tensorsOfOther(*tensors, otherCallable->entry,
+                            options.compareWith);
     if (!others)
       return Error{others.error()};
   }
 
   Result<std::vector<double>> seconds =
-      callEntry(*entry, *tensors, options.repeat);
+      call(*callable, *tensors, options.repeat);
   if (!seconds)
     return Error{seconds.error()};
   if (Status status = reportOutputs(*tensors, options); !status)
     return status;
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
+  if (std::string routing = describeRouting(*callable, *tensors);
+      !routing.empty())
+    std::printf("%s\n", routing.c_str());
+  if (!options.profile.empty())
+    if (Status status = profileRun(*artifact, *callable, *tensors, options);
+        !status)
+      return status;
+  if (Status status = reportExpected(*tensors, *expected, options); !status)
+    return status;
   if (options.compareWith.empty())
     return success();
 
   std::printf("compared with %s:\n", options.compareWith.c_str());
-  seconds = callEntry(*otherEntry, *others, options.repeat);
+  seconds = call(*otherCallable, *others, options.repeat);
   if (!seconds)
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
+  if (std::string routing = compareRouting(*tensors, *others);
+      !routing.empty())
+    std::printf("%s\n", routing.c_str());
   return reportDifferences(*tensors, *others, options);
 }
 

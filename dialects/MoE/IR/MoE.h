@@ -40,6 +40,11 @@ inline WeightType getWeightType(mlir::Value value) {
   return mlir::cast<WeightType>(value.getType());
 }
 
+/// The tensor that a part of a param is, as arguments with `moec.binding` have it: "table", or "codes", "scales",
+/// "zero_points", "slots" of a weight, as far as there are.
+mlir::FailureOr<mlir::RankedTensorType> getBoundType(ParamOp param,
+                                                     llvm::StringRef part);
+
 } // namespace moec::moe
 
 #endif // MOEC_DIALECTS_MOE_IR_MOE_H

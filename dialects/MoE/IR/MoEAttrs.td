@@ -43,18 +43,26 @@ def MoE_SeededAttr : MoE_Attr<"Seeded", "seeded", "pseudo-random values, defined
 }
 
 def MoE_MeanAttr : MoE_Attr<"Mean", "mean", "recipe: mean over the members of each target of a table"> {
-  let parameters = (ins "::mlir::FlatSymbolRefAttr":$of, "::mlir::FlatSymbolRefAttr":$table);
-  let assemblyFormat = "`<` $of `by` $table `>`";
+  let description = [{
+    `<@w by @table [weighted [..]]>`: one non-negative number for each entry of `@w`, for example how often an expert is
+    used, weighs the mean; a target whose members all weigh nothing has the plain mean.
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$of, "::mlir::FlatSymbolRefAttr":$table,
+                        OptionalParameter<"::mlir::DenseF64ArrayAttr">:$weights);
+  let assemblyFormat = "`<` $of `by` $table (`weighted` $weights^)? `>`";
 }
 
 def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SVD of what a base does not explain"> {
   let description = [{
-    `<input|output rank r of @w minus @base by @table>`: the left (input side) or right factor of `w[i] - base[table[i]]`,
-    with the square root of the singular values on either side.
+    `<input|output rank r of @w minus @base by @table [whitened by @moments]>`: the left (input side) or right factor of
+    `w[i] - base[table[i]]`, with the square root of the singular values on either side. With second moments of the
+    inputs, a param of [entries,] 1 x IN (their diagonal) or [entries,] IN x IN, the error of x·W over such inputs is
+    what the factors minimise (SVD-LLM, arXiv 2403.07378).
   }];
   let parameters = (ins EnumParameter<MoE_Side>:$factor, "int64_t":$rank, "::mlir::FlatSymbolRefAttr":$of,
-                        "::mlir::FlatSymbolRefAttr":$minus, "::mlir::FlatSymbolRefAttr":$table);
-  let assemblyFormat = "`<` $factor `rank` $rank `of` $of `minus` $minus `by` $table `>`";
+                        "::mlir::FlatSymbolRefAttr":$minus, "::mlir::FlatSymbolRefAttr":$table,
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$moments);
+  let assemblyFormat = "`<` $factor `rank` $rank `of` $of `minus` $minus `by` $table (`whitened` `by` $moments^)? `>`";
 }
 
 //===----------------------------------------------------------------------===//

@@ -5,7 +5,10 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/TypeUtilities.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/SmallPtrSet.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace moec::moe;
@@ -110,8 +113,14 @@ LogicalResult ParamOp::verify() {
 static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
   if (auto mean = dyn_cast<MeanAttr>(source))
     return {mean.getOf(), mean.getTable()};
-  if (auto svd = dyn_cast<SvdAttr>(source))
-    return {svd.getOf(), svd.getMinus(), svd.getTable()};
+  if (auto svd = dyn_cast<SvdAttr>(source)) {
+    // The table comes last.
+    SmallVector<FlatSymbolRefAttr> names{svd.getOf(), svd.getMinus()};
+    if (svd.getMoments())
+      names.push_back(svd.getMoments());
+    names.push_back(svd.getTable());
+    return names;
+  }
   return {};
 }
 
@@ -157,6 +166,11 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     if (expected != self)
       return emitOpError("P4: this mean has type ") << expected
                                                     << ", declared " << self;
+    DenseF64ArrayAttr weights = cast<MeanAttr>(getSource()).getWeights();
+    if (weights && weights.size() != of.getCount())
+      return emitOpError("P4: expected ")
+             << of.getCount() << " weights of the mean, found "
+             << weights.size();
     return verifyAcyclic(*this, symbols);
   }
   auto svd = cast<SvdAttr>(getSource());
@@ -164,6 +178,16 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!minus || minus != of.withAxis(table.getTo(), table.getToCount()))
     return emitOpError("P4: cannot subtract ")
            << inputs[1] << " from " << of << " by " << table;
+  if (svd.getMoments()) {
+    auto moments = dyn_cast<WeightType>(inputs[2]);
+    if (!moments || moments.getCols() != of.getRows() ||
+        (moments.getRows() != 1 && moments.getRows() != of.getRows()) ||
+        (moments.isIndexed() && (moments.getAxis() != of.getAxis() ||
+                                 moments.getCount() != of.getCount())))
+      return emitOpError("P4: expected moments of ")
+             << of.getRows() << " inputs, 1 or as many rows, for one or each "
+             << stringifyAxis(of.getAxis()) << ", found " << inputs[2];
+  }
   int64_t rank = svd.getRank();
   if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
     return emitOpError("P4: rank ") << rank << " is outside 1 ... "
@@ -175,6 +199,31 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError("P4: this factor has type ") << expected
                                                     << ", declared " << self;
   return verifyAcyclic(*this, symbols);
+}
+
+FailureOr<RankedTensorType> moec::moe::getBoundType(ParamOp param,
+                                                    StringRef part) {
+  auto i32 = IntegerType::get(param.getContext(), 32);
+  if (auto table = dyn_cast<TableType>(param.getType())) {
+    if (part != "table")
+      return failure();
+    return RankedTensorType::get({table.getFromCount()}, i32);
+  }
+  auto weight = cast<WeightType>(param.getType());
+  WrapOp::Parts parts = WrapOp::getParts(weight, param.getEncodingAttr(),
+                                         weight.getCount());
+  RankedTensorType type =
+      llvm::StringSwitch<RankedTensorType>(part)
+          .Case("codes", parts.codes)
+          .Case("scales", parts.scales)
+          .Case("zero_points", parts.zeroPoints)
+          .Case("slots", weight.isIndexed()
+                             ? RankedTensorType::get({weight.getCount()}, i32)
+                             : RankedTensorType())
+          .Default({});
+  if (!type)
+    return failure();
+  return type;
 }
 
 //===----------------------------------------------------------------------===//
@@ -191,19 +240,170 @@ LogicalResult LeafOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+void WrapOp::build(OpBuilder &, OperationState &state, Type result,
+                   Value tensor) {
+  state.addOperands(tensor);
+  state.addTypes(result);
+  state.getOrAddProperties<Properties>().operandSegmentSizes = {1, 0, 0, 0};
+}
+
+WrapOp::Parts WrapOp::getParts(WeightType weight, EncodingAttr encoding,
+                               int64_t entries) {
+  MLIRContext *context = weight.getContext();
+  int64_t rows = weight.getRows(), cols = weight.getCols();
+  auto type = [&](std::initializer_list<int64_t> shape, Type element) {
+    SmallVector<int64_t> extents(shape);
+    if (weight.isIndexed())
+      extents.insert(extents.begin(), entries);
+    return RankedTensorType::get(extents, element);
+  };
+  auto i8 = IntegerType::get(context, 8);
+  if (!encoding)
+    return {type({rows, cols}, weight.getElementType()), {}, {}};
+  Type f32 = Float32Type::get(context), f16 = Float16Type::get(context),
+       bf16 = BFloat16Type::get(context);
+  Parts parts;
+  switch (encoding.getFormat()) {
+  case Format::f32:
+    parts.codes = type({rows, cols}, f32);
+    break;
+  case Format::f16:
+    parts.codes = type({rows, cols}, f16);
+    break;
+  case Format::bf16:
+    parts.codes = type({rows, cols}, bf16);
+    break;
+  case Format::int8:
+  case Format::f8e4m3:
+    parts.codes = type({rows, cols}, i8);
+    break;
+  case Format::int4:
+  case Format::mxfp4:
+    parts.codes = type({(rows * cols + 1) / 2}, i8);
+    break;
+  }
+  bool isInteger = encoding.getFormat() == Format::int8 ||
+                   encoding.getFormat() == Format::int4;
+  int64_t group = encoding.getGroup();
+  if (!isInteger && !group)
+    return parts;
+  Type scale = encoding.getFormat() == Format::mxfp4       ? Type(i8)
+               : encoding.getScale() == ScaleType::f16     ? f16
+               : encoding.getScale() == ScaleType::bf16    ? bf16
+                                                           : f32;
+  bool alongInput = encoding.getAlong() == Side::input;
+  parts.scales = !group       ? type({1, 1}, scale)
+                 : alongInput ? type({rows / group, cols}, scale)
+                              : type({rows, cols / group}, scale);
+  if (encoding.getZeroPoint())
+    parts.zeroPoints = parts.scales.clone(i8);
+  return parts;
+}
+
 LogicalResult WrapOp::verify() {
-  RankedTensorType tensor = getTensor().getType();
-  RankedTensorType expected;
-  if (auto weight = dyn_cast<WeightType>(getType()))
-    expected = RankedTensorType::get(weight.getStoredShape(),
-                                     weight.getElementType());
-  else
-    expected = RankedTensorType::get(
-        {cast<TableType>(getType()).getFromCount()},
-        IntegerType::get(getContext(), 32));
-  if (tensor.getShape() != expected.getShape() ||
-      tensor.getElementType() != expected.getElementType())
-    return emitOpError("L2: expected ") << expected << ", found " << tensor;
+  auto expect = [&](Value value, RankedTensorType expected,
+                    StringRef what) -> LogicalResult {
+    auto found = value ? cast<RankedTensorType>(value.getType()) : nullptr;
+    if (found && expected && found.getShape() == expected.getShape() &&
+        found.getElementType() == expected.getElementType())
+      return success();
+    if (!found && !expected)
+      return success();
+    auto diagnostic = emitOpError("L2: expected ");
+    if (expected)
+      diagnostic << expected;
+    else
+      diagnostic << "no " << what;
+    if (found)
+      return diagnostic << ", found " << found;
+    return diagnostic << " of " << what << ", found none";
+  };
+  auto weight = dyn_cast<WeightType>(getType());
+  if (!weight) {
+    auto expected =
+        RankedTensorType::get({cast<TableType>(getType()).getFromCount()},
+                              IntegerType::get(getContext(), 32));
+    if (getEncodingAttr())
+      return emitOpError("L2: a table has no encoding");
+    if (failed(expect(getTensor(), expected, "table")) ||
+        failed(expect(getScales(), {}, "scales")) ||
+        failed(expect(getZeroPoints(), {}, "zero points")))
+      return failure();
+    return expect(getSlots(), {}, "slots");
+  }
+  int64_t entries = weight.getCount();
+  if (getSlots()) {
+    if (!weight.isIndexed())
+      return emitOpError("L2: ") << weight << " has no axis to look up slots by";
+    if (failed(expect(getSlots(),
+                      RankedTensorType::get(
+                          {entries}, IntegerType::get(getContext(), 32)),
+                      "slots")))
+      return failure();
+    RankedTensorType pool = getTensor().getType();
+    entries = pool.getRank() == 0 ? 0 : pool.getDimSize(0);
+    if (entries < 1)
+      return emitOpError("L2: expected a pool of at least one place, found ")
+             << pool;
+  }
+  EncodingAttr encoding = getEncodingAttr();
+  if (encoding && encoding.getGroup()) {
+    int64_t side = encoding.getAlong() == Side::input ? weight.getRows()
+                                                      : weight.getCols();
+    if (side % encoding.getGroup())
+      return emitOpError("L2: group ")
+             << encoding.getGroup() << " does not divide " << side << " of "
+             << weight;
+  }
+  Parts parts = getParts(weight, encoding, entries);
+  if (failed(expect(getTensor(), parts.codes, "codes")) ||
+      failed(expect(getScales(), parts.scales, "scales")))
+    return failure();
+  return expect(getZeroPoints(), parts.zeroPoints, "zero points");
+}
+
+//===----------------------------------------------------------------------===//
+// LayerOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult LayerOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto function = symbols.lookupNearestSymbolFrom<FunctionOpInterface>(
+      *this, getFunctionAttr());
+  if (!function)
+    return emitOpError("B1: no function named ") << getFunctionAttr();
+  llvm::SmallPtrSet<Attribute, 16> used;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto name = function.getArgAttrOfType<StringAttr>(i, "moec.binding");
+    if (!name)
+      continue;
+    auto symbol = getBinding().getAs<FlatSymbolRefAttr>(name.getValue());
+    if (!symbol)
+      return emitOpError("B1: ") << getFunctionAttr() << " reads '"
+                                 << name.getValue() << "', which is not bound";
+    used.insert(name);
+    auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, symbol);
+    if (!param)
+      return emitOpError("B1: no moe.param named ") << symbol;
+    auto part = function.getArgAttrOfType<StringAttr>(i, "moec.part");
+    FailureOr<RankedTensorType> expected = getBoundType(
+        param, part ? part.getValue() : StringRef());
+    if (failed(expected))
+      return emitOpError("B1: ") << symbol << " has no part '"
+                                 << (part ? part.getValue() : StringRef())
+                                 << "'";
+    auto found = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]);
+    // How many matrices a pool has is known when it is made.
+    if (!found || found.getElementType() != expected->getElementType() ||
+        failed(verifyCompatibleShape(found, *expected)))
+      return emitOpError("B1: '")
+             << name.getValue() << "' of " << getFunctionAttr() << " is "
+             << function.getArgumentTypes()[i] << ", but " << symbol << " is "
+             << *expected;
+  }
+  for (NamedAttribute bound : getBinding())
+    if (!used.contains(bound.getName()))
+      return emitOpError("B1: ") << getFunctionAttr() << " does not read '"
+                                 << bound.getName().getValue() << "'";
   return success();
 }
 

@@ -51,23 +51,69 @@ def MoE_LeafOp : MoE_Op<"leaf", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInt
   let assemblyFormat = "$param attr-dict `:` type($result)";
 }
 
-def MoE_WrapOp : MoE_Op<"wrap", [Pure]> {
-  let summary = "views a tensor as a weight or a table";
+def MoE_WrapOp : MoE_Op<"wrap", [Pure, AttrSizedOperandSegments]> {
+  let summary = "views tensors as a weight or a table";
   let description = [{
-    For weights that arrive as arguments. The tensor has shape [entries,] IN, OUT, or [entries] of i32 for a table
-    (constraint L2).
+    For weights that arrive as arguments. Without an encoding the tensor has shape [entries,] IN, OUT, or [entries] of
+    i32 for a table. With one it has the codes as docs/archive.md stores them in row_major: floats of that type, or i8
+    codes of shape [entries,] IN, OUT for int8 and f8e4m3, or i8 of shape [entries,] bytes for int4 and mxfp4; scales and
+    zero points have one number for each group (i8 powers of two for mxfp4).
+
+    With `slots` the tensors are a pool: entry i of the weight lies in place slots[i] of it, and is zero where slots[i]
+    is outside the pool. Constraint L2.
 
     ```mlir
     func.func @view(%t: tensor<2x64x32xf32>) -> !moe.weight<64x32xf32, expert[2]> {
       %w = moe.wrap %t : tensor<2x64x32xf32> to !moe.weight<64x32xf32, expert[2]>
       return %w : !moe.weight<64x32xf32, expert[2]>
     }
+    func.func @pool(%codes: tensor<3x1024xi8>, %scales: tensor<3x2x32xf16>, %slots: tensor<4xi32>) -> !moe.weight<64x32xf32, cluster[4]> {
+      %w = moe.wrap %codes scales(%scales : tensor<3x2x32xf16>) slots(%slots : tensor<4xi32>) encoding <int4 group 32 scale f16>
+        : tensor<3x1024xi8> to !moe.weight<64x32xf32, cluster[4]>
+      return %w : !moe.weight<64x32xf32, cluster[4]>
+    }
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$tensor);
+  let arguments = (ins AnyRankedTensor:$tensor, Optional<AnyRankedTensor>:$scales,
+                       Optional<AnyRankedTensor>:$zero_points, Optional<AnyRankedTensor>:$slots,
+                       OptionalAttr<MoE_EncodingAttr>:$encoding);
   let results = (outs MoE_WeightOrTable:$result);
-  let assemblyFormat = "$tensor attr-dict `:` type($tensor) `to` type($result)";
+  let assemblyFormat = [{
+    $tensor (`scales` `(` $scales^ `:` type($scales) `)`)? (`zero_points` `(` $zero_points^ `:` type($zero_points) `)`)?
+    (`slots` `(` $slots^ `:` type($slots) `)`)? (`encoding` $encoding^)? attr-dict `:` type($tensor) `to` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$tensor)>];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The tensors that store a weight: codes, scales, zero points; a null type for a part there is not.
+    struct Parts {
+      ::mlir::RankedTensorType codes, scales, zeroPoints;
+    };
+    /// `entries` is how many matrices the tensors have, if the weight is indexed.
+    static Parts getParts(WeightType weight, EncodingAttr encoding, int64_t entries);
+  }];
+}
+
+def MoE_LayerOp : MoE_Op<"layer", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a layer of the model: a function, and the params it is run with";
+  let description = [{
+    Layers of one shape run one function. Its arguments with `moec.binding` name what a layer brings: a table, or a part
+    of a weight (`moec.part`: codes, scales, zero_points, slots). Constraint B1.
+
+    ```mlir
+    moe.param @layer0.scale : !moe.weight<4x4xf32> = #moe.seeded<1>
+    moe.param @layer1.scale : !moe.weight<4x4xf32> = #moe.seeded<2>
+    func.func @block(%x: tensor<?x4xf32>, %w: tensor<4x4xf32> {moec.binding = "scale", moec.part = "codes"}) -> tensor<?x4xf32> {
+      %scale = moe.wrap %w : tensor<4x4xf32> to !moe.weight<4x4xf32>
+      %y = moe.apply %x, %scale : tensor<?x4xf32>, !moe.weight<4x4xf32> -> tensor<?x4xf32>
+      return %y : tensor<?x4xf32>
+    }
+    moe.layer @layer0 runs @block {scale = @layer0.scale}
+    moe.layer @layer1 runs @block {scale = @layer1.scale}
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$function, DictionaryAttr:$binding);
+  let assemblyFormat = "$sym_name `runs` $function $binding attr-dict";
 }
 
 //===----------------------------------------------------------------------===//

@@ -56,13 +56,16 @@ MOERT_API moert_status_t moert_library_find_entry(const moert_library *library, 
 /** The entry's name, owned by the library. */
 MOERT_API moert_status_t moert_library_entry_name(const moert_library_entry *entry, const char **name);
 
-/** How many arguments a call takes: inputs, then outputs. */
+/** How many arguments there are: inputs and bindings, then outputs. A call passes all but the bindings. */
 MOERT_API moert_status_t moert_library_argument_count(const moert_library_entry *entry, int32_t *count);
 
 /** Argument `index`: name, type, rank, shape with MOERT_DYNAMIC and classes, and whether it is an output. Owned by the
  * library; MOERT_NOT_FOUND beyond the last. */
 MOERT_API moert_status_t moert_library_argument(const moert_library_entry *entry, int32_t index,
                                                 const moert_argument **argument);
+
+/** Of ids and tables: each value is below `*below`, and at least 0, or -1 for an id that is none. 0 for other arguments. */
+MOERT_API moert_status_t moert_library_argument_below(const moert_library_entry *entry, int32_t index, int64_t *below);
 
 /** Runs the entry; `call->error` receives the message when it is refused. Blocks until outputs are written. */
 MOERT_API moert_status_t moert_library_call(const moert_library_entry *entry, const moert_call *call,

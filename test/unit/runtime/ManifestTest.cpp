@@ -146,4 +146,86 @@ TEST(Manifest, refusesArguments) {
             "'x' behind one");
 }
 
+/// A manifest of one entry with a table, and of these layers.
+std::string withLayers(const std::string &layers,
+                       const std::string &weights =
+                           R"({"file":"w.safetensors","layout_hash":"7"})") {
+  return R"({"moec_manifest":"0.1","abi":"0.2","entries":[{"name":"f",)"
+         R"("symbol":"moec_f","arguments":[{"name":"t","dtype":"int32",)"
+         R"("shape":[2],"role":"binding","below":2}]}],"weights":)" +
+         weights + R"(,"layers":)" + layers + "}";
+}
+std::string withBinding(const std::string &binding) {
+  return withLayers(R"([{"name":"l","entry":"f","binding":)" + binding + "}]");
+}
+
+TEST(Manifest, readsLayers) {
+  Manifest manifest;
+  std::string error;
+  ASSERT_EQ(parseManifest(withBinding(R"([{"argument":"t","tensor":"l.t",)"
+                                      R"("part":"table"}])"),
+                          manifest, error),
+            MOERT_OK)
+      << error;
+  EXPECT_EQ(manifest.weightsFile, "w.safetensors");
+  EXPECT_EQ(manifest.layoutHash, "7");
+  ASSERT_EQ(manifest.layers.size(), 1u);
+  EXPECT_EQ(manifest.layers[0].name, "l");
+  EXPECT_EQ(manifest.layers[0].entry, 0u);
+  ASSERT_EQ(manifest.layers[0].binding.size(), 1u);
+  EXPECT_EQ(manifest.layers[0].binding[0].tensor, "l.t");
+  EXPECT_EQ(manifest.layers[0].binding[0].part, "table");
+  EXPECT_EQ(manifest.entries[0].arguments[0].below, 2);
+}
+
+TEST(Manifest, refusesLayers) {
+  EXPECT_EQ(refusal(withLayers("7")),
+            "manifest: expected an array 'layers' of at most 65536");
+  std::string weights = "manifest: expected 'weights' with a 'file' of the "
+                        "artifact and a 'layout_hash' beside 'layers'";
+  EXPECT_EQ(refusal(withLayers("[]", "1")), weights);
+  EXPECT_EQ(refusal(withLayers("[]", R"({"file":"w"})")), weights);
+  EXPECT_EQ(
+      refusal(withLayers("[]", R"({"file":"../w","layout_hash":"7"})")),
+      weights);
+  EXPECT_EQ(refusal(withLayers("[1]")),
+            "manifest: expected 'name', 'entry' and an array 'binding' for "
+            "each layer");
+  EXPECT_EQ(refusal(withLayers(R"([{"name":"l","entry":"g","binding":[]}])")),
+            "manifest: layer 'l': expected an entry of the library, found 'g'");
+  EXPECT_EQ(refusal(withBinding("[1]")),
+            "manifest: layer 'l': expected 'argument', 'tensor' and 'part' for "
+            "each binding");
+  EXPECT_EQ(refusal(withBinding("[]")),
+            "manifest: layer 'l': expected a binding of 't' at place 0, found "
+            "none");
+  std::string good = R"({"argument":"t","tensor":"l.t","part":"table"})";
+  EXPECT_EQ(refusal(withBinding("[" + good + "," + good + "]")),
+            "manifest: layer 'l': expected 1 bindings, found 2");
+  EXPECT_EQ(refusal(withBinding(
+                R"([{"argument":"u","tensor":"l.t","part":"table"}])")),
+            "manifest: layer 'l': expected a binding of 't' at place 0, found "
+            "'u'");
+  EXPECT_EQ(refusal(withBinding(
+                R"([{"argument":"t","tensor":"l.t","part":"codes"}])")),
+            "manifest: layer 'l': expected 'below' of 't' for a table or slots "
+            "alone, found part 'codes'");
+  std::string layer =
+      R"({"name":"l","entry":"f","binding":[)" + good + "]}";
+  EXPECT_EQ(refusal(withLayers("[" + layer + "," + layer + "]")),
+            "manifest: expected each layer once, found 'l' twice");
+}
+
+TEST(Manifest, refusesBoundsOfOtherArguments) {
+  std::string where = "manifest: entry 'f': argument 'x': ";
+  EXPECT_EQ(refusal(argument(
+                R"("dtype":"int8","role":"input","below":2,"shape":[])")),
+            where + "expected 'below' to be a positive integer, of an argument "
+                    "of int32");
+  EXPECT_EQ(refusal(argument(
+                R"("dtype":"int32","role":"input","below":0,"shape":[])")),
+            where + "expected 'below' to be a positive integer, of an argument "
+                    "of int32");
+}
+
 } // namespace

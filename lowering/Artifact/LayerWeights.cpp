@@ -1,0 +1,176 @@
+// The weights of a module's layers as an archive: planned from types, then streamed.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Artifact/LayerWeights.h"
+
+#include "lowering/Library/ArchiveNames.h"
+#include "weights/ArchiveWriter.h"
+#include "llvm/ADT/MapVector.h"
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+namespace {
+/// A param that a layer binds, by the name the layer has for it.
+struct Bound {
+  StringRef local;
+  ParamOp param;
+};
+} // namespace
+
+static weights::TensorForm tableForm(int64_t entries) {
+  weights::TensorForm form;
+  form.values = weights::ElementType::I32;
+  form.shape = {entries};
+  return form;
+}
+
+static weights::TensorForm matrixForm(const weights::Encoding &encoding,
+                                      WeightType type) {
+  weights::TensorForm form;
+  form.values = encoding;
+  form.shape = {type.getRows(), type.getCols()};
+  return form;
+}
+
+FailureOr<LayerWeights>
+LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
+                   const weights::ArchiveSource &source) {
+  LayerWeights result;
+  result.header.source = source;
+  ParamSources sources(provider);
+  SymbolTableCollection symbols;
+  auto addRecord = [&](std::string name, weights::RecordClass recordClass) {
+    weights::ArchiveRecord record;
+    record.name = std::move(name);
+    record.recordClass = recordClass;
+    result.header.records.push_back(std::move(record));
+    result.items.emplace_back();
+  };
+  auto addTensor = [&](std::string name, weights::TensorForm form, Item item) {
+    weights::ArchiveTensor tensor;
+    tensor.name = std::move(name);
+    tensor.form = std::move(form);
+    result.header.records.back().tensors.push_back(std::move(tensor));
+    result.items.back().push_back(std::move(item));
+  };
+
+  for (auto layer : module.getOps<LayerOp>()) {
+    // What has no axis, then by axis: a record holds what moves together.
+    SmallVector<Bound> whole;
+    llvm::MapVector<std::pair<Axis, int64_t>, SmallVector<Bound>> indexed;
+    for (NamedAttribute bound : layer.getBinding()) {
+      auto param = symbols.lookupNearestSymbolFrom<ParamOp>(
+          layer, cast<FlatSymbolRefAttr>(bound.getValue()));
+      auto weight = dyn_cast<WeightType>(param.getType());
+      if (weight && weight.isIndexed())
+        indexed[{weight.getAxis(), weight.getCount()}].push_back(
+            {bound.getName().getValue(), param});
+      else
+        whole.push_back({bound.getName().getValue(), param});
+    }
+    if (!whole.empty()) {
+      bool isTable = isa<TableType>(whole.front().param.getType());
+      addRecord(layer.getSymName().str(), isTable
+                                              ? weights::RecordClass::Table
+                                              : weights::RecordClass::Router);
+    }
+    for (Bound bound : whole) {
+      std::string name = archiveTensorName(layer, bound.local, bound.param);
+      Item item;
+      if (isa<TableType>(bound.param.getType())) {
+        FailureOr<std::vector<int32_t>> table = sources.loadTable(bound.param);
+        if (failed(table))
+          return failure();
+        item.table = *std::move(table);
+        addTensor(std::move(name), tableForm(int64_t(item.table.size())), item);
+        continue;
+      }
+      auto matrices = sources.openSource(bound.param);
+      auto encoding = getStoredEncoding(bound.param);
+      if (failed(matrices) || failed(encoding))
+        return failure();
+      item.matrices = *matrices;
+      addTensor(std::move(name),
+                matrixForm(*encoding, cast<WeightType>(bound.param.getType())),
+                std::move(item));
+    }
+    bool hasClusters = llvm::any_of(
+        indexed, [](auto &entry) { return entry.first.first == Axis::cluster; });
+    for (auto &[axis, params] : indexed) {
+      weights::RecordClass recordClass =
+          axis.first == Axis::expert && hasClusters
+              ? weights::RecordClass::Residual
+              : weights::RecordClass::Base;
+      for (int64_t entry = 0; entry < axis.second; ++entry) {
+        addRecord((layer.getSymName() + "." + stringifyAxis(axis.first) + "." +
+                   Twine(entry))
+                      .str(),
+                  recordClass);
+        for (Bound bound : params) {
+          auto matrices = sources.openSource(bound.param);
+          auto encoding = getStoredEncoding(bound.param);
+          if (failed(matrices) || failed(encoding))
+            return failure();
+          std::string name = archiveTensorName(layer, bound.local, bound.param);
+          name.replace(name.find('*'), 1, std::to_string(entry));
+          Item item;
+          item.matrices = *matrices;
+          item.entry = entry;
+          addTensor(
+              std::move(name),
+              matrixForm(*encoding, cast<WeightType>(bound.param.getType())),
+              std::move(item));
+        }
+      }
+    }
+  }
+  result.header.layoutHash = weights::defaultLayoutHash(result.header);
+  return result;
+}
+
+std::string LayerWeights::layoutHash() const {
+  return weights::hashText(header.layoutHash);
+}
+
+LogicalResult LayerWeights::write(
+    Location loc, StringRef path,
+    const std::function<void(size_t, size_t)> &progress) const {
+  auto writer = weights::ArchiveWriter::open(path.str(), header);
+  if (!writer)
+    return emitError(loc) << writer.error();
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (progress)
+      progress(i, items.size());
+    std::vector<weights::StoredTensor> stored;
+    for (auto [tensor, item] :
+         llvm::zip_equal(header.records[i].tensors, items[i])) {
+      weights::Result<weights::StoredTensor> bytes =
+          weights::Error{"not read yet"};
+      if (!item.matrices) {
+        bytes = weights::storeIntegers(
+            tensor.form,
+            std::vector<int64_t>(item.table.begin(), item.table.end()));
+      } else {
+        const weights::MatrixShape &shape = item.matrices->shape();
+        std::vector<float> values(size_t(shape.rows * shape.cols));
+        if (weights::Status status = item.matrices->read(item.entry, values);
+            !status)
+          return emitError(loc) << status.error();
+        bytes = weights::storeFloats(tensor.form, values);
+      }
+      if (!bytes)
+        return emitError(loc) << tensor.name << ": " << bytes.error();
+      stored.push_back(*std::move(bytes));
+    }
+    std::vector<weights::StoredTensorView> views(stored.begin(), stored.end());
+    if (weights::Status status = writer->write(i, views); !status)
+      return emitError(loc) << status.error();
+  }
+  if (weights::Status status = writer->finish(); !status)
+    return emitError(loc) << status.error();
+  if (progress)
+    progress(items.size(), items.size());
+  return success();
+}

@@ -1,0 +1,52 @@
+// What params are worth, one matrix at a time: their sources and recipes as streams.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_PASSES_ANALYSIS_PARAMSOURCES_H
+#define MOEC_PASSES_ANALYSIS_PARAMSOURCES_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "weights/Recipes.h"
+#include "weights/WeightProvider.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace moec {
+
+/// The dialect's encoding in plain C++.
+weights::Encoding getPlainEncoding(moe::EncodingAttr encoding);
+
+/// The encoding a param's record is stored in: its own, or that of its element type. Fails for f64 weights, which no
+/// encoding holds, with a diagnostic at the param.
+mlir::FailureOr<weights::Encoding> getStoredEncoding(moe::ParamOp param);
+
+/// Opens params. What a recipe reads is opened once; nothing is read before a matrix is asked for. Failures are
+/// diagnostics at the param they arise at.
+class ParamSources {
+public:
+  /// `provider` resolves external sources; it must outlive this.
+  explicit ParamSources(const weights::WeightProvider &provider)
+      : provider(provider) {}
+
+  /// Values of the source, before the param's encoding.
+  mlir::FailureOr<weights::MatrixSourcePtr> openSource(moe::ParamOp param);
+
+  /// Values of a leaf: decoded, and rounded to the weight's element type.
+  mlir::FailureOr<weights::MatrixSourcePtr> openLeaf(moe::ParamOp param);
+
+  /// Entries of a table.
+  mlir::FailureOr<std::vector<int32_t>> loadTable(moe::ParamOp param);
+
+private:
+  mlir::FailureOr<weights::MatrixSourcePtr> makeSource(moe::ParamOp param);
+  mlir::FailureOr<weights::MatrixSourcePtr> makeMean(moe::ParamOp param);
+  mlir::FailureOr<weights::MatrixSourcePtr> makeFactor(moe::ParamOp param);
+
+  const weights::WeightProvider &provider;
+  llvm::DenseMap<mlir::Operation *, weights::MatrixSourcePtr> sources, leaves;
+  /// Both factors of an SVD come from one computation: by module and recipe of the input side.
+  llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
+                 weights::LowRankSources>
+      factors;
+};
+
+} // namespace moec
+
+#endif // MOEC_PASSES_ANALYSIS_PARAMSOURCES_H

@@ -1,0 +1,289 @@
+// moe-factorize-experts: each expert matrix as the base of its cluster plus a low-rank residual of its own.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "passes/Passes.h"
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "passes/Decisions.h"
+#include "passes/LayerParams.h"
+#include "weights/ExpertFactors.h"
+#include "weights/RankSelection.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace moec {
+#define GEN_PASS_DEF_FACTORIZEEXPERTSPASS
+#include "passes/Passes.h.inc"
+} // namespace moec
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::moe;
+
+static constexpr llvm::StringLiteral passName = "factorize-experts";
+
+namespace {
+/// One matrix of one layer on its way to a base and a residual.
+struct Work {
+  const ExpertLayer *layer;
+  const ExpertMatrix *matrix;
+  ParamOp table, base, moments;
+  std::vector<weights::Spectrum> spectra;
+};
+
+WeightType typeOf(const Work &work) {
+  ParamOp param = work.matrix->param;
+  return cast<WeightType>(param.getType());
+}
+
+struct FactorizeExpertsPass
+    : moec::impl::FactorizeExpertsPassBase<FactorizeExpertsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    weights::WeightProvider provider;
+    auto read = readProfileOf(getOperation(), profilePath);
+    if (failed(read) || failed(checkOptions()) ||
+        failed(bindScopes(getOperation(), weights, provider)))
+      return signalPassFailure();
+    profile = *std::move(read);
+    ParamSources sources(provider);
+    SmallVector<ExpertLayer> layers =
+        findExpertLayers(getOperation(), passName);
+
+    // By role, over all layers: layers of equal ranks share compiled code.
+    llvm::MapVector<StringRef, SmallVector<Work>> roles;
+    for (const ExpertLayer &layer : layers) {
+      ParamOp table = getClusterTable(layer);
+      if (!table) {
+        Decision::declined(ExpertsOp(layer.op).getLoc(), passName)
+            << "layer left as it is: no clusters; run moe-cluster-experts first";
+        continue;
+      }
+      for (const ExpertMatrix &matrix : layer.matrices) {
+        FailureOr<Work> work = makeBase(layer, matrix, table);
+        if (failed(work) || failed(measure(*work, sources)))
+          return signalPassFailure();
+        roles[matrix.role].push_back(*std::move(work));
+      }
+    }
+    FailureOr<SmallVector<int64_t>> ranks = chooseRanks(roles);
+    if (failed(ranks))
+      return signalPassFailure();
+    for (auto [role, chosen] : llvm::zip_equal(roles, *ranks))
+      for (Work &work : role.second)
+        rewrite(work, chosen);
+  }
+
+private:
+  LogicalResult checkOptions() {
+    ModuleOp module = getOperation();
+    int asked = (rank > 0) + (errorBound > 0) + (bytes > 0);
+    if (asked != 1)
+      return module.emitError("expected one of the options rank, error-bound "
+                              "and bytes, found ")
+             << asked;
+    for (auto [option, text, result] :
+         {std::tuple(StringRef("base-encoding"), &baseEncoding, &baseAttr),
+          std::tuple(StringRef("residual-encoding"), &residualEncoding,
+                     &residualAttr)}) {
+      if (text->empty())
+        continue;
+      Attribute parsed =
+          parseAttribute("#moe.encoding<" + *text + ">", &getContext());
+      *result = dyn_cast_or_null<EncodingAttr>(parsed);
+      if (!*result)
+        return module.emitError("option ")
+               << option << ": expected an encoding, for example 'int8 group "
+               << "32', found '" << *text << "'";
+    }
+    return success();
+  }
+
+  FailureOr<Work> makeBase(const ExpertLayer &layer, const ExpertMatrix &matrix,
+                           ParamOp table) {
+    Work work{&layer, &matrix, table, {}, {}, {}};
+    FailureOr<const weights::LayerProfile *> traffic =
+        findTraffic(layer, profile);
+    if (failed(traffic))
+      return failure();
+    ExpertsOp op = layer.op;
+    DenseF64ArrayAttr usage;
+    if (base == BaseKind::usage) {
+      if (!*traffic)
+        return op.emitOpError("a base weighted by usage needs a profile of this "
+                              "layer, found none");
+      SmallVector<double> counts((*traffic)->counts.begin(),
+                                 (*traffic)->counts.end());
+      usage = DenseF64ArrayAttr::get(&getContext(), counts);
+    }
+    ParamOp param = matrix.param;
+    auto type = cast<WeightType>(param.getType());
+    auto tableType = cast<TableType>(table.getType());
+    auto own = FlatSymbolRefAttr::get(param.getSymNameAttr());
+    auto by = FlatSymbolRefAttr::get(table.getSymNameAttr());
+    work.base = addParam(
+        layer, matrix.role + ".base",
+        type.withAxis(tableType.getTo(), tableType.getToCount()),
+        MeanAttr::get(&getContext(), own, by, usage),
+        baseAttr ? baseAttr : param.getEncodingAttr());
+    // Inputs of down are hidden activations.
+    if (whiten != Whitening::none) {
+      bool isDown = matrix.role == "down";
+      const weights::LayerProfile *seen = *traffic;
+      bool isFull = whiten == Whitening::full;
+      bool isThere =
+          seen && !(isDown ? (isFull ? seen->hiddenMomentsFull.empty()
+                                     : seen->hiddenMoments.empty())
+                           : (isFull ? seen->inputMomentsFull.empty()
+                                     : seen->inputMoments.empty()));
+      if (!isThere) {
+        Decision::declined(op.getLoc(), passName)
+            << matrix.role << " is not whitened: the profile has no second "
+            << "moments of its inputs";
+      } else {
+        std::string key = "layers." + std::to_string(*layer.number) +
+                          (isDown ? ".hidden_moments" : ".input_moments") +
+                          (isFull ? "_full" : "");
+        int64_t rows = type.getRows();
+        work.moments = addParam(
+            layer, matrix.role + ".moments",
+            WeightType::get(&getContext(), isFull ? rows : 1, rows,
+                            Float32Type::get(&getContext()), Axis::none, 1),
+            ExternalAttr::get(&getContext(),
+                              StringAttr::get(&getContext(), "profile"),
+                              StringAttr::get(&getContext(), key)));
+      }
+    }
+    return work;
+  }
+
+  /// What is left of each expert beside its base, by rank.
+  LogicalResult measure(Work &work, ParamSources &sources) {
+    auto of = sources.openLeaf(work.matrix->param);
+    auto base = sources.openLeaf(work.base);
+    auto table = sources.loadTable(work.table);
+    if (failed(of) || failed(base) || failed(table))
+      return failure();
+    weights::ResidualOptions options;
+    // Enough to see the chosen rank; all where every rank is possible.
+    const weights::MatrixShape &shape = (*of)->shape();
+    int64_t full = std::min(shape.rows, shape.cols);
+    int64_t count = rank > 0 ? std::min<int64_t>(full, (rank + 15) / 16 * 16)
+                             : full;
+    options.factorization.rank = std::max<int64_t>(1, count);
+    auto spectra =
+        weights::residualSpectra(*of, *base, *table, count, options);
+    if (!spectra)
+      return ExpertsOp(work.layer->op).emitOpError(spectra.error());
+    work.spectra = *std::move(spectra);
+    return success();
+  }
+
+  FailureOr<SmallVector<int64_t>>
+  chooseRanks(llvm::MapVector<StringRef, SmallVector<Work>> &roles) {
+    std::vector<weights::RoleSpectra> spectra;
+    for (auto &[role, works] : roles) {
+      weights::RoleSpectra all;
+      all.name = role.str();
+      auto type = typeOf(works.front());
+      all.rows = type.getRows();
+      all.cols = type.getCols();
+      weights::Encoding stored;
+      if (residualAttr)
+        stored = getPlainEncoding(residualAttr);
+      else if (auto own = getStoredEncoding(works.front().matrix->param);
+               succeeded(own))
+        stored = *own;
+      else
+        return failure();
+      all.input = all.output = stored;
+      for (Work &work : works) {
+        auto other = typeOf(work);
+        if (other.getRows() != all.rows || other.getCols() != all.cols)
+          return ExpertsOp(work.layer->op)
+                     .emitOpError("expected layers of one shape, found ")
+                 << other << " beside " << type;
+        all.experts.insert(all.experts.end(), work.spectra.begin(),
+                           work.spectra.end());
+      }
+      spectra.push_back(std::move(all));
+    }
+    SmallVector<int64_t> ranks;
+    auto fail = [&](const std::string &message) {
+      return getOperation().emitError(message);
+    };
+    if (bytes > 0) {
+      auto chosen = weights::ranksForByteBudget(spectra, uint64_t(bytes));
+      if (!chosen)
+        return fail(chosen.error());
+      for (const weights::RankChoice &choice : *chosen)
+        ranks.push_back(choice.rank);
+      return ranks;
+    }
+    for (const weights::RoleSpectra &role : spectra) {
+      auto chosen = rank > 0 ? weights::fixedRank(role, rank)
+                             : weights::ranksForErrorBound(role, errorBound);
+      if (!chosen)
+        return fail(chosen.error());
+      ranks.push_back(chosen->rank);
+    }
+    return ranks;
+  }
+
+  void rewrite(Work &work, int64_t chosen) {
+    const ExpertLayer &layer = *work.layer;
+    ExpertsOp op = layer.op;
+    ParamOp param = work.matrix->param;
+    auto type = cast<WeightType>(param.getType());
+    OpBuilder builder(op);
+    auto leafOf = [&](ParamOp of) -> Value {
+      return LeafOp::create(builder, op.getLoc(), of.getType(),
+                            FlatSymbolRefAttr::get(of.getSymNameAttr()));
+    };
+    Value shared = WeightSelectOp::create(builder, op.getLoc(),
+                                          leafOf(work.base), leafOf(work.table));
+    Value result = shared;
+    if (chosen > 0) {
+      auto symbol = [](ParamOp of) {
+        return FlatSymbolRefAttr::get(of.getSymNameAttr());
+      };
+      auto factor = [&](Side side, StringRef name, WeightType factorType) {
+        auto recipe = SvdAttr::get(
+            &getContext(), side, chosen, symbol(param), symbol(work.base),
+            symbol(work.table),
+            work.moments ? symbol(work.moments) : FlatSymbolRefAttr());
+        EncodingAttr encoding =
+            residualAttr ? residualAttr : param.getEncodingAttr();
+        return leafOf(addParam(layer, work.matrix->role + "." + name, factorType,
+                               recipe, encoding));
+      };
+      Value a = factor(Side::input, "a", type.withShape(type.getRows(), chosen));
+      Value b = factor(Side::output, "b", type.withShape(chosen, type.getCols()));
+      Value own = WeightMulOp::create(builder, op.getLoc(), a, b);
+      result = WeightAddOp::create(builder, op.getLoc(), shared, own);
+    }
+    work.matrix->use->set(result);
+
+    double sum = 0, largest = 0;
+    for (const weights::Spectrum &spectrum : work.spectra) {
+      double error = spectrum.relativeError(chosen);
+      sum += error;
+      largest = std::max(largest, error);
+    }
+    double mean = sum / double(work.spectra.size());
+    // For whoever plans with it.
+    work.base->setAttr("moe.relative_error",
+                       DenseF64ArrayAttr::get(&getContext(), {mean, largest}));
+    Decision::taken(op.getLoc(), passName)
+        << work.matrix->role << ": base of "
+        << cast<TableType>(work.table.getType()).getToCount()
+        << " clusters and residuals of rank " << chosen
+        << llvm::formatv("; relative error {0:F4} mean, {1:F4} largest",
+                         mean, largest)
+               .str();
+  }
+
+  std::optional<weights::Profile> profile;
+  EncodingAttr baseAttr, residualAttr;
+};
+} // namespace

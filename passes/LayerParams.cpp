@@ -1,0 +1,130 @@
+// The params behind an expert layer, as passes that compress it see them.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "passes/LayerParams.h"
+
+#include "frontend/BindSource.h"
+#include "mlir/IR/Builders.h"
+#include "passes/Decisions.h"
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::moe;
+
+static constexpr llvm::StringLiteral tableAttribute = "moe.clusters";
+
+static std::optional<int64_t> numberOf(func::FuncOp function) {
+  StringRef name = function.getSymName();
+  int64_t number;
+  if (!name.consume_front("layer") || name.getAsInteger(10, number))
+    return std::nullopt;
+  return number;
+}
+
+/// The matrices of a layer, or why it is not a plain one.
+static StringRef collectMatrices(ExpertLayer &layer) {
+  auto add = [&](StringRef role, OpOperand &use) -> StringRef {
+    auto leaf = use.get().getDefiningOp<LeafOp>();
+    auto type = cast<WeightType>(use.get().getType());
+    if (!leaf)
+      return "its weights are expressions already, or arguments";
+    if (type.getAxis() != Axis::expert)
+      return "its weights are not indexed by expert";
+    auto param =
+        SymbolTable::lookupNearestSymbolFrom<ParamOp>(leaf, leaf.getParamAttr());
+    layer.experts = type.getCount();
+    layer.matrices.push_back({role, &use, param});
+    return "";
+  };
+  ExpertsOp op = layer.op;
+  if (op.getGate())
+    if (StringRef reason = add("gate", op.getGateMutable()[0]); !reason.empty())
+      return reason;
+  if (StringRef reason = add("up", op.getUpMutable()); !reason.empty())
+    return reason;
+  return add("down", op.getDownMutable());
+}
+
+SmallVector<ExpertLayer> moec::findExpertLayers(ModuleOp module,
+                                                StringRef pass) {
+  SmallVector<ExpertLayer> layers;
+  module.walk([&](ExpertsOp op) {
+    ExpertLayer layer;
+    layer.op = op;
+    layer.function = op->getParentOfType<func::FuncOp>();
+    if (!layer.function)
+      return;
+    layer.number = numberOf(layer.function);
+    StringRef reason = collectMatrices(layer);
+    if (reason.empty())
+      layers.push_back(std::move(layer));
+    else
+      Decision::declined(op.getLoc(), pass) << "layer left as it is: " << reason;
+  });
+  return layers;
+}
+
+ParamOp moec::getClusterTable(const ExpertLayer &layer) {
+  ExpertsOp op = layer.op;
+  auto name = op->getAttrOfType<FlatSymbolRefAttr>(tableAttribute);
+  return name ? SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name)
+              : ParamOp();
+}
+
+void moec::setClusterTable(const ExpertLayer &layer, ParamOp table) {
+  ExpertsOp op = layer.op;
+  op->setAttr(tableAttribute, FlatSymbolRefAttr::get(table.getSymNameAttr()));
+}
+
+ParamOp moec::addParam(const ExpertLayer &layer, const Twine &name, Type type,
+                       Attribute source, EncodingAttr encoding) {
+  func::FuncOp function = layer.function;
+  OpBuilder builder(function);
+  auto module = function->getParentOfType<ModuleOp>();
+  std::string wanted = (function.getSymName() + "." + name).str(), free = wanted;
+  for (unsigned i = 1; module.lookupSymbol(free); ++i)
+    free = wanted + "." + std::to_string(i);
+  return ParamOp::create(builder, ExpertsOp(layer.op).getLoc(),
+                         builder.getStringAttr(free),
+                         builder.getStringAttr("private"), TypeAttr::get(type),
+                         source, encoding, LayoutAttr(), ResidencyAttr());
+}
+
+LogicalResult moec::bindScopes(ModuleOp module, ArrayRef<std::string> texts,
+                               weights::WeightProvider &provider) {
+  for (const std::string &text : texts)
+    if (weights::Status bound = frontend::bindSource(provider, text); !bound)
+      return module.emitError("option weights: ") << bound.error();
+  return success();
+}
+
+FailureOr<std::optional<weights::Profile>>
+moec::readProfileOf(ModuleOp module, StringRef path) {
+  if (path.empty())
+    return std::optional<weights::Profile>();
+  auto profile = weights::readProfile(path.str());
+  if (!profile)
+    return module.emitError("option profile: ") << profile.error();
+  return std::optional<weights::Profile>(*std::move(profile));
+}
+
+FailureOr<const weights::LayerProfile *>
+moec::findTraffic(const ExpertLayer &layer,
+                  const std::optional<weights::Profile> &profile) {
+  const weights::LayerProfile *none = nullptr;
+  if (!profile || !layer.number)
+    return none;
+  auto place = profile->layers.find(*layer.number);
+  if (place == profile->layers.end())
+    return none;
+  ExpertsOp op = layer.op;
+  if (place->second.experts != layer.experts)
+    return op.emitOpError("has ")
+           << layer.experts << " experts, but layer " << *layer.number
+           << " of the profile has " << place->second.experts;
+  int64_t width = getWeightType(op.getUp()).getRows();
+  if (place->second.width != width)
+    return op.emitOpError("has inputs of width ")
+           << width << ", but layer " << *layer.number
+           << " of the profile has " << place->second.width;
+  return &place->second;
+}

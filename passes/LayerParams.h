@@ -1,0 +1,62 @@
+// The params behind an expert layer, as passes that compress it see them.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_PASSES_LAYERPARAMS_H
+#define MOEC_PASSES_LAYERPARAMS_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/Analysis/ParamSources.h"
+#include "weights/Profile.h"
+
+#include <optional>
+#include <string>
+
+namespace moec {
+
+/// A matrix of the experts: "gate", "up" or "down", and the param that all experts' are leaves of.
+struct ExpertMatrix {
+  llvm::StringRef role;
+  mlir::OpOperand *use = nullptr;
+  moe::ParamOp param;
+};
+
+/// An expert layer of plain experts: each matrix a leaf with one entry for each expert.
+struct ExpertLayer {
+  moe::ExpertsOp op;
+  mlir::func::FuncOp function;
+  llvm::SmallVector<ExpertMatrix, 3> matrices;
+  int64_t experts = 0;
+  /// N of a function called layerN; where the profile keeps the layer's traffic.
+  std::optional<int64_t> number;
+};
+
+/// The plain expert layers of a module. Others are declined by a remark that names `pass`.
+llvm::SmallVector<ExpertLayer> findExpertLayers(mlir::ModuleOp module,
+                                                llvm::StringRef pass);
+
+/// The table that moe-cluster-experts gave the layer, or null.
+moe::ParamOp getClusterTable(const ExpertLayer &layer);
+void setClusterTable(const ExpertLayer &layer, moe::ParamOp table);
+
+/// Declares a private param in front of the layer's function; a number is added to the name if it is taken.
+moe::ParamOp addParam(const ExpertLayer &layer, const llvm::Twine &name,
+                      mlir::Type type, mlir::Attribute source,
+                      moe::EncodingAttr encoding = {});
+
+/// Binds the scopes of the passes' option `weights`; a diagnostic at the module if one is wrong.
+mlir::LogicalResult bindScopes(mlir::ModuleOp module,
+                               llvm::ArrayRef<std::string> texts,
+                               weights::WeightProvider &provider);
+
+/// Reads the profile at `path`; nothing if there is none.
+mlir::FailureOr<std::optional<weights::Profile>>
+readProfileOf(mlir::ModuleOp module, llvm::StringRef path);
+
+/// The layer's traffic, or null. A profile of other shapes is a diagnostic.
+mlir::FailureOr<const weights::LayerProfile *>
+findTraffic(const ExpertLayer &layer,
+            const std::optional<weights::Profile> &profile);
+
+} // namespace moec
+
+#endif // MOEC_PASSES_LAYERPARAMS_H

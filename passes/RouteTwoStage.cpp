@@ -1,0 +1,75 @@
+// moe-route-two-stage: tokens choose clusters first, then experts inside them.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "passes/Passes.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "passes/Decisions.h"
+#include "passes/LayerParams.h"
+
+namespace moec {
+#define GEN_PASS_DEF_ROUTETWOSTAGEPASS
+#include "passes/Passes.h.inc"
+} // namespace moec
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::moe;
+
+static constexpr llvm::StringLiteral passName = "route-two-stage";
+
+/// The table by which a layer's experts share bases, or null.
+static ParamOp findTable(ExpertsOp op) {
+  if (auto name = op->getAttrOfType<FlatSymbolRefAttr>("moe.clusters"))
+    return SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name);
+  return {};
+}
+
+namespace {
+struct RouteTwoStagePass
+    : moec::impl::RouteTwoStagePassBase<RouteTwoStagePass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    WalkResult result = getOperation().walk([&](ExpertsOp op) {
+      return WalkResult(restrict(op));
+    });
+    if (result.wasInterrupted())
+      signalPassFailure();
+  }
+
+  LogicalResult restrict(ExpertsOp op) {
+    auto decline = [&](StringRef reason) {
+      Decision::declined(op.getLoc(), passName)
+          << "router left flat: " << reason;
+      return success();
+    };
+    ParamOp table = findTable(op);
+    if (!table)
+      return decline("no clusters; run moe-cluster-experts first");
+    auto route = op.getIds().getDefiningOp<RouteOp>();
+    if (!route || route.getResult(0) != op.getIds())
+      return decline("the ids do not come from a moe.route");
+    if (route.getLimitAttr())
+      return decline("the router has a limit of its own");
+    if (route.getChoice().getKind() != ChoiceKind::top_k ||
+        route.getCandidates())
+      return decline("only a top_k choice among all experts can be limited");
+    int64_t groups = cast<TableType>(table.getType()).getToCount();
+    if (keep < 1 || keep > groups)
+      return op.emitOpError("option clusters-per-token: expected 1 to ")
+             << groups << ", found " << int64_t(keep);
+    OpBuilder builder(route);
+    Value clusters = LeafOp::create(
+        builder, route.getLoc(), table.getType(),
+        FlatSymbolRefAttr::get(table.getSymNameAttr()));
+    route.setLimitAttr(LimitAttr::get(&getContext(), keep, groups, by,
+                                      Masked::neg_inf));
+    route.getClustersMutable().assign(clusters);
+    Decision::taken(op.getLoc(), passName)
+        << "tokens choose " << keep << " of " << groups << " clusters by "
+        << stringifyGroupBy(by) << ", then "
+        << route.getChoice().getK() << " experts; choices may change";
+    return success();
+  }
+};
+} // namespace

@@ -1,0 +1,77 @@
+/* Layers of an artifact: compiled entries together with the weights they are run with.
+ * Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+ *
+ * Opening an artifact with layers maps its weight archive, checks every record's hash and brings the weights into the
+ * pools that entries read (docs/binding.md). Every function returns a moert_status_t; a null handle or out-parameter is
+ * MOERT_INVALID_ARGUMENT. After `moert_model_open` any number of threads may use a model until it is closed. */
+#ifndef MOERT_MODEL_H
+#define MOERT_MODEL_H
+
+#include "moert/library.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** An open artifact with its weights. */
+typedef struct moert_model moert_model;
+/** One layer of an open model; lives as long as the model. */
+typedef struct moert_layer moert_layer;
+
+/** Opens the artifact directory at `path`: library.so, manifest.json and, if the manifest names layers, its archive of
+ * weights. MOERT_INCOMPATIBLE when library and archive do not belong together or a record is damaged. */
+MOERT_API moert_status_t moert_model_open(const char *path, const moert_error_sink *error, moert_model **model);
+
+/** Closes the model. Null is allowed. No call may be in progress and no binding held. */
+MOERT_API moert_status_t moert_model_close(moert_model *model);
+
+/** The library in it, for entries without layers; owned by the model. */
+MOERT_API moert_status_t moert_model_library(const moert_model *model, const moert_library **library);
+
+/** What the weights were made from: a description without paths, and a hash of content, both owned by the model and of
+ * the archive that was read first; empty texts for an artifact without weights of its own. */
+MOERT_API moert_status_t moert_model_source(const moert_model *model, const char **name, const char **hash);
+
+/** Reads another archive of the same layout, a later generation of the weights, and publishes it: bindings acquired from
+ * now on have the next epoch. Those that are held keep theirs. On failure nothing changes. */
+MOERT_API moert_status_t moert_model_load_weights(moert_model *model, const char *archive,
+                                                  const moert_error_sink *error);
+
+/** How many layers there are; 0 for an artifact without weights of its own. */
+MOERT_API moert_status_t moert_model_layer_count(const moert_model *model, int32_t *count);
+
+/** Layer number `index`, in the manifest's order; MOERT_NOT_FOUND beyond the last. */
+MOERT_API moert_status_t moert_model_layer_at(const moert_model *model, int32_t index, moert_layer **layer);
+
+/** The layer of that name; MOERT_NOT_FOUND, with the names there are in `error`, when there is none. */
+MOERT_API moert_status_t moert_model_find_layer(const moert_model *model, const char *name,
+                                                const moert_error_sink *error, moert_layer **layer);
+
+/** The layer's name, owned by the model. */
+MOERT_API moert_status_t moert_layer_name(const moert_layer *layer, const char **name);
+
+/** The entry that the layer runs; layers of one shape share theirs. */
+MOERT_API moert_status_t moert_layer_entry(const moert_layer *layer, const moert_library_entry **entry);
+
+/** Bytes of memory that the layer's pools and tables take. */
+MOERT_API moert_status_t moert_layer_resident_bytes(const moert_layer *layer, uint64_t *bytes);
+
+/** The layer's binding of today. It stays as it is until it is released, whatever is published meanwhile: a step acquires
+ * once and reads one epoch from start to end. */
+MOERT_API moert_status_t moert_layer_acquire(moert_layer *layer, const moert_layer_binding **binding);
+
+/** Gives a binding back. */
+MOERT_API moert_status_t moert_layer_release(moert_layer *layer, const moert_layer_binding *binding);
+
+/** Runs the layer's entry with its binding of today: `call->binding` is not looked at. */
+MOERT_API moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call, DLTensor *const *args,
+                                          int32_t count);
+
+/** Bytes of workspace a call with these shapes needs; data pointers are not looked at. */
+MOERT_API moert_status_t moert_layer_workspace_bytes(moert_layer *layer, const moert_call *call, DLTensor *const *args,
+                                                     int32_t count, uint64_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MOERT_MODEL_H */

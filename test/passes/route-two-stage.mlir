@@ -1,0 +1,58 @@
+// A flat router keeps the best clusters first; what cannot be limited is left, and says why.
+// RUN: moe-opt %s --moe-cluster-experts=clusters=2 --moe-route-two-stage="clusters-per-token=1 by=top2_sum" --remarks-filter='.*' 2>%t.remarks | FileCheck %s
+// RUN: FileCheck %s --check-prefix=REMARK < %t.remarks
+
+// REMARK-DAG: [Passed] route-two-stage{{.+}}tokens choose 1 of 2 clusters by top2_sum, then 2 experts; choices may change
+// REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: only a top_k choice among all experts can be limited
+// REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: the router has a limit of its own
+// REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: the ids do not come from a moe.route
+// REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: no clusters; run moe-cluster-experts first
+
+!up = !moe.weight<4x6xf32, expert[4]>
+!down = !moe.weight<6x4xf32, expert[4]>
+!ids = tensor<?x2x!moe.id<expert[4]>>
+moe.param private @up : !up = #moe.seeded<1>
+moe.param private @down : !down = #moe.seeded<2>
+
+// CHECK-LABEL: func.func @layer0
+// CHECK: %[[T:.+]] = moe.leaf @layer0.cluster
+// CHECK: moe.route %{{.+}} score softmax limit <keep 1 of 2 by top2_sum> clusters %[[T]] choose <top_k 2>
+func.func @layer0(%x: tensor<?x4xf32>, %l: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %ids, %p = moe.route %l score softmax choose <top_k 2> gates <scores, l1> : (tensor<?x4xf32>) -> (!ids, tensor<?x2xf32>)
+  %u = moe.leaf @up : !up
+  %d = moe.leaf @down : !down
+  %y = moe.experts %x to %ids weighted %p up %u down %d act <silu> : (tensor<?x4xf32>, !ids, tensor<?x2xf32>, !up, !down) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// CHECK-LABEL: func.func @top_p
+// CHECK-NOT: limit <
+func.func @top_p(%x: tensor<?x4xf32>, %l: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %ids, %p = moe.route %l score softmax choose <top_p 2 at 0.5> gates <scores, l1> : (tensor<?x4xf32>) -> (!ids, tensor<?x2xf32>)
+  %u = moe.leaf @up : !up
+  %d = moe.leaf @down : !down
+  %y = moe.experts %x to %ids weighted %p up %u down %d act <silu> : (tensor<?x4xf32>, !ids, tensor<?x2xf32>, !up, !down) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// CHECK-LABEL: func.func @limited
+// CHECK: limit <keep 1 of 2 by max>
+func.func @limited(%x: tensor<?x4xf32>, %l: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %ids, %p = moe.route %l score softmax limit <keep 1 of 2 by max> choose <top_k 2> gates <scores, l1> : (tensor<?x4xf32>) -> (!ids, tensor<?x2xf32>)
+  %u = moe.leaf @up : !up
+  %d = moe.leaf @down : !down
+  %y = moe.experts %x to %ids weighted %p up %u down %d act <silu> : (tensor<?x4xf32>, !ids, tensor<?x2xf32>, !up, !down) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+func.func @elsewhere(%x: tensor<?x4xf32>, %ids: !ids, %p: tensor<?x2xf32>) -> tensor<?x4xf32> {
+  %u = moe.leaf @up : !up
+  %d = moe.leaf @down : !down
+  %y = moe.experts %x to %ids weighted %p up %u down %d act <silu> : (tensor<?x4xf32>, !ids, tensor<?x2xf32>, !up, !down) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+func.func @arguments(%x: tensor<?x4xf32>, %ids: !ids, %p: tensor<?x2xf32>, %u: !up, %d: !down) -> tensor<?x4xf32> {
+  %y = moe.experts %x to %ids weighted %p up %u down %d act <silu> : (tensor<?x4xf32>, !ids, tensor<?x2xf32>, !up, !down) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}

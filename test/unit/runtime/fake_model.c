@@ -1,0 +1,51 @@
+/* The library of a model of two layers, written by hand: y = x * w[slots[choice[0]]], row by row.
+ * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
+#include "test/unit/runtime/fake_model.h"
+
+#include "moert/abi.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef struct {
+  float *allocated, *aligned;
+  int64_t offset, sizes[2], strides[2];
+} Matrix;
+typedef struct {
+  int32_t *allocated, *aligned;
+  int64_t offset, sizes[1], strides[1];
+} Vector;
+
+static void kernel(void **descriptors) {
+  const Matrix *x = descriptors[0];
+  const Matrix *pool = descriptors[1];
+  const Vector *slots = descriptors[2];
+  const Vector *choice = descriptors[3];
+  const Matrix *y = descriptors[4];
+  const float *weights = pool->aligned + slots->aligned[choice->aligned[0]] * pool->strides[0];
+  for (int64_t t = 0; t < x->sizes[0]; ++t)
+    for (int64_t d = 0; d < 4; ++d)
+      y->aligned[t * y->strides[0] + d * y->strides[1]] = x->aligned[t * x->strides[0] + d * x->strides[1]] * weights[d];
+}
+
+static const moert_argument arguments[] = {
+    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}},   {"w", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}},
+    {"w.slots", kDLInt, 32, MOERT_BINDING, 1, {2}}, {"choice", kDLInt, 32, MOERT_BINDING, 1, {1}},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
+};
+static const moert_entry block = {sizeof(moert_entry), 5, "moec_block", arguments, kernel, 0};
+
+EXPORT int32_t moec_block(const moert_call *call, DLTensor *const *args, int32_t count);
+EXPORT int32_t moec_block(const moert_call *call, DLTensor *const *args, int32_t count) {
+  return moert_entry_call(&block, call, args, count);
+}
+
+EXPORT int32_t moec_block_workspace(const moert_call *call, DLTensor *const *args, int32_t count, uint64_t *bytes);
+EXPORT int32_t moec_block_workspace(const moert_call *call, DLTensor *const *args, int32_t count, uint64_t *bytes) {
+  return moert_entry_workspace(&block, call, args, count, bytes);
+}
+
+EXPORT const char *moec_manifest(void);
+EXPORT const char *moec_manifest(void) { return FAKE_MODEL_MANIFEST; }
+
+EXPORT uint32_t moec_abi_version(void);
+EXPORT uint32_t moec_abi_version(void) { return MOERT_ABI_VERSION; }

@@ -1,0 +1,134 @@
+// What compiling a checkpoint will make, before it is made.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-compile/Plan.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/LayerParams.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::moe;
+
+LayerFigures moec::measureLayers(ModuleOp module,
+                                 const lowering::LayerWeights &weights) {
+  LayerFigures figures;
+  for (const weights::ArchiveRecord &record : weights.plan().records)
+    for (const weights::ArchiveTensor &tensor : record.tensors) {
+      auto parts = weights::partsOf(tensor.form);
+      if (!parts)
+        continue;
+      for (const weights::PartForm &part : *parts)
+        figures.bytes += part.bytes;
+      if (tensor.form.encoding())
+        figures.parameters +=
+            uint64_t(weights::elementCount(tensor.form.shape).value_or(0));
+    }
+  for (auto layer : module.getOps<LayerOp>()) {
+    auto function =
+        module.lookupSymbol<func::FuncOp>(layer.getFunctionAttr());
+    if (auto count = function->getAttrOfType<IntegerAttr>(
+            "moe.multiply_adds_per_token"))
+      figures.multiplyAddsPerToken += count.getInt();
+  }
+  return figures;
+}
+
+/// The chance that k of E independent choices miss n of them.
+static double missAll(int64_t experts, int64_t members, int64_t choices) {
+  double chance = 1;
+  for (int64_t i = 0; i < choices; ++i)
+    chance *= std::max(0.0, double(experts - members - i) / double(experts - i));
+  return chance;
+}
+
+ClusterMeetings
+moec::countMeetings(ModuleOp module,
+                    const std::optional<weights::Profile> &profile) {
+  ClusterMeetings result;
+  int64_t layers = 0;
+  result.isCounted = true;
+  module.walk([&](ExpertsOp op) {
+    auto name = op->getAttrOfType<FlatSymbolRefAttr>("moe.clusters");
+    if (!name)
+      return;
+    auto table = SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name);
+    auto values = dyn_cast<DenseElementsAttr>(table.getSource());
+    if (!values)
+      return;
+    ++layers;
+    auto type = cast<TableType>(table.getType());
+    SmallVector<int32_t> clusterOf(values.getValues<int32_t>());
+    int64_t experts = type.getFromCount();
+    int64_t choices =
+        cast<RankedTensorType>(op.getIds().getType()).getDimSize(1);
+    auto function = op->getParentOfType<func::FuncOp>();
+    StringRef text = function.getSymName();
+    int64_t number = -1;
+    const weights::LayerProfile *traffic = nullptr;
+    if (profile && text.consume_front("layer") &&
+        !text.getAsInteger(10, number)) {
+      auto place = profile->layers.find(number);
+      if (place != profile->layers.end() && place->second.experts == experts)
+        traffic = &place->second;
+    }
+    // Pairs say all about two choices; more need the sets that occurred.
+    if (traffic && choices == 2) {
+      double together = 0, pairs = 0;
+      for (int64_t i = 0; i < experts; ++i)
+        for (int64_t j = 0; j < i; ++j) {
+          double count = double(traffic->cooccurrence[size_t(i * experts + j)]);
+          pairs += count;
+          together += clusterOf[i] == clusterOf[j] ? count : 0;
+        }
+      result.perToken += pairs > 0 ? 2 - together / pairs : 0;
+      return;
+    }
+    result.isCounted = false;
+    SmallVector<int64_t> sizes(type.getToCount(), 0);
+    for (int32_t cluster : clusterOf)
+      ++sizes[cluster];
+    for (int64_t size : sizes)
+      result.perToken += 1 - missAll(experts, size, choices);
+  });
+  if (layers > 0)
+    result.perToken /= double(layers);
+  return result;
+}
+
+std::string moec::describeLayers(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (auto layer : module.getOps<LayerOp>()) {
+    std::string line;
+    for (NamedAttribute bound : layer.getBinding()) {
+      StringRef local = bound.getName().getValue();
+      auto param = module.lookupSymbol<ParamOp>(
+          cast<FlatSymbolRefAttr>(bound.getValue()));
+      auto error =
+          param->getAttrOfType<DenseF64ArrayAttr>("moe.relative_error");
+      if (!error || !local.consume_back(".base"))
+        continue;
+      int64_t rank = 0;
+      if (auto factor = layer.getBinding().getAs<FlatSymbolRefAttr>(
+              (local + ".a").str()))
+        rank = cast<WeightType>(
+                   module.lookupSymbol<ParamOp>(factor).getType())
+                   .getCols();
+      line += llvm::formatv("  {0} rank {1}, error {2:F4} mean {3:F4} largest;",
+                            local, rank, error.asArrayRef()[0],
+                            error.asArrayRef()[1])
+                  .str();
+    }
+    if (!line.empty())
+      os << "  " << layer.getSymName() << ":"
+         << StringRef(line).drop_back() << "\n";
+  }
+  return text;
+}
+
+std::string moec::describeBytes(uint64_t bytes) {
+  return llvm::formatv("{0:F2} MB", double(bytes) / 1e6).str();
+}
