@@ -1,6 +1,6 @@
 # What people type. Everything real happens in CMake and in scripts/.
 #   make            builds the tools into build/bin
-#   make demo       sets up, builds, and shows one shared-basis block on its way from graph to running library
+#   make demo       sets up, builds, and takes a small model from checkpoint to compressed artifact
 #   make test       sets up, builds everything and runs all tests but the long ones
 #   make test-long  the long ones: thousands of random modules, sanitizers, the other compiler
 .PHONY: all demo test test-long clean

@@ -9,7 +9,7 @@ class MoE_FunctionPass<string flag> : Pass<flag, "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::moec::moe::MoEDialect"];
 }
 
-class MoE_ReadsWeights<string flag> : Pass<flag, "::mlir::ModuleOp"> {
+class MoE_ModulePass<string flag> : Pass<flag, "::mlir::ModuleOp"> {
   let dependentDialects = ["::moec::moe::MoEDialect"];
 }
 defvar MoE_WeightsOption = ListOption<"weights", "weights", "std::string",
@@ -21,7 +21,7 @@ defvar MoE_ProfileOption = Option<"profilePath", "profile", "std::string", "", "
 // Graph form: compression. These passes lose, each when it is asked to
 //===----------------------------------------------------------------------===//
 
-def ClusterExpertsPass : MoE_ReadsWeights<"moe-cluster-experts"> {
+def ClusterExpertsPass : MoE_ModulePass<"moe-cluster-experts"> {
   let summary = "groups the experts of each layer into clusters";
   let description = [{
     Similarity of two experts is S = alpha·cos(weights) + (1 - alpha)·cos(centroids of the inputs they answer); without a
@@ -42,7 +42,7 @@ def ClusterExpertsPass : MoE_ReadsWeights<"moe-cluster-experts"> {
   ];
 }
 
-def FactorizeExpertsPass : MoE_ReadsWeights<"moe-factorize-experts"> {
+def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
   let summary = "writes each expert matrix as the base of its cluster plus a low-rank residual";
   let description = [{
     ```

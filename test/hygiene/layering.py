@@ -18,7 +18,7 @@ INCLUDE = re.compile(r'^[ \t]*#?[ \t]*include[ \t]+(["<])([^">]+)[">]', re.MULTI
 
 LAYERS = {
     "dialects": {"dialects", "upstream"},
-    "passes": {"passes", "dialects", "weights", "upstream"},
+    "passes": {"passes", "dialects", "frontend", "weights", "upstream"},
     "lowering": {"lowering", "passes", "dialects", "weights", "abi", "upstream"},
     "frontend": {"frontend", "weights"},
     "tools": {"tools", "lowering", "passes", "dialects", "frontend", "weights", "moert", "upstream"},

@@ -41,7 +41,7 @@ func.func @f() -> !moe.table<expert[2] -> cluster[1]> {
 // -----
 
 // N4: formats with scales have no infinity to give back.
-// expected-error @below {{'moe.param' op expected finite values for int8, found inf at [0, 0, 0]}}
+// expected-error @below {{'moe.param' op infinite: expected finite values for int8, found inf at [0, 0, 0]}}
 moe.param @infinite : !moe.weight<1x2xf32> = dense<[[0x7F800000, 1.0]]> : tensor<1x2xf32> encoding <int8>
 func.func @f() -> !moe.weight<1x2xf32> {
   %0 = moe.leaf @infinite : !moe.weight<1x2xf32>
@@ -51,7 +51,7 @@ func.func @f() -> !moe.weight<1x2xf32> {
 // -----
 
 // N4: a scale must fit the type it is stored in.
-// expected-error @below {{'moe.param' op expected a scale within f16}}
+// expected-error @below {{'moe.param' op steep: expected a scale within f16}}
 moe.param @steep : !moe.weight<1x2xf32> = dense<[[1.0e9, 1.0]]> : tensor<1x2xf32> encoding <int8 scale f16>
 func.func @f() -> !moe.weight<1x2xf32> {
   %0 = moe.leaf @steep : !moe.weight<1x2xf32>
