@@ -453,9 +453,9 @@ Triplets randomisedTriplets(const Difference &difference,
         seededBits(options.seed, uint64_t(i)) >> 31 ? 1.0f : -1.0f;
   FloatMatrix range = orthonormal(matrix * sketch);
   for (int64_t i = 0; i < options.powerIterations; ++i) {
-    // Orthonormal at each step, or the small directions drown in f32.
-    FloatMatrix domain = orthonormal(matrix.transpose() * range);
-    range = orthonormal(matrix * domain);
+    // What f32 loses on the way there and back lies along the largest singular
+    // vectors, and orthonormalising takes it out: once is enough.
+    range = orthonormal(matrix * FloatMatrix(matrix.transpose() * range));
   }
 
   // matrix ~ range * core^T, and core = Q R, so only R needs an SVD.

@@ -143,6 +143,19 @@ TEST(Factorization, powerIterationsAndOversamplingHelp) {
               1e-5 * squaredNorm(weight));
 }
 
+TEST(Factorization, powerIterationsKeepSmallDirections) {
+  // The last is 1e-5 of the first: nothing larger may drown it in f32.
+  constexpr int64_t rows = 150, cols = 140;
+  Floats weight = decaying(rows, cols, 0.4, 7);
+  FactorizationOptions options = withRank(12, SvdMethod::Randomized);
+  options.powerIterations = 6;
+  options.oversampling = 2;
+  double best = spectrumOf(plain(rows, cols, weight))->squaredError(12);
+  double found = errorOf(weight, *factorize(plain(rows, cols, weight), options),
+                         rows, cols);
+  EXPECT_LT(found, 1.1 * best);
+}
+
 TEST(Factorization, findsTheRankThatIsThere) {
   constexpr int64_t rows = 170, cols = 140;
   Floats weight = lowRank(rows, cols, 5, 1);

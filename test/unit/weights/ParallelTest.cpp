@@ -67,6 +67,23 @@ TEST(Parallel, returnsTheLowestFailure) {
   }
 }
 
+TEST(Parallel, returnsTheLowestFailureAlsoWhenItComesFirst) {
+  std::mutex mutex;
+  std::condition_variable arrived;
+  int begun = 0;
+  Status status = parallelFor(2, {2, {}}, [&](int64_t i) -> Status {
+    std::unique_lock lock(mutex);
+    ++begun;
+    arrived.notify_all();
+    arrived.wait(lock, [&] { return begun == 2; });
+    lock.unlock();
+    if (i == 1)
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    return Error{"failed at " + std::to_string(i)};
+  });
+  EXPECT_EQ(status.error(), "failed at 0");
+}
+
 TEST(Parallel, reportsProgressInOrder) {
   for (int64_t threads : {1, 3}) {
     std::vector<std::pair<int64_t, int64_t>> seen;

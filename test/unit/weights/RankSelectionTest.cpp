@@ -135,7 +135,7 @@ TEST(RankSelection, leadingValuesMustReachTheBound) {
             "gate: expected singular values down to a mean relative error of "
             "0.010000, found 0.033166 after the first 20");
   // Spectra of different lengths: as far as all of them go.
-  gate.experts[0].values.resize(10);
+  gate.experts[1].values.resize(10);
   EXPECT_EQ(ranksForErrorBound(gate, 0.03, ErrorBound::Mean, 1).error(),
             "gate: expected singular values down to a mean relative error of "
             "0.030000, found 0.036742 after the first 10");
@@ -254,6 +254,17 @@ TEST(RankSelection, whatDoesNotFitIsPassedOver) {
   choices = *ranksForByteBudget(roles, 64 * 16 * 8 + 16 * 128, RankUnit::Role);
   EXPECT_EQ(choices[0].rank, 16);
   EXPECT_EQ(choices[1].rank, 16);
+}
+
+TEST(RankSelection, othersGoOnWhenOneNoLongerFits) {
+  // Of two large ones the second fits no more; the small one does.
+  std::vector<RoleSpectra> roles = {role("gate", 64, 64, {flat(64, 64, 50)}),
+                                    role("up", 64, 64, {flat(64, 64, 50)}),
+                                    role("down", 16, 16, {flat(16, 16, 1)})};
+  auto choices = *ranksForByteBudget(roles, 64 * 16 * 8 + 16 * 128);
+  EXPECT_EQ(choices[0].rank, 16);
+  EXPECT_EQ(choices[1].rank, 0);
+  EXPECT_EQ(choices[2].rank, 16);
 }
 
 TEST(RankSelection, encodingsMakeBlocksCheaper) {
