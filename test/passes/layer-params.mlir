@@ -15,8 +15,8 @@
 // RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=%source_root/examples/tiny-mixtral clusters=4 exact-balance=true" --remarks-filter='.*' -o /dev/null 2>&1 | FileCheck %s --check-prefix=EVEN
 // EVEN: 16 experts in 4 clusters of 4, 4, 4, 4
 // RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=%source_root/examples/tiny-mixtral clusters=4" --moe-factorize-experts="weights=model=%source_root/examples/tiny-mixtral profile=%t/profile rank=16 base=usage whiten=diagonal" --remarks-filter='.*' 2>%t/remarks | FileCheck %s --check-prefix=WHITE
-// WHITE: moe.param private @layer0.gate.moments : !moe.weight<1x96xf32> = #moe.external<"profile"::"layers.0.input_moments">
 // WHITE: #moe.mean<@layer0.gate by @layer0.cluster.1 weighted [
+// WHITE: moe.param private @layer0.gate.moments : !moe.weight<1x96xf32> = #moe.external<"profile"::"layers.0.input_moments">
 // WHITE: #moe.svd<input rank 16 of @layer0.gate minus @layer0.gate.base by @layer0.cluster.1 whitened by @layer0.gate.moments>
 // RUN: FileCheck %s --check-prefix=HIDDEN < %t/remarks
 // HIDDEN: [Missed] factorize-experts{{.+}}down is not whitened: the profile has no second moments of its inputs
