@@ -6,6 +6,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 using namespace moec::frontend;
 using namespace moec::test;
 using moec::weights::ElementType;
@@ -121,6 +126,9 @@ TEST(Checkpoint, identityIsOfHeadersAndConfig) {
   EXPECT_NE(hashes(model, 2).first, first.first);
   EXPECT_NE(hashes(model, 2).first, hashes(model, 3).first);
   EXPECT_EQ(hashes(model, 2).second, first.second);
+  // One shard differs from a single file by its name.
+  EXPECT_NE(hashes(model, 1).first, first.first);
+  EXPECT_EQ(hashes(model, 1).second, first.second);
 
   SyntheticCheckpoint other = model;
   other.tensors.back().bytes.back() ^= 1;
@@ -148,6 +156,28 @@ TEST(Checkpoint, identityIsOfHeadersAndConfig) {
   other.config["rope_theta"] = "1e5";
   EXPECT_NE(hashes(other).first, first.first);
   EXPECT_NE(hashes(other).second, first.second);
+}
+
+TEST(Checkpoint, identityIsOfTheSizeOfFiles) {
+  TemporaryFolder folder;
+  SyntheticCheckpoint("mixtral").write(folder);
+  Result<Checkpoint> plain = Checkpoint::open(folder.path);
+  ASSERT_TRUE(plain) << plain.error();
+  // Eight more blanks behind the header.
+  std::ifstream stream(folder.file("model.safetensors"), std::ios::binary);
+  std::string file{std::istreambuf_iterator<char>(stream), {}};
+  uint64_t length;
+  std::memcpy(&length, file.data(), 8);
+  file.insert(8 + length, 8, ' ');
+  length += 8;
+  std::memcpy(file.data(), &length, 8);
+  // Replaced, not rewritten: the old one is mapped.
+  std::filesystem::rename(folder.write("other", file),
+                          folder.file("model.safetensors"));
+  Result<Checkpoint> padded = Checkpoint::open(folder.path);
+  ASSERT_TRUE(padded) << padded.error();
+  EXPECT_NE(padded->identity(), plain->identity());
+  EXPECT_EQ(padded->contentHash(), plain->contentHash());
 }
 
 TEST(Checkpoint, refusesWhatIsNoCheckpoint) {
@@ -193,6 +223,9 @@ TEST(Checkpoint, refusesSizesThatDisagree) {
             "DIR/model.safetensors: tensor "
             "'model.layers.0.block_sparse_moe.gate.weight': expected shape [4, "
             "6], as config.json says, found [4, 5]");
+  model.config["hidden_size"] = "4";
+  EXPECT_TRUE(refusal(model).ends_with("gate.weight': expected shape [4, 4], "
+                                       "as config.json says, found [4, 5]"));
   model.config["hidden_size"] = "-6";
   EXPECT_EQ(refusal(model), "DIR/config.json: expected hidden_size to be an "
                             "integer from 1 to 16777216, found -6");
@@ -207,6 +240,19 @@ TEST(Checkpoint, refusesSizesThatDisagree) {
             "DIR/model.safetensors: tensor "
             "'model.layers.0.mlp.experts.gate_up_proj': expected shape [4, 8, "
             "5], as config.json says, found [4, 6, 5]");
+}
+
+TEST(Checkpoint, refusesAnotherRank) {
+  SyntheticCheckpoint model("mixtral");
+  const std::string name = "model.layers.1.block_sparse_moe.gate.weight";
+  model.tensor(name).shape = {4, 5, 1};
+  EXPECT_EQ(refusal(model), "DIR/model.safetensors: tensor '" + name +
+                                "': expected shape [4, 5], as config.json "
+                                "says, found [4, 5, 1]");
+  model.tensor(name).shape = {20};
+  EXPECT_EQ(refusal(model), "DIR/model.safetensors: tensor '" + name +
+                                "': expected shape [4, 5], as config.json "
+                                "says, found [20]");
 }
 
 TEST(Checkpoint, refusesAnotherNumberOfExperts) {

@@ -191,6 +191,12 @@ TEST(Family, refusesLayoutsThatDoNotHold) {
   EXPECT_EQ(refusal(with(R"("holds": ["down"])", R"("holds": ["gate"])")),
             "f.json: layouts[0].tensors: expected one tensor that holds gate, "
             "found 2");
+  std::string down = R"({"name": "e.{expert}.d", )"
+                     R"("axes": ["hidden", "intermediate"], )"
+                     R"("holds": ["down"]},)";
+  EXPECT_EQ(refusal(with(down, "")),
+            "f.json: layouts[0].tensors: expected one tensor that holds down, "
+            "found 0");
   EXPECT_EQ(refusal(with(R"("holds": ["shared.router"])",
                          R"("holds": ["shared.router"], "x": 1)")),
             "f.json: layouts[0].tensors[3]: expected only the keys name, axes, "
@@ -219,6 +225,11 @@ TEST(Family, refusesAxesThatAreNoMatrixOfTheRole) {
                          R"(["experts"])")),
             "f.json: layouts[0].tensors[1].axes: expected experts, then hidden "
             "and intermediate in either order, found experts");
+  EXPECT_EQ(refusal(with(R"(["experts", "hidden", "intermediate"])",
+                         R"(["one", "hidden", "intermediate"])")),
+            "f.json: layouts[0].tensors[1].axes: expected experts, then hidden "
+            "and intermediate in either order, found one, hidden, "
+            "intermediate");
   EXPECT_EQ(refusal(with(R"(["hidden", "intermediate"], "holds": ["down"])",
                          R"(["experts", "hidden"], "holds": ["down"])")),
             "f.json: layouts[0].tensors[2].axes: expected intermediate and "

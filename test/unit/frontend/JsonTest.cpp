@@ -43,7 +43,9 @@ TEST(FrontendJson, readsEveryKind) {
 TEST(FrontendJson, keepsIntegersExact) {
   Result<JsonValue> value = parseJson(
       "file", "[9223372036854775807, -9223372036854775808, "
-              "9223372036854775808, 9007199254740993, 1e3, 1.0, 0.1]");
+              "9223372036854775808, 9007199254740993, 1e3, 1.0, 0.1, "
+              "123456789012345678e-30, 5e-324, 1.7976931348623157e308, "
+              "2.8610215308722862e-17, 8.589973e9]");
   ASSERT_TRUE(value) << value.error();
   using Kind = JsonValue::Kind;
   EXPECT_EQ(value->items[0].integer, INT64_MAX);
@@ -54,6 +56,11 @@ TEST(FrontendJson, keepsIntegersExact) {
   EXPECT_EQ(value->items[4].kind, Kind::Real);
   EXPECT_EQ(value->items[5].kind, Kind::Real);
   EXPECT_EQ(value->items[6].real, 0.1);
+  EXPECT_EQ(value->items[7].real, 123456789012345678e-30);
+  EXPECT_EQ(value->items[8].real, 5e-324);
+  EXPECT_EQ(value->items[9].real, 1.7976931348623157e308);
+  EXPECT_EQ(value->items[10].real, 2.8610215308722862e-17);
+  EXPECT_EQ(value->items[11].real, 8.589973e9);
 }
 
 TEST(FrontendJson, refuses) {

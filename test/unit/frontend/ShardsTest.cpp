@@ -51,9 +51,14 @@ TEST(Shards, refusesAnIndex) {
               "index: tensor 'a': expected the name of a file in this folder, ")
         << name;
   std::string many;
-  for (size_t i = 0; i < mostShards + 1; ++i)
+  for (size_t i = 0; i < mostShards + 1; ++i) {
+    if (i == mostShards) {
+      EXPECT_TRUE(
+          parseShardIndex("index", R"({"weight_map": {)" + many + "}}"));
+    }
     many += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": \"f" +
             std::to_string(i) + "\"";
+  }
   EXPECT_EQ(refusal(R"({"weight_map": {)" + many + "}}"),
             "index: expected at most 4096 files in weight_map, found 4097");
 }
