@@ -96,7 +96,8 @@ private:
                    weights::ElementType stored, int64_t experts = 0) {
     auto type =
         WeightType::get(b.getContext(), shape[0], shape[1], b.getF32Type(),
-                        experts ? moe::Axis::expert : moe::Axis::none, experts);
+                        experts ? moe::Axis::expert : moe::Axis::none,
+                        experts ? experts : 1);
     EncodingAttr encoding;
     if (stored != weights::ElementType::F32)
       encoding = EncodingAttr::get(

@@ -12,7 +12,7 @@ using namespace moec::moe;
 
 static constexpr llvm::StringLiteral tableAttribute = "moe.clusters";
 
-static std::optional<int64_t> numberOf(func::FuncOp function) {
+std::optional<int64_t> moec::getLayerNumber(func::FuncOp function) {
   StringRef name = function.getSymName();
   int64_t number;
   if (!name.consume_front("layer") || name.getAsInteger(10, number))
@@ -53,7 +53,7 @@ SmallVector<ExpertLayer> moec::findExpertLayers(ModuleOp module,
     layer.function = op->getParentOfType<func::FuncOp>();
     if (!layer.function)
       return;
-    layer.number = numberOf(layer.function);
+    layer.number = getLayerNumber(layer.function);
     StringRef reason = collectMatrices(layer);
     if (reason.empty())
       layers.push_back(std::move(layer));

@@ -26,13 +26,16 @@ struct ExpertLayer {
   mlir::func::FuncOp function;
   llvm::SmallVector<ExpertMatrix, 3> matrices;
   int64_t experts = 0;
-  /// N of a function called layerN; where the profile keeps the layer's traffic.
+  /// Where the profile keeps the layer's traffic: getLayerNumber of its function.
   std::optional<int64_t> number;
 };
 
 /// The plain expert layers of a module. Others are declined by a remark that names `pass`.
 llvm::SmallVector<ExpertLayer> findExpertLayers(mlir::ModuleOp module,
                                                 llvm::StringRef pass);
+
+/// N of a function called layerN.
+std::optional<int64_t> getLayerNumber(mlir::func::FuncOp function);
 
 /// The table that moe-cluster-experts gave the layer, or null.
 moe::ParamOp getClusterTable(const ExpertLayer &layer);

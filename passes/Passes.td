@@ -87,10 +87,13 @@ def RouteTwoStagePass : Pass<"moe-route-two-stage", "::mlir::ModuleOp"> {
     keeps gets others. Without this pass every token keeps its flat choices.
   }];
   let options = [
+    MoE_ProfileOption,
     Option<"keep", "clusters-per-token", "int64_t", "1", "Clusters that a token keeps">,
     Option<"by", "by", "::moec::moe::GroupBy", "::moec::moe::GroupBy::max", "Score of a cluster",
            [{::llvm::cl::values(clEnumValN(::moec::moe::GroupBy::max, "max", "its best member"),
-                                clEnumValN(::moec::moe::GroupBy::top2_sum, "top2_sum", "its two best members together"))}]>
+                                clEnumValN(::moec::moe::GroupBy::top2_sum, "top2_sum", "its two best members together"),
+                                clEnumValN(::moec::moe::GroupBy::logits, "prototypes",
+                                           "a prototype, learned by least squares on the profile"))}]>
   ];
   let dependentDialects = ["::moec::moe::MoEDialect"];
 }

@@ -5,6 +5,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "weights/Prototypes.h"
 
 namespace moec {
 #define GEN_PASS_DEF_ROUTETWOSTAGEPASS
@@ -30,6 +31,10 @@ struct RouteTwoStagePass
   using Base::Base;
 
   void runOnOperation() override {
+    auto read = readProfileOf(getOperation(), profilePath);
+    if (failed(read))
+      return signalPassFailure();
+    profile = *std::move(read);
     WalkResult result = getOperation().walk([&](ExpertsOp op) {
       return WalkResult(restrict(op));
     });
@@ -59,6 +64,16 @@ struct RouteTwoStagePass
       return op.emitOpError("option clusters-per-token: expected 1 to ")
              << groups << ", found " << int64_t(keep);
     OpBuilder builder(route);
+    if (by == GroupBy::logits) {
+      auto apply = route.getLogits().getDefiningOp<ApplyOp>();
+      if (!apply || apply.getIds())
+        return decline("prototypes need its input, and its logits are not a "
+                       "product with it");
+      FailureOr<Value> scores = scoreByPrototypes(op, apply, table, builder);
+      if (failed(scores))
+        return failure();
+      route.getGroupLogitsMutable().assign(*scores);
+    }
     Value clusters = LeafOp::create(
         builder, route.getLoc(), table.getType(),
         FlatSymbolRefAttr::get(table.getSymNameAttr()));
@@ -71,5 +86,48 @@ struct RouteTwoStagePass
         << route.getChoice().getK() << " experts; choices may change";
     return success();
   }
+
+  /// x·prototypes, with prototypes learned from the layer's traffic.
+  FailureOr<Value> scoreByPrototypes(ExpertsOp op, ApplyOp logits,
+                                     ParamOp table, OpBuilder &builder) {
+    ExpertLayer layer;
+    layer.op = op;
+    layer.function = op->getParentOfType<func::FuncOp>();
+    layer.number = getLayerNumber(layer.function);
+    auto tableType = cast<TableType>(table.getType());
+    layer.experts = tableType.getFromCount();
+    FailureOr<const weights::LayerProfile *> traffic =
+        findTraffic(layer, profile);
+    if (failed(traffic))
+      return failure();
+    if (!*traffic)
+      return op.emitOpError("prototypes need a profile of this layer, found "
+                            "none");
+    // moe-cluster-experts makes tables of inline values.
+    auto entries = cast<DenseElementsAttr>(table.getSource());
+    SmallVector<int32_t> clusterOf(entries.getValues<int32_t>());
+    int64_t groups = tableType.getToCount();
+    auto learned = weights::learnPrototypes(**traffic, clusterOf, groups);
+    if (!learned)
+      return op.emitOpError(learned.error());
+    auto input = cast<RankedTensorType>(logits.getInput().getType());
+    int64_t width = input.getShape().back();
+    auto type = WeightType::get(&getContext(), width, groups,
+                                input.getElementType(), Axis::none, 1);
+    auto values = DenseElementsAttr::get(
+        RankedTensorType::get({width, groups}, builder.getF32Type()),
+        ArrayRef<float>(*learned));
+    ParamOp prototypes = addParam(layer, "prototypes", type, values);
+    Value leaf =
+        LeafOp::create(builder, logits.getLoc(), type,
+                       FlatSymbolRefAttr::get(prototypes.getSymNameAttr()));
+    SmallVector<int64_t> shape(input.getShape());
+    shape.back() = groups;
+    Value scores = ApplyOp::create(builder, logits.getLoc(), input.clone(shape),
+                                   logits.getInput(), leaf, Value());
+    return scores;
+  }
+
+  std::optional<weights::Profile> profile;
 };
 } // namespace

@@ -48,7 +48,7 @@ echo
 echo "== profile: what the routers decide on other text"
 for layer in $(moe-run "$out/exact" --list | sed -n 's/^\(layer[0-9]*\) runs .*/\1/p'); do
   moe-run "$out/exact" --layer "$layer" --input x=$samples:layers."${layer#layer}".profile_input \
-    --profile "$out/profile.safetensors" | sed -n "s/^routing/  $layer/p"
+    --profile "$out/profile.safetensors" | sed -n "s/^profile:/  $layer:/p"
 done
 echo
 

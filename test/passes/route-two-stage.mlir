@@ -8,16 +8,23 @@
 // REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: the ids do not come from a moe.route
 // REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: no clusters; run moe-cluster-experts first
 
+// Prototypes need the traffic of the layer, and its input.
+// RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-route-two-stage=by=prototypes 2>&1 | FileCheck %s --check-prefix=TRAFFIC
+// TRAFFIC: error: 'moe.experts' op prototypes need a profile of this layer, found none
+
 !up = !moe.weight<4x6xf32, expert[4]>
 !down = !moe.weight<6x4xf32, expert[4]>
 !ids = tensor<?x2x!moe.id<expert[4]>>
 moe.param private @up : !up = #moe.seeded<1>
 moe.param private @down : !down = #moe.seeded<2>
+moe.param private @router : !moe.weight<4x4xf32> = #moe.seeded<3>
 
 // CHECK-LABEL: func.func @layer0
 // CHECK: %[[T:.+]] = moe.leaf @layer0.cluster
 // CHECK: moe.route %{{.+}} score softmax limit <keep 1 of 2 by top2_sum> clusters %[[T]] choose <top_k 2>
-func.func @layer0(%x: tensor<?x4xf32>, %l: tensor<?x4xf32>) -> tensor<?x4xf32> {
+func.func @layer0(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %r = moe.leaf @router : !moe.weight<4x4xf32>
+  %l = moe.apply %x, %r : tensor<?x4xf32>, !moe.weight<4x4xf32> -> tensor<?x4xf32>
   %ids, %p = moe.route %l score softmax choose <top_k 2> gates <scores, l1> : (tensor<?x4xf32>) -> (!ids, tensor<?x2xf32>)
   %u = moe.leaf @up : !up
   %d = moe.leaf @down : !down

@@ -29,7 +29,7 @@ int main(void) {
   FIELD(DLTensor, strides); FIELD(DLTensor, byte_offset);
   printf("%zu ", sizeof(moert_call));
   FIELD(moert_call, size); FIELD(moert_call, abi_version); FIELD(moert_call, stream); FIELD(moert_call, workspace);
-  FIELD(moert_call, workspace_bytes); FIELD(moert_call, error);
+  FIELD(moert_call, workspace_bytes); FIELD(moert_call, error); FIELD(moert_call, binding);
   printf("%u %d %d %d %d %d\n", MOERT_ABI_VERSION, MOERT_INVALID_ARGUMENT, MOERT_WORKSPACE_TOO_SMALL, MOERT_INCOMPATIBLE,
          MOERT_INTERNAL, kDLBfloat);
   return 0;

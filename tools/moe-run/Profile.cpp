@@ -5,6 +5,7 @@
 #include "weights/Profile.h"
 
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 
 using namespace moec::weights;
@@ -53,7 +54,7 @@ Result<int64_t> numberOf(const std::string &layer) {
 
 } // namespace
 
-Status addToProfile(const std::string &path, const std::string &model,
+Result<std::string> addToProfile(const std::string &path, const std::string &model,
                     const std::string &layer, int64_t experts,
                     std::span<const Tensor> tensors) {
   Result<int64_t> number = numberOf(layer);
@@ -98,7 +99,18 @@ Status addToProfile(const std::string &path, const std::string &model,
       return Error{path + ": " + status.error()};
     traffic = *std::move(before);
   }
-  return writeProfile(path, traffic);
+  if (Status status = writeProfile(path, traffic); !status)
+    return Error{status.error()};
+  const LayerProfile &all = traffic.layers[*number];
+  LoadFigures load = loadFigures(all);
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "profile: %lld tokens, load per expert %.1f with CV %.3f, "
+                "variance %.1f, entropy %.4f of its maximum",
+                static_cast<long long>(all.tokens), load.mean,
+                load.coefficientOfVariation, load.variance,
+                load.relativeEntropy);
+  return std::string(text);
 }
 
 } // namespace moec::run

@@ -100,8 +100,12 @@ Status profileRun(const Artifact &artifact, const Callable &callable,
        ++i)
     if (argument->name == std::string_view("ids"))
       moert_library_argument_below(callable.entry, i, &experts);
-  return addToProfile(options.profile, hash, nameOf(callable), experts,
-                      tensors);
+  Result<std::string> load = addToProfile(options.profile, hash,
+                                          nameOf(callable), experts, tensors);
+  if (!load)
+    return Error{load.error()};
+  std::printf("%s\n", load->c_str());
+  return success();
 }
 
 Status run(const Options &options) {
