@@ -136,6 +136,7 @@ private:
       if (asked.clustersPerToken > 0) {
         RouteTwoStagePassOptions route;
         route.keep = asked.clustersPerToken;
+        route.by = *moe::symbolizeGroupBy(asked.clusterScore);
         manager.addPass(createRouteTwoStagePass(route));
       }
       FactorizeExpertsPassOptions factorize;
@@ -201,7 +202,7 @@ private:
            << ", routers "
            << (asked.clustersPerToken
                    ? "in two stages, " + std::to_string(asked.clustersPerToken) +
-                         " clusters per token"
+                         " clusters per token by " + asked.clusterScore
                    : std::string("flat"))
            << "\n"
            << describeLayers(*module) << "  parameters " << before.parameters
