@@ -84,7 +84,8 @@ def RouteTwoStagePass : Pass<"moe-route-two-stage", "::mlir::ModuleOp"> {
     %ids, %p = moe.route %l score softmax limit <keep 1 of 4 by max> clusters %table choose <top_k 2> gates <scores, l1>
     ```
     Takes layers that moe-cluster-experts gave a table. Lossy: a token whose best experts lie in more clusters than it
-    keeps gets others. Without this pass every token keeps its flat choices.
+    keeps gets others. Without this pass every token keeps its flat choices. With softmax scores and no bias, `by=sum`
+    orders clusters as the log-sum-exp of their members' logits does.
   }];
   let options = [
     MoE_ProfileOption,
@@ -92,6 +93,7 @@ def RouteTwoStagePass : Pass<"moe-route-two-stage", "::mlir::ModuleOp"> {
     Option<"by", "by", "::moec::moe::GroupBy", "::moec::moe::GroupBy::max", "Score of a cluster",
            [{::llvm::cl::values(clEnumValN(::moec::moe::GroupBy::max, "max", "its best member"),
                                 clEnumValN(::moec::moe::GroupBy::top2_sum, "top2_sum", "its two best members together"),
+                                clEnumValN(::moec::moe::GroupBy::sum, "sum", "all its members together"),
                                 clEnumValN(::moec::moe::GroupBy::logits, "prototypes",
                                            "a prototype, learned by least squares on the profile"))}]>
   ];

@@ -196,19 +196,24 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                        return inner.select(emitIsEligible(inner, score), score,
                                            emitMinusInfinity(inner, real));
                      });
-  // The sum over the one or two first members; a group of one has but one.
+  // The sum over all members, or over the one or two first; a group of one has but one. By increasing column.
+  SmallVector<Value> inputs{keys, groupOf};
+  SmallVector<SmallVector<int64_t>> maps{{0, 2}, {2}};
+  bool isWhole = limit.getBy() == GroupBy::sum;
   int64_t summed = limit.getBy() == GroupBy::max ? 1 : 2;
-  Value ranks = emitRanks(keys, /*dim=*/1, groupOf);
-  Value sums =
-      e.generic("ppr", {keys, ranks, groupOf}, {{0, 2}, {0, 2}, {2}},
-                emitRows(limit.getGroups(), e.real(real, 0)), {0, 1},
-                [&](Emitter &inner, ValueRange at) {
-                  Value isMember = inner.compare(arith::CmpIPredicate::eq,
-                                                 at[2], inner.loopIndexI32(1));
-                  Value counts =
-                      inner.both(isMember, inner.inRange(at[1], summed));
-                  return inner.select(counts, inner.add(at[3], at[0]), at[3]);
-                });
+  if (!isWhole) {
+    inputs.push_back(emitRanks(keys, /*dim=*/1, groupOf));
+    maps.push_back({0, 2});
+  }
+  Value sums = e.generic(
+      "ppr", inputs, maps, emitRows(limit.getGroups(), e.real(real, 0)), {0, 1},
+      [&](Emitter &inner, ValueRange at) {
+        Value counts = inner.compare(arith::CmpIPredicate::eq, at[1],
+                                     inner.loopIndexI32(1));
+        if (!isWhole)
+          counts = inner.both(counts, inner.inRange(at[2], summed));
+        return inner.select(counts, inner.add(at.back(), at[0]), at.back());
+      });
   Value members = e.generic(
       "pr", {groupOf}, {{1}}, e.filled({groups}, e.i32(0)), {0},
       [](Emitter &inner, ValueRange at) {

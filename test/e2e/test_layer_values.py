@@ -70,6 +70,10 @@ def two_stage_two_clusters(f):
     two_stage(f, 2, "max")
 
 
+def two_stage_by_sum(f):
+    two_stage(f, 1, "sum")
+
+
 def two_stage_all_clusters(f):
     two_stage(f, G, "top2_sum")
 

@@ -74,7 +74,7 @@ def routing(f, axis, columns):
     logits = f.argument(f.floats(f.tokens, columns, scale=1.5), "f32")
     words, operands, meaning = "", [logits], {}
     if columns == E and chance(f, 0.6):
-        keep, by, masked = pick(f, 1, 2, 3), pick(f, "max", "logits", "top2_sum"), pick(f, "neg_inf", "neg_inf", "zero")
+        keep, by, masked = pick(f, 1, 2, 3), pick(f, "max", "logits", "top2_sum", "sum"), pick(f, "neg_inf", "neg_inf", "zero")
         table = pick(f, *f.tables)
         operands.append(table)
         words = f"limit <keep {keep} of {G} by {by}{' masked zero' if masked == 'zero' else ''}> clusters {table} "

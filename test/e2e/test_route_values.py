@@ -153,20 +153,27 @@ STAGES = {
     # limits
     **{f"limit_{by}_{masked}": Router("sigmoid", f"limit <keep 2 of 4 by {by}{' masked zero' if masked == 'zero' else ''}> "
                                       "choose <top_k 5> gates <scores>", top(5), limit=Limit(2, 4, by, masked))
-       for by in ("max", "top2_sum") for masked in ("neg_inf", "zero")},
+       for by in ("max", "top2_sum", "sum") for masked in ("neg_inf", "zero")},
     "limit_logits": Router("sigmoid", "limit <keep 2 of 4 by logits> scored by %groups choose <top_k 5> gates <scores>", top(5),
                            group_logits=4, limit=Limit(2, 4, "logits")),
     "limit_logits_zero": Router("sqrt_softplus", "limit <keep 1 of 4 by logits masked zero> scored by %groups choose <top_k 3> "
                                 "gates <scores, l1>", top(3), L1, group_logits=4, limit=Limit(1, 4, "logits", "zero")),
+    "limit_sum_identity": Router("identity", "limit <keep 1 of 3 by sum> choose <top_k 4> gates <softmax>", top(4), SOFTMAX,
+                                 limit=Limit(1, 3, "sum")),
+    "limit_sum_of_one": Router("softmax", "limit <keep 5 of 12 by sum> choose <top_k 4> gates <scores>", top(4),
+                               limit=Limit(5, 12, "sum")),
     "limit_identity": Router("identity", "limit <keep 1 of 3 by max> choose <top_k 4> gates <softmax>", top(4), SOFTMAX,
                              limit=Limit(1, 3, "max")),
     **{f"clusters_{by}_{masked}": Router("softmax", f"limit <keep 2 of 5 by {by}{' masked zero' if masked == 'zero' else ''}> "
                                          "clusters %clusters choose <top_k 7> gates <scores, l1>", top(7), L1,
                                          limit=Limit(2, 5, by, masked))
-       for by in ("max", "top2_sum") for masked in ("neg_inf", "zero")},
+       for by in ("max", "top2_sum", "sum") for masked in ("neg_inf", "zero")},
     "clusters_with_specials": Router("softmax", "bias %bias limit <keep 1 of 5 by top2_sum> clusters %clusters choose <top_k 4> "
                                      "gates <scores> specials <zero 1 identity 2>", top(4), n=15, axis="expert[12+3]", bias=0.1,
                                      limit=Limit(1, 5, "top2_sum")),
+    "clusters_by_sum_with_specials": Router("softmax", "bias %bias limit <keep 2 of 5 by sum> clusters %clusters choose <top_k 4> "
+                                            "gates <scores> specials <zero 1 identity 2>", top(4), n=15, axis="expert[12+3]",
+                                            bias=0.1, limit=Limit(2, 5, "sum")),
     "clusters_limited_by_logits": Router("sigmoid", "limit <keep 3 of 5 by logits masked zero> clusters %clusters "
                                          "scored by %groups choose <top_k 6> gates <scores>", top(6), group_logits=5,
                                          limit=Limit(3, 5, "logits", "zero")),
@@ -290,7 +297,8 @@ def test_nothing_chosen_within_a_limit(compiled, name):
     program.check(compiled)
 
 
-@pytest.mark.parametrize("name", ["clusters_max_neg_inf", "clusters_top2_sum_zero", "two_stage", "clusters_with_specials"])
+@pytest.mark.parametrize("name", ["clusters_max_neg_inf", "clusters_top2_sum_zero", "clusters_sum_zero", "two_stage", "clusters_with_specials",
+                                  "clusters_by_sum_with_specials"])
 def test_a_table_that_points_outside(compiled, name, monkeypatch):
     """Experts without a cluster are in no kept group; special ones are never masked."""
     monkeypatch.setattr(f"{__name__}.CLUSTERS", np.array([0, 2, 5, -1, 0, 2, 4, 4, 99, 1, 2, 0], np.int32))

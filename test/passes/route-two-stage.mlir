@@ -1,6 +1,13 @@
 // A flat router keeps the best clusters first; what cannot be limited is left, and says why.
 // RUN: moe-opt %s --moe-cluster-experts=clusters=2 --moe-route-two-stage="clusters-per-token=1 by=top2_sum" --remarks-filter='.*' 2>%t.remarks | FileCheck %s
 // RUN: FileCheck %s --check-prefix=REMARK < %t.remarks
+// RUN: moe-opt %s --moe-cluster-experts=clusters=2 --moe-route-two-stage=by=sum | FileCheck %s --check-prefix=SUM
+// RUN: moe-opt %s --moe-cluster-experts=clusters=2 --moe-route-two-stage | FileCheck %s --check-prefix=MAX
+
+// SUM-LABEL: func.func @layer0
+// SUM: limit <keep 1 of 2 by sum>
+// MAX-LABEL: func.func @layer0
+// MAX: limit <keep 1 of 2 by max>
 
 // REMARK-DAG: [Passed] route-two-stage{{.+}}tokens choose 1 of 2 clusters by top2_sum, then 2 experts; choices may change
 // REMARK-DAG: [Missed] route-two-stage{{.+}}router left flat: only a top_k choice among all experts can be limited

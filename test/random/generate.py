@@ -225,7 +225,7 @@ class Module:
             groups = self.clusters
             table, table_kind = self.table()
             suffix = f" clusters {table}"
-            by = draw.choice(["max", "top2_sum", "logits"])
+            by = draw.choice(["max", "top2_sum", "sum", "logits"])
             keep = draw.randint(1, groups)
             operands.append(table)
             kinds.append(table_kind)
@@ -233,7 +233,7 @@ class Module:
             groups = draw.choice([g for g in range(1, total + 1) if total % g == 0])
             fitting = [m for m in range(1, groups + 1) if m * (total // groups) >= k]
             keep, suffix = draw.choice(fitting), ""
-            by = draw.choice(["max", "logits"] + (["top2_sum"] if total // groups >= 2 else []))
+            by = draw.choice(["max", "sum", "logits"] + (["top2_sum"] if total // groups >= 2 else []))
         if by == "logits":
             operands.append(self.argument(self.tensor("?", groups)))
             kinds.append(self.tensor("?", groups))

@@ -39,6 +39,7 @@ def test_generator_covers_the_dialect():
         "moe.clusters_of", "moe.spread", "moe.scale_rows", "moe.combine", "moe.activate", "moe.real_experts",
         "score softmax", "score sigmoid", "score sqrt_softplus", "score identity", "choose <top_k", "choose <top_p",
         "choose <threshold", "choose <hash", "choose <expert_choice", "choose <sparsemixer", "by max", "by top2_sum",
+        "by sum",
         "by logits", "masked zero", ", l1", ", l2", "l1_floor", "drop last", "drop lowest", "at_least", "zero ", "identity ",
         "constant ", "mixed by", "gated on_input", "gate_bias", "down_bias", "clamp", "offset", "encoding <int4",
     ]:  # fmt: skip

@@ -25,7 +25,7 @@ from numpy_weights import computing, contract, entry, exp, round_to, sigmoid, so
 
 @dataclass
 class Limit:
-    """`<keep M of G by max|top2_sum|logits [masked zero]>`."""
+    """`<keep M of G by max|top2_sum|sum|logits [masked zero]>`."""
 
     keep: int
     of: int
@@ -114,6 +114,11 @@ def limit_row(keys, limit, table, group_logits):
                 score.append(-math.inf)
             elif limit.by == "max" or len(members) == 1:
                 score.append(top[0])
+            elif limit.by == "sum":
+                total = keys.dtype.type(0)
+                for key in members:
+                    total += -math.inf if math.isnan(key) else key
+                score.append(total)
             else:
                 score.append(top[0] + top[1] if len(top) == 2 else -math.inf)
     score = [-math.inf if math.isnan(value) else value for value in score]

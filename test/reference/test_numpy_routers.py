@@ -221,7 +221,8 @@ def test_limits_at_the_edges_of_numbers():
     run = lambda by, masked: moe.route(x, score="sqrt_softplus" if masked == "zero" else "identity", limit=Limit(1, 2, by, masked),
                                        choose=Choice("top_k", 2))
     assert run("max", "neg_inf")[0].tolist() == [[2, 3], [-1, -1], [0, -1]]
-    assert run("top2_sum", "neg_inf")[0].tolist() == [[2, 3], [-1, -1], [3, 2]]  # a NaN counts as -inf, so does its sum
+    for by in ("top2_sum", "sum"):  # a NaN counts as -inf, so does its sum
+        assert run(by, "neg_inf")[0].tolist() == [[2, 3], [-1, -1], [3, 2]]
     ids, weights = run("max", "zero")
     assert ids.tolist()[0] == [2, 3] and ids.tolist()[1] == [0, 2]  # kept group 0: NaN is not chosen; 2 and 3 were masked to 0
     ids, _ = moe.route(x[:1], score="identity", limit=Limit(2, 3, "logits"), table=np.array([0, 7, 1, -1]),
@@ -236,9 +237,28 @@ def test_group_scores_with_a_table():
                                      gates=Gates("softmax"))[0].tolist()
     assert run("max", 1) == [[5, 0, 1]]
     assert run("top2_sum", 1) == [[5, 2, 3]]  # 4 + 3 beats 5 + 1, and the single 2
+    assert run("sum", 1) == [[5, 2, 3]]
     assert run("max", 3) == [[5, 0, 2]]
     x[0, 4] = 8
-    assert run("top2_sum", 1) == [[5, 4, -1]]  # a group of one scores its key
+    assert run("top2_sum", 1) == run("sum", 1) == [[5, 4, -1]]  # a group of one scores its key
+    table[:] = [0, 1, 1, 1, 2]
+    x[0, 4] = 2
+    assert run("top2_sum", 1) == [[5, 2, 3]] and run("sum", 1) == [[5, 2, 3]]
+    x[0, :4] = [8, 2, 4, 3]
+    assert run("top2_sum", 1) == [[5, 0, -1]]  # 8 beats 4 + 3, but not 4 + 3 + 2
+    assert run("sum", 1) == [[5, 2, 3]]
+
+
+def test_sum_of_softmax_scores_is_log_sum_exp_of_logits():
+    table = np.array([0, 2, 1, 1, 0, 2, 3, 3, 0, 1, 2, 3, 0, 0, 0, 3])
+    x = logits()
+    grouped = np.stack([np.where(table == group, np.exp(x.astype(np.float64)), 0).sum(-1) for group in range(4)], -1)
+    choose = Choice("top_k", 4)
+    for keep in (1, 2, 3):
+        by_sum = moe.route(x, score="softmax", limit=Limit(keep, 4, "sum"), table=table, choose=choose)
+        by_logits = moe.route(x, score="softmax", limit=Limit(keep, 4, "logits"), table=table, choose=choose,
+                              group_logits=np.log(grouped).astype(np.float32))
+        assert (by_sum[0] == by_logits[0]).all() and (by_sum[1] == by_logits[1]).all()
 
 
 # ------------------------------------------------------------------------------------------- choices, norms, edge cases

@@ -136,6 +136,10 @@ private:
       if (asked.clustersPerToken > 0) {
         RouteTwoStagePassOptions route;
         route.keep = asked.clustersPerToken;
+        route.by = asked.clusterScore == "prototypes"
+                       ? moe::GroupBy::logits
+                       : *moe::symbolizeGroupBy(asked.clusterScore);
+        route.profilePath = request.profile;
         manager.addPass(createRouteTwoStagePass(route));
       }
       FactorizeExpertsPassOptions factorize;
@@ -201,7 +205,7 @@ private:
            << ", routers "
            << (asked.clustersPerToken
                    ? "in two stages, " + std::to_string(asked.clustersPerToken) +
-                         " clusters per token"
+                         " clusters per token by " + asked.clusterScore
                    : std::string("flat"))
            << "\n"
            << describeLayers(*module) << "  parameters " << before.parameters

@@ -28,6 +28,8 @@ struct CompressionRequest {
   std::string residualEncoding;
   /// Clusters that a token keeps; 0 leaves routers flat.
   int64_t clustersPerToken = 0;
+  /// "max", "top2_sum" or "sum".
+  std::string clusterScore = "max";
 };
 
 /// What the command line asks for.

@@ -102,6 +102,12 @@ static cl::opt<int64_t> twoStage(
     cl::desc("With --compress: clusters that a token keeps; 0 leaves its "
              "choices as they are"),
     cl::value_desc("M"), cl::init(0), cl::cat(category));
+static cl::opt<std::string> clusterScore(
+    "cluster-score",
+    cl::desc("With --two-stage: score of a cluster, max (its best member's), "
+             "top2_sum, sum (with softmax, the log-sum-exp of logits) or "
+             "prototypes (learned from the profile)"),
+    cl::init("max"), cl::cat(category));
 static cl::opt<std::string>
     profile("profile",
             cl::desc("Traffic profile, as moe-run --profile makes it"),
@@ -187,6 +193,7 @@ int main(int argc, char **argv) {
   asked.baseEncoding = baseEncoding;
   asked.residualEncoding = residualEncoding;
   asked.clustersPerToken = twoStage;
+  asked.clusterScore = clusterScore;
   if (rankOption.getNumOccurrences() + errorBudget.getNumOccurrences() +
           byteBudget.getNumOccurrences() >
       1)
@@ -201,6 +208,13 @@ int main(int argc, char **argv) {
   if (whiten != "none" && whiten != "diagonal" && whiten != "full")
     return usage("expected --whiten to be none, diagonal or full, found '" +
                  whiten + "'");
+  if (clusterScore != "max" && clusterScore != "top2_sum" &&
+      clusterScore != "sum" && clusterScore != "prototypes")
+    return usage("expected --cluster-score to be max, top2_sum, sum or "
+                 "prototypes, found '" +
+                 clusterScore + "'");
+  if (clusterScore.getNumOccurrences() && twoStage == 0)
+    return usage("--cluster-score is for --two-stage, found no --two-stage");
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option :
        std::initializer_list<const cl::Option *>{&compress, &profile,

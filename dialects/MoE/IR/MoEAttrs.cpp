@@ -220,7 +220,7 @@ Attribute LimitAttr::parse(AsmParser &parser, Type) {
   if (parser.parseLess() || parser.parseKeyword("keep") ||
       parser.parseInteger(keep) || parser.parseKeyword("of") ||
       parser.parseInteger(groups) || parser.parseKeyword("by") ||
-      parseEnum<GroupBy>(parser, "max, top2_sum or logits", by,
+      parseEnum<GroupBy>(parser, "max, top2_sum, sum or logits", by,
                          symbolizeGroupBy))
     return {};
   if (succeeded(parser.parseOptionalKeyword("masked")) &&

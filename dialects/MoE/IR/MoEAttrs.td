@@ -70,7 +70,7 @@ def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SV
 //===----------------------------------------------------------------------===//
 
 def MoE_LimitAttr : MoE_StageAttr<"Limit", "limit", "restricts the choice to some groups of experts"> {
-  let description = [{`<keep M of G by max|top2_sum|logits [masked zero]>`}];
+  let description = [{`<keep M of G by max|top2_sum|sum|logits [masked zero]>`}];
   let parameters = (ins "int64_t":$keep, "int64_t":$groups, EnumParameter<MoE_GroupBy>:$by,
                         EnumParameter<MoE_Masked>:$masked);
 }

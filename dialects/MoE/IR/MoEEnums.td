@@ -20,7 +20,7 @@ def MoE_Layout : MoE_Enum<"Layout", "order of codes in memory", ["row_major", "p
 def MoE_Residency : MoE_Enum<"Residency", "where a stored weight lives", ["pinned", "cached", "cold"]>;
 
 def MoE_Score : MoE_Enum<"Score", "score of a logit", ["softmax", "sigmoid", "sqrt_softplus", "identity"]>;
-def MoE_GroupBy : MoE_Enum<"GroupBy", "score of a group of experts", ["max", "top2_sum", "logits"]>;
+def MoE_GroupBy : MoE_Enum<"GroupBy", "score of a group of experts", ["max", "top2_sum", "sum", "logits"]>;
 def MoE_Masked : MoE_Enum<"Masked", "key of an expert outside the kept groups", ["neg_inf", "zero"]>;
 def MoE_ChoiceKind : MoE_Enum<"ChoiceKind", "how experts are chosen",
                               ["top_k", "top_p", "threshold", "hash", "expert_choice", "sparsemixer"]>;

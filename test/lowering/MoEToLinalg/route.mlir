@@ -78,7 +78,7 @@ func.func @f64(%l: tensor<?x8xf64>) -> (!ids, tensor<?x2xf64>) {
 // CHECK:           %[[SIZE:.*]] = arith.constant 2 : i32
 // CHECK:           arith.divsi %{{.*}}, %[[SIZE]]
 // CHECK:         %[[IN_GROUP:.*]] = linalg.generic {{.*}} ins(%{{.*}}, %{{.*}}, %[[GROUP_OF]], %[[GROUP_OF]] :
-// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[IN_GROUP]], %[[GROUP_OF]] : {{.*}} outs(%{{.*}} : tensor<?x4xf32>)
+// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]], %[[IN_GROUP]] : {{.*}} outs(%{{.*}} : tensor<?x4xf32>)
 // CHECK:         %[[RANKS:.*]] = linalg.generic {{.*}} ins(%[[G:.*]], %[[G]] : {{.*}} outs(%{{.*}} : tensor<?x4xi32>)
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]] : {{.*}} outs(%{{.*}} : tensor<?x8xf32>)
 // CHECK:           tensor.extract %[[RANKS]]
@@ -86,6 +86,21 @@ func.func @f64(%l: tensor<?x8xf64>) -> (!ids, tensor<?x2xf64>) {
 // CHECK:           arith.select %{{.*}}, %{{.*}}, %[[MASKED]] : f32
 func.func @limit(%l: tensor<?x8xf32>) -> (!ids, !gates) {
   %ids, %p = moe.route %l score sigmoid limit <keep 2 of 4 by top2_sum> choose <top_k 2> gates <scores>
+    : (tensor<?x8xf32>) -> (!ids, !gates)
+  return %ids, %p : !ids, !gates
+}
+
+// The sum over all members needs no ranks within groups.
+// CHECK-LABEL: func.func @limit_by_sum(
+// CHECK:         %[[KEYS:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<?x8xf32>)
+// CHECK:         %[[GROUP_OF:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<8xi32>)
+// CHECK-NOT:     tensor<?x8xi32>
+// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]] : {{.*}} outs(%{{.*}} : tensor<?x4xf32>)
+// CHECK:           arith.cmpi eq
+// CHECK-NEXT:      arith.addf
+// CHECK-NEXT:      arith.select
+func.func @limit_by_sum(%l: tensor<?x8xf32>) -> (!ids, !gates) {
+  %ids, %p = moe.route %l score softmax limit <keep 2 of 4 by sum> choose <top_k 2> gates <scores>
     : (tensor<?x8xf32>) -> (!ids, !gates)
   return %ids, %p : !ids, !gates
 }

@@ -130,7 +130,7 @@
 
 // -----
 
-// expected-error @below {{expected max, top2_sum or logits, found 'mean'}}
+// expected-error @below {{expected max, top2_sum, sum or logits, found 'mean'}}
 #a = #moe.limit<keep 1 of 8 by mean>
 
 // -----

@@ -47,6 +47,7 @@ func.func private @sources() attributes {
 // CHECK-SAME: hash = #moe.choice<hash 6>
 // CHECK-SAME: limit = #moe.limit<keep 3 of 8 by max>
 // CHECK-SAME: limit_logits = #moe.limit<keep 1 of 1 by logits>
+// CHECK-SAME: limit_sum = #moe.limit<keep 2 of 8 by sum>
 // CHECK-SAME: limit_zero = #moe.limit<keep 4 of 8 by top2_sum masked zero>
 // CHECK-SAME: sparsemixer = #moe.choice<sparsemixer 2 at 0.01>
 // CHECK-SAME: specials = #moe.specials<zero 1 identity 2 constant 3>
@@ -56,7 +57,7 @@ func.func private @sources() attributes {
 // CHECK-SAME: top_p = #moe.choice<top_p 8 at 0.9>
 func.func private @stages() attributes {
   limit = #moe.limit<keep 3 of 8 by max masked neg_inf>, limit_zero = #moe.limit<keep 4 of 8 by top2_sum masked zero>,
-  limit_logits = #moe.limit<keep 1 of 1 by logits>, top_k = #moe.choice<top_k 2>, top_p = #moe.choice<top_p 8 at 0.9>,
+  limit_logits = #moe.limit<keep 1 of 1 by logits>, limit_sum = #moe.limit<keep 2 of 8 by sum>, top_k = #moe.choice<top_k 2>, top_p = #moe.choice<top_p 8 at 0.9>,
   threshold = #moe.choice<threshold 4 at -0.5>, hash = #moe.choice<hash 6>,
   expert_choice = #moe.choice<expert_choice 8 at 2.0>, sparsemixer = #moe.choice<sparsemixer 2 at 0.01>,
   gates = #moe.gates<scores, keep>, gates_l1 = #moe.gates<scores, l1 eps 1.0e-20 scale 2.5>,

@@ -101,6 +101,15 @@ func.func @switch_gshard(%l: tensor<?x64xf32>) {
   return
 }
 
+// Groups of one column: a sum has as many terms as there are members.
+// CHECK-LABEL: func.func @sum_of_one
+// CHECK: limit <keep 2 of 8 by sum>
+func.func @sum_of_one(%l: tensor<?x8xf32>) {
+  %ids, %p = moe.route %l score softmax limit <keep 2 of 8 by sum> choose <top_k 2> gates <scores>
+    : (tensor<?x8xf32>) -> (tensor<?x2x!moe.id<expert[8]>>, tensor<?x2xf32>)
+  return
+}
+
 // Nemotron-H: sigmoid scores in one group, norm over the chosen.
 // CHECK-LABEL: func.func @nemotron
 // CHECK: limit <keep 1 of 1 by top2_sum>
