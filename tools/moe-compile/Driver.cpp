@@ -100,6 +100,10 @@ private:
       if (!read)
         return fail("--profile: " + read.error());
       profile = *std::move(read);
+      if (profile->model != source.hash)
+        return fail("--profile: " + request.profile + " is of model " +
+                    profile->model + ", expected one of this model, " +
+                    source.hash);
     }
     report.endStage("open");
     module = frontend::importCheckpoint(context, *checkpoint);
