@@ -6,6 +6,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "weights/Alignment.h"
 #include "weights/ExpertFactors.h"
 #include "weights/RankSelection.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -26,6 +27,8 @@ namespace {
 struct Work {
   const ExpertLayer *layer;
   const ExpertMatrix *matrix;
+  /// The matrix's param, or that with aligned neurons.
+  ParamOp values;
   ParamOp table, base, moments;
   std::vector<weights::Spectrum> spectra;
 };
@@ -59,8 +62,12 @@ struct FactorizeExpertsPass
             << "layer left as it is: no clusters; run moe-cluster-experts first";
         continue;
       }
-      for (const ExpertMatrix &matrix : layer.matrices) {
-        FailureOr<Work> work = makeBase(layer, matrix, table);
+      FailureOr<SmallVector<ParamOp>> values =
+          alignNeurons(layer, table, sources);
+      if (failed(values))
+        return signalPassFailure();
+      for (auto [matrix, param] : llvm::zip_equal(layer.matrices, *values)) {
+        FailureOr<Work> work = makeBase(layer, matrix, param, table);
         if (failed(work) || failed(measure(*work, sources)))
           return signalPassFailure();
         roles[matrix.role].push_back(*std::move(work));
@@ -99,9 +106,71 @@ private:
     return success();
   }
 
+  /// The layer's params, with the neurons of each cluster's experts in like order if that was asked for and helps. Columns
+  /// of gate and up and rows of down move together, so the layer computes the same.
+  FailureOr<SmallVector<ParamOp>>
+  alignNeurons(const ExpertLayer &layer, ParamOp table, ParamSources &sources) {
+    ExpertsOp op = layer.op;
+    SmallVector<ParamOp> params;
+    for (const ExpertMatrix &matrix : layer.matrices)
+      params.push_back(matrix.param);
+    if (!align)
+      return params;
+    if (op.getGateBias() || op.getUpBias()) {
+      Decision::declined(op.getLoc(), passName)
+          << "neurons keep their order: the layer has biases in that order";
+      return params;
+    }
+    SmallVector<weights::MatrixSourcePtr> leaves;
+    for (ParamOp param : params) {
+      auto leaf = sources.openLeaf(param);
+      if (failed(leaf))
+        return failure();
+      leaves.push_back(*leaf);
+    }
+    auto clusterOf = sources.loadTable(table);
+    if (failed(clusterOf))
+      return failure();
+    auto found = weights::alignExperts(
+        leaves.front(), leaves.size() == 3 ? leaves[1] : nullptr, leaves.back(),
+        *clusterOf);
+    if (!found)
+      return op.emitOpError(found.error());
+    double before = 0, after = 0;
+    int64_t used = 0;
+    for (const weights::ClusterAlignment &cluster : found->clusters) {
+      before += cluster.before;
+      after += cluster.used ? cluster.after : cluster.before;
+      used += cluster.used;
+    }
+    if (used == 0) {
+      Decision::declined(op.getLoc(), passName)
+          << "neurons keep their order: no better one found";
+      return params;
+    }
+    int64_t neurons = getWeightType(op.getUp()).getCols();
+    auto permutations = DenseIntElementsAttr::get(
+        RankedTensorType::get({layer.experts, neurons},
+                              IntegerType::get(&getContext(), 32)),
+        ArrayRef<int32_t>(found->permutations));
+    for (auto [matrix, param] : llvm::zip_equal(layer.matrices, params)) {
+      Side side = matrix.role == "down" ? Side::input : Side::output;
+      auto of = FlatSymbolRefAttr::get(param.getSymNameAttr());
+      param = addParam(layer, matrix.role + ".aligned", param.getType(),
+                       PermutedAttr::get(&getContext(), side, of, permutations));
+    }
+    Decision::taken(op.getLoc(), passName)
+        << "neurons aligned in " << used << " of " << found->clusters.size()
+        << " clusters; "
+        << llvm::formatv("squared distance to the means {0:e3} -> {1:e3}", before,
+                         after)
+               .str();
+    return params;
+  }
+
   FailureOr<Work> makeBase(const ExpertLayer &layer, const ExpertMatrix &matrix,
-                           ParamOp table) {
-    Work work{&layer, &matrix, table, {}, {}, {}};
+                           ParamOp values, ParamOp table) {
+    Work work{&layer, &matrix, values, table, {}, {}, {}};
     FailureOr<const weights::LayerProfile *> traffic =
         findTraffic(layer, profile);
     if (failed(traffic))
@@ -119,7 +188,7 @@ private:
     ParamOp param = matrix.param;
     auto type = cast<WeightType>(param.getType());
     auto tableType = cast<TableType>(table.getType());
-    auto own = FlatSymbolRefAttr::get(param.getSymNameAttr());
+    auto own = FlatSymbolRefAttr::get(values.getSymNameAttr());
     auto by = FlatSymbolRefAttr::get(table.getSymNameAttr());
     work.base = addParam(
         layer, matrix.role + ".base",
@@ -129,6 +198,7 @@ private:
     // Inputs of down are hidden activations.
     if (whiten != Whitening::none) {
       bool isDown = matrix.role == "down";
+      bool isAligned = values != param;
       const weights::LayerProfile *seen = *traffic;
       bool isFull = whiten == Whitening::full;
       bool isThere =
@@ -136,7 +206,11 @@ private:
                                      : seen->hiddenMoments.empty())
                            : (isFull ? seen->inputMomentsFull.empty()
                                      : seen->inputMoments.empty()));
-      if (!isThere) {
+      if (isDown && isAligned) {
+        Decision::declined(op.getLoc(), passName)
+            << "down is not whitened: the profile knows its neurons in their "
+            << "old order";
+      } else if (!isThere) {
         Decision::declined(op.getLoc(), passName)
             << matrix.role << " is not whitened: the profile has no second "
             << "moments of its inputs";
@@ -159,7 +233,7 @@ private:
 
   /// What is left of each expert beside its base, by rank.
   LogicalResult measure(Work &work, ParamSources &sources) {
-    auto of = sources.openLeaf(work.matrix->param);
+    auto of = sources.openLeaf(work.values);
     auto base = sources.openLeaf(work.base);
     auto table = sources.loadTable(work.table);
     if (failed(of) || failed(base) || failed(table))
@@ -249,7 +323,7 @@ private:
       };
       auto factor = [&](Side side, StringRef name, WeightType factorType) {
         auto recipe = SvdAttr::get(
-            &getContext(), side, chosen, symbol(param), symbol(work.base),
+            &getContext(), side, chosen, symbol(work.values), symbol(work.base),
             symbol(work.table),
             work.moments ? symbol(work.moments) : FlatSymbolRefAttr());
         EncodingAttr encoding =

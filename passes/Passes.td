@@ -57,6 +57,14 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
     of each matrix. Residuals are fitted to what the base is worth after its encoding. Ranks are multiples of 16, one for
     all layers: they are given, or the smallest that keep every expert within an error bound, or the best within a
     budget of bytes for all residuals. docs/factorization.md.
+
+    With `align` the hidden neurons of a cluster's experts are first put in like order (docs/clustering.md), where that
+    brings them nearer to their mean: by itself this changes no value.
+
+    ```
+    moe.param private @layer0.gate.aligned : !moe.weight<64x32xf32, expert[8]> = #moe.permuted<output of @layer0.gate by ...>
+    ```
+    Declined where the layer has biases of gate or up. `down` is then not whitened: a profile knows the old order.
   }];
   let options = [
     MoE_WeightsOption, MoE_ProfileOption,
@@ -70,6 +78,7 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
            [{::llvm::cl::values(clEnumValN(::moec::Whitening::none, "none", "all inputs count alike"),
                                 clEnumValN(::moec::Whitening::diagonal, "diagonal", "their diagonal"),
                                 clEnumValN(::moec::Whitening::full, "full", "the whole matrix"))}]>,
+    Option<"align", "align", "bool", "false", "Put the neurons of a cluster's experts in like order first">,
     Option<"baseEncoding", "base-encoding", "std::string", "", "Encoding of bases, for example 'int8 group 32'">,
     Option<"residualEncoding", "residual-encoding", "std::string", "", "Encoding of residuals">
   ];

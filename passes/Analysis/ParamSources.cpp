@@ -89,6 +89,21 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeMean(ParamOp param) {
                          cast<WeightType>(param.getType()).getCount(), weights));
 }
 
+FailureOr<weights::MatrixSourcePtr> ParamSources::makePermuted(ParamOp param) {
+  auto permuted = cast<PermutedAttr>(param.getSource());
+  FailureOr<weights::MatrixSourcePtr> of =
+      openLeaf(lookup(param, permuted.getOf()));
+  if (failed(of))
+    return failure();
+  auto range = permuted.getPermutations().getValues<int32_t>();
+  return take(param, weights::permutedMatrices(
+                         param.getSymName().str(), *of,
+                         std::vector<int32_t>(range.begin(), range.end()),
+                         permuted.getSide() == Side::input
+                             ? weights::MatrixSide::Input
+                             : weights::MatrixSide::Output));
+}
+
 FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
   auto svd = cast<SvdAttr>(param.getSource());
   bool isInput = svd.getFactor() == Side::input;
@@ -139,6 +154,8 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeSource(ParamOp param) {
   }
   if (isa<MeanAttr>(source))
     return makeMean(param);
+  if (isa<PermutedAttr>(source))
+    return makePermuted(param);
   if (isa<SvdAttr>(source))
     return makeFactor(param);
   std::vector<float> numbers;

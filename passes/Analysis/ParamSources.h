@@ -37,6 +37,7 @@ public:
 private:
   mlir::FailureOr<weights::MatrixSourcePtr> makeSource(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makeMean(moe::ParamOp param);
+  mlir::FailureOr<weights::MatrixSourcePtr> makePermuted(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makeFactor(moe::ParamOp param);
 
   const weights::WeightProvider &provider;

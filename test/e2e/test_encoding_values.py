@@ -137,6 +137,28 @@ def svd(rank, base_encoding=None, factor_encoding=None):
     return f
 
 
+def permuted(side):
+    """Rows or columns of each expert in an order of its own; recipes read them as any param."""
+    f = Program(f"permuted_{side}")
+    of, table = sources(f, suffix="encoding <int8 group 8>")
+    orders = np.stack([f.random().permutation(8 if side == "input" else 12) for _ in range(6)]).astype(np.int32)
+    p = f.param(8, 12, "expert[6]", f"#moe.permuted<{side} of {of.symbol} by {dense(orders, 'i32')}>",
+                moe.recipe_permuted(of.data, orders, side))
+    f.read(p)
+    f.read(f.param(8, 12, "cluster[5]", f"#moe.mean<{p.symbol} by {table}>", moe.recipe_mean(p.data, TABLE, 5).astype(np.float32)),
+           tolerance=1e-6)
+    return f
+
+
+def permuted_for_all():
+    f = Program("permuted_for_all")
+    v = f.floats(8, 12)
+    of = f.param(8, 12, None, dense(v), v)
+    order = f.random().permutation(12).astype(np.int32)
+    f.read(f.param(8, 12, None, f"#moe.permuted<output of {of.symbol} by {dense(order, 'i32')}>", v[:, order]))
+    return f
+
+
 def mean_of_encoded():
     """A recipe reads what its params decode to."""
     f = Program("mean_of_encoded")
@@ -157,6 +179,7 @@ PROGRAMS = {f.name: f for f in [
     overflow("f16"), overflow("bf16"), overflow("f8e4m3"),
     seeded(0), seeded(1), seeded(7, 0.125), seeded(2147483653, 3.0), seeded(5, 2.0, "bf16"), seeded(5, 2.0, "f16"), seeded(5, None, "f64"),
     seeded_encoded(), mean(), mean("bf16"), mean("int4_group_8"), mean_of_encoded(),
+    permuted("input"), permuted("output"), permuted_for_all(),
     svd(1), svd(3), svd(8), svd(8, "int4_group_8"), svd(3, "int4_group_8"), svd(3, "bf16", "bf16"), svd(8, "int8_group_8", "f16"),
 ]}
 

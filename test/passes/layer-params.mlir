@@ -20,6 +20,9 @@
 // WHITE: #moe.svd<input rank 16 of @layer0.gate minus @layer0.gate.base by @layer0.cluster.1 whitened by @layer0.gate.moments>
 // RUN: FileCheck %s --check-prefix=HIDDEN < %t/remarks
 // HIDDEN: [Missed] factorize-experts{{.+}}down is not whitened: the profile has no second moments of its inputs
+// RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=seeded:1 clusters=4" --moe-factorize-experts="weights=model=seeded:1 profile=%t/profile rank=16 align=true whiten=diagonal" --remarks-filter='.*' 2>&1 -o /dev/null | FileCheck %s --check-prefix=ORDER
+// ORDER: [Passed] factorize-experts{{.+}}neurons aligned in {{[1-4]}} of 4 clusters; squared distance to the means
+// ORDER: [Missed] factorize-experts{{.+}}down is not whitened: the profile knows its neurons in their old order
 // RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=%source_root/examples/tiny-mixtral clusters=4" --moe-factorize-experts="weights=model=%source_root/examples/tiny-mixtral profile=%t/profile rank=16 whiten=full" | FileCheck %s --check-prefix=WHOLE
 // WHOLE: moe.param private @layer0.up.moments : !moe.weight<96x96xf32> = #moe.external<"profile"::"layers.0.input_moments_full">
 

@@ -108,6 +108,11 @@ def recipe_mean(of, table, targets):
     return result
 
 
+def recipe_permuted(of, permutations, side):
+    """`#moe.permuted`: of [n, IN, OUT], permutations [n, IN] (side "input") or [n, OUT]."""
+    return np.stack([of[i][p] if side == "input" else of[i][:, p] for i, p in enumerate(permutations)])
+
+
 def recipe_svd(of, base, table, rank):
     """`#moe.svd`, both sides: of [n, IN, OUT], base [G, IN, OUT] by table [n], or [IN, OUT] -> A [n, IN, r], B [n, r, OUT]."""
     inputs, outputs = [], []

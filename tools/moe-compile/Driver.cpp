@@ -158,6 +158,7 @@ private:
       factorize.whiten = asked.whiten == "full"       ? Whitening::full
                          : asked.whiten == "diagonal" ? Whitening::diagonal
                                                       : Whitening::none;
+      factorize.align = asked.align;
       factorize.baseEncoding = asked.baseEncoding;
       factorize.residualEncoding = asked.residualEncoding;
       manager.addPass(createFactorizeExpertsPass(factorize));
@@ -211,6 +212,7 @@ private:
                    ? "in two stages, " + std::to_string(asked.clustersPerToken) +
                          " clusters per token by " + asked.clusterScore
                    : std::string("flat"))
+           << (asked.align ? ", neurons aligned" : "")
            << "\n"
            << describeLayers(*module) << "  parameters " << before.parameters
            << " -> " << after.parameters << " ("

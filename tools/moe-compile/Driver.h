@@ -24,6 +24,8 @@ struct CompressionRequest {
   /// "mean" or "usage"; "none", "diagonal" or "full".
   std::string base = "mean";
   std::string whiten = "none";
+  /// Whether the neurons of a cluster's experts are put in like order first.
+  bool align = false;
   std::string baseEncoding;
   std::string residualEncoding;
   /// Clusters that a token keeps; 0 leaves routers flat.

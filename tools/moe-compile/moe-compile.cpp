@@ -88,6 +88,11 @@ static cl::opt<std::string>
     whiten("whiten",
            cl::desc("With --compress: none, diagonal or full second moments"),
            cl::init("none"), cl::cat(category));
+static cl::opt<bool> align(
+    "align",
+    cl::desc("With --compress: put the hidden neurons of a cluster's experts "
+             "in like order first; exact by itself"),
+    cl::cat(category));
 static cl::opt<std::string>
     baseEncoding("base-encoding",
                  cl::desc("With --compress: encoding of bases, for example "
@@ -190,6 +195,7 @@ int main(int argc, char **argv) {
   asked.bytes = byteBudget;
   asked.base = baseOption;
   asked.whiten = whiten;
+  asked.align = align;
   asked.baseEncoding = baseEncoding;
   asked.residualEncoding = residualEncoding;
   asked.clustersPerToken = twoStage;

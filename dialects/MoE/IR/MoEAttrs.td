@@ -52,6 +52,17 @@ def MoE_MeanAttr : MoE_Attr<"Mean", "mean", "recipe: mean over the members of ea
   let assemblyFormat = "`<` $of `by` $table (`weighted` $weights^)? `>`";
 }
 
+def MoE_PermutedAttr : MoE_Attr<"Permuted", "permuted", "recipe: rows or columns of each matrix in another order"> {
+  let description = [{
+    `<input|output of @w by dense<..> : tensor<[entries x] n x i32>>`: row (input side) or column f of entry i is row or
+    column p[i, f] of `w[i]`. Each p[i] is a permutation of 0 to n - 1. moe-factorize-experts makes it to align the hidden
+    neurons of a cluster's experts.
+  }];
+  let parameters = (ins EnumParameter<MoE_Side>:$side, "::mlir::FlatSymbolRefAttr":$of,
+                        "::mlir::DenseIntElementsAttr":$permutations);
+  let assemblyFormat = "`<` $side `of` $of `by` $permutations `>`";
+}
+
 def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SVD of what a base does not explain"> {
   let description = [{
     `<input|output rank r of @w minus @base by @table [whitened by @moments]>`: the left (input side) or right factor of

@@ -7,6 +7,7 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/StringSwitch.h"
 
@@ -81,9 +82,11 @@ LogicalResult ParamOp::verify() {
   if (auto values = dyn_cast<DenseElementsAttr>(getSource())) {
     if (failed(verifyInlineValues(*this, values)))
       return failure();
-  } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, SvdAttr>(getSource())) {
+  } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, PermutedAttr, SvdAttr>(
+                 getSource())) {
     return emitOpError("P1: expected inline values, #moe.external, "
-                       "#moe.seeded, #moe.mean or #moe.svd, found ")
+                       "#moe.seeded, #moe.mean, #moe.permuted or #moe.svd, "
+                       "found ")
            << getSource();
   } else if (isTable && !isa<ExternalAttr>(getSource())) {
     return emitOpError("P1: a table is given by inline values or "
@@ -113,6 +116,8 @@ LogicalResult ParamOp::verify() {
 static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
   if (auto mean = dyn_cast<MeanAttr>(source))
     return {mean.getOf(), mean.getTable()};
+  if (auto permuted = dyn_cast<PermutedAttr>(source))
+    return {permuted.getOf()};
   if (auto svd = dyn_cast<SvdAttr>(source)) {
     // The table comes last.
     SmallVector<FlatSymbolRefAttr> names{svd.getOf(), svd.getMinus()};
@@ -142,6 +147,41 @@ static LogicalResult verifyAcyclic(ParamOp param, SymbolTableCollection &symbols
   return success();
 }
 
+/// Each row must be a permutation.
+static LogicalResult verifyPermutations(ParamOp op, PermutedAttr recipe) {
+  auto weight = cast<WeightType>(op.getType());
+  int64_t count = recipe.getSide() == Side::input ? weight.getRows()
+                                                  : weight.getCols();
+  SmallVector<int64_t> shape;
+  if (weight.isIndexed())
+    shape.push_back(weight.getCount());
+  shape.push_back(count);
+  DenseIntElementsAttr values = recipe.getPermutations();
+  auto expected =
+      RankedTensorType::get(shape, IntegerType::get(op.getContext(), 32));
+  if (values.getType() != expected)
+    return op.emitOpError("P4: expected permutations ")
+           << expected << ", found " << values.getType();
+  // All alike is a permutation of one index only; the value may stand for many.
+  int64_t stored = values.isSplat() ? 1 : values.getNumElements();
+  auto range = values.getValues<int32_t>();
+  llvm::BitVector seen(values.isSplat() ? 1 : count);
+  for (int64_t place = 0; place < stored; ++place) {
+    if (place % count == 0)
+      seen.reset();
+    int32_t index = range[place];
+    if (index < 0 || index >= count)
+      return op.emitOpError("P4: expected indices below ")
+             << count << " in permutation " << place / count << ", found "
+             << index;
+    if ((values.isSplat() && count > 1) || seen.test(index))
+      return op.emitOpError("P4: expected each index once in permutation ")
+             << place / count << ", found " << index << " again";
+    seen.set(index);
+  }
+  return success();
+}
+
 LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   SmallVector<Type> inputs;
   for (FlatSymbolRefAttr name : recipeInputs(getSource())) {
@@ -154,6 +194,14 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return success();
   auto self = cast<WeightType>(getType());
   auto of = dyn_cast<WeightType>(inputs.front());
+  if (auto permuted = dyn_cast<PermutedAttr>(getSource())) {
+    if (of != self)
+      return emitOpError("P4: permuted values have type ")
+             << inputs.front() << ", declared " << self;
+    return failed(verifyPermutations(*this, permuted))
+               ? failure()
+               : verifyAcyclic(*this, symbols);
+  }
   auto table = dyn_cast<TableType>(inputs.back());
   if (!of || !table)
     return emitOpError("P4: recipe needs a weight and a table, found ")

@@ -8,22 +8,22 @@ moe.param @w : tensor<4xf32> = #moe.seeded<0>
 // -----
 
 // P1: the source.
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean or #moe.svd, found 3 : i64}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found 3 : i64}}
 moe.param @w : !moe.weight<4x4xf32> = 3
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean or #moe.svd, found dense_resource<blob> : tensor<2xi32>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found dense_resource<blob> : tensor<2xi32>}}
 moe.param @t : !moe.table<expert[2] -> cluster[2]> = dense_resource<blob> : tensor<2xi32>
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean or #moe.svd, found array<i32: 0, 1>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found array<i32: 0, 1>}}
 moe.param @t : !moe.table<expert[2] -> cluster[2]> = array<i32: 0, 1>
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean or #moe.svd, found sparse<0, 1> : tensor<2000000000xi32>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found sparse<0, 1> : tensor<2000000000xi32>}}
 moe.param @t : !moe.table<expert[2000000000] -> cluster[2]> = sparse<0, 1> : tensor<2000000000xi32>
 
 // -----
@@ -129,6 +129,60 @@ moe.param @w : !moe.weight<4x4xf32> = #moe.seeded<0> layout col_major
 moe.param @t : !moe.table<expert[4] -> cluster[2]> = dense<[0, 1, 0, 1]> : tensor<4xi32>
 // expected-error @below {{P4: recipe reads unknown param @nothing}}
 moe.param @base : !moe.weight<8x6xf32, cluster[2]> = #moe.mean<@nothing by @t>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: permuted values have type '!moe.weight<2x3xf32, expert[2]>', declared '!moe.weight<2x3xf16, expert[2]>'}}
+moe.param @p : !moe.weight<2x3xf16, expert[2]> = #moe.permuted<input of @w by dense<[[0, 1], [1, 0]]> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected permutations 'tensor<2x3xi32>', found 'tensor<2x2xi32>'}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<output of @w by dense<[[0, 1], [1, 0]]> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected permutations 'tensor<2x2xi32>', found 'tensor<2x2xi64>'}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @w by dense<[[0, 1], [1, 0]]> : tensor<2x2xi64>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected indices below 3 in permutation 1, found 3}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<output of @w by dense<[[0, 1, 2], [1, 3, 0]]> : tensor<2x3xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected indices below 2 in permutation 0, found -1}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @w by dense<[[0, -1], [1, 0]]> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected each index once in permutation 1, found 0 again}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @w by dense<[[0, 1], [0, 0]]> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: expected each index once in permutation 0, found 0 again}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @w by dense<0> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: recipe reads unknown param @nothing}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @nothing by dense<0> : tensor<2x2xi32>>
+
+// -----
+
+moe.param @w : !moe.weight<2x3xf32, expert[2]> = #moe.seeded<0>
+// expected-error @below {{P4: recipe depends on itself through "p"}}
+moe.param @p : !moe.weight<2x3xf32, expert[2]> = #moe.permuted<input of @p by dense<[[0, 1], [1, 0]]> : tensor<2x2xi32>>
 
 // -----
 
