@@ -7,7 +7,7 @@
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
 #include "weights/Alignment.h"
-#include "weights/ExpertFactors.h"
+#include "weights/CachedStatistics.h"
 #include "weights/RankSelection.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -45,10 +45,12 @@ struct FactorizeExpertsPass
   void runOnOperation() override {
     weights::WeightProvider provider;
     auto read = readProfileOf(getOperation(), profilePath);
-    if (failed(read) || failed(checkOptions()) ||
+    auto opened = openCacheOf(getOperation(), cacheDirectory);
+    if (failed(read) || failed(opened) || failed(checkOptions()) ||
         failed(bindScopes(getOperation(), weights, provider)))
       return signalPassFailure();
     profile = *std::move(read);
+    cache = *std::move(opened);
     ParamSources sources(provider);
     SmallVector<ExpertLayer> layers =
         findExpertLayers(getOperation(), passName);
@@ -245,11 +247,16 @@ private:
     int64_t count = rank > 0 ? std::min<int64_t>(full, (rank + 15) / 16 * 16)
                              : full;
     options.factorization.rank = std::max<int64_t>(1, count);
-    auto spectra =
-        weights::residualSpectra(*of, *base, *table, count, options);
+    ExpertsOp op = work.layer->op;
+    auto spectra = weights::cachedResidualSpectra(
+        cache ? &*cache : nullptr, *of, *base, *table, count, options);
     if (!spectra)
-      return ExpertsOp(work.layer->op).emitOpError(spectra.error());
-    work.spectra = *std::move(spectra);
+      return op.emitOpError(spectra.error());
+    if (cache)
+      Decision::figure(op.getLoc(), passName)
+          << (spectra->isHit ? "cache hit" : "cache miss") << ": spectra of "
+          << work.matrix->role;
+    work.spectra = std::move(spectra->value);
     return success();
   }
 
@@ -358,6 +365,7 @@ private:
   }
 
   std::optional<weights::Profile> profile;
+  std::optional<weights::StatisticsCache> cache;
   EncodingAttr baseAttr, residualAttr;
 };
 } // namespace

@@ -107,10 +107,9 @@ private:
     outs() << request.input << ": " << checkpoint->description() << "\n";
 
     ExitCode code = request.compression.enabled ? plan() : bindExact();
-    if (code || request.dryRun)
-      return code;
     outs().flush();
-    code = lower();
+    if (code == compiled && !request.dryRun)
+      code = lower();
     if (code == compiled && !request.report.empty() &&
         failed(report.write(request.report)))
       code = compileError;
@@ -130,6 +129,7 @@ private:
       ClusterExpertsPassOptions cluster;
       cluster.weights = {"model=" + request.input};
       cluster.profilePath = request.profile;
+      cluster.cacheDirectory = request.cache;
       cluster.clusters = asked.clusters;
       cluster.alpha = asked.alpha;
       manager.addPass(createClusterExpertsPass(cluster));
@@ -144,6 +144,7 @@ private:
       if (!request.profile.empty())
         factorize.weights.push_back("profile=" + request.profile);
       factorize.profilePath = request.profile;
+      factorize.cacheDirectory = request.cache;
       factorize.rank = asked.rank;
       factorize.errorBound = asked.errorBudget;
       factorize.bytes = asked.bytes;
