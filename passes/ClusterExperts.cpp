@@ -5,6 +5,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "passes/TerminalProgress.h"
 #include "weights/CachedStatistics.h"
 #include "weights/Clustering.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -51,8 +52,14 @@ struct ClusterExpertsPass
     }
     weights::SimilarityOptions similarityOptions;
     similarityOptions.removeMean = removeMean;
+    func::FuncOp function = layer.function;
+    if (progress)
+      similarityOptions.parallel.progress = progressOnTerminal(
+          (function.getSymName() + ": similarity").str(), "blocks");
     auto found = weights::cachedSimilarityOfWeights(cache ? &*cache : nullptr,
                                                     matrices, similarityOptions);
+    // The line goes before anything is said.
+    similarityOptions.parallel.progress = nullptr;
     if (!found)
       return op.emitOpError(found.error());
     if (cache)

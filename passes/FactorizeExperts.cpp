@@ -6,6 +6,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "passes/TerminalProgress.h"
 #include "weights/Alignment.h"
 #include "weights/CachedStatistics.h"
 #include "weights/RankSelection.h"
@@ -133,9 +134,13 @@ private:
     auto clusterOf = sources.loadTable(table);
     if (failed(clusterOf))
       return failure();
+    weights::AlignmentOptions options;
+    options.parallel.progress = countProgress(layer, "alignment", "clusters");
     auto found = weights::alignExperts(
         leaves.front(), leaves.size() == 3 ? leaves[1] : nullptr, leaves.back(),
-        *clusterOf);
+        *clusterOf, options);
+    // The line goes before anything is said.
+    options.parallel.progress = nullptr;
     if (!found)
       return op.emitOpError(found.error());
     double before = 0, after = 0;
@@ -233,6 +238,16 @@ private:
     return work;
   }
 
+  /// A line that counts, if it was asked for and somebody sees it.
+  std::function<void(int64_t, int64_t)>
+  countProgress(const ExpertLayer &layer, StringRef what, StringRef unit) {
+    func::FuncOp function = layer.function;
+    if (!progress)
+      return {};
+    return progressOnTerminal((function.getSymName() + ": " + what).str(),
+                              unit.str());
+  }
+
   /// What is left of each expert beside its base, by rank.
   LogicalResult measure(Work &work, ParamSources &sources) {
     auto of = sources.openLeaf(work.values);
@@ -248,8 +263,12 @@ private:
                              : full;
     options.factorization.rank = std::max<int64_t>(1, count);
     ExpertsOp op = work.layer->op;
-    auto spectra = weights::cachedResidualSpectra(
-        cache ? &*cache : nullptr, *of, *base, *table, count, options);
+    weights::ParallelOptions parallel;
+    parallel.progress = countProgress(*work.layer, work.matrix->role, "experts");
+    auto spectra = weights::cachedResidualSpectra(cache ? &*cache : nullptr, *of,
+                                                  *base, *table, count, options,
+                                                  parallel);
+    parallel.progress = nullptr;
     if (!spectra)
       return op.emitOpError(spectra.error());
     if (cache)

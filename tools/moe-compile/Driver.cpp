@@ -14,6 +14,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
+#include "passes/TerminalProgress.h"
 #include "tools/Registration.h"
 #include "tools/moe-compile/Plan.h"
 #include "tools/moe-compile/Report.h"
@@ -130,6 +131,7 @@ private:
       cluster.weights = {"model=" + request.input};
       cluster.profilePath = request.profile;
       cluster.cacheDirectory = request.cache;
+      cluster.progress = true;
       cluster.clusters = asked.clusters;
       cluster.alpha = asked.alpha;
       manager.addPass(createClusterExpertsPass(cluster));
@@ -145,6 +147,7 @@ private:
         factorize.weights.push_back("profile=" + request.profile);
       factorize.profilePath = request.profile;
       factorize.cacheDirectory = request.cache;
+      factorize.progress = true;
       factorize.rank = asked.rank;
       factorize.errorBound = asked.errorBudget;
       factorize.bytes = asked.bytes;
@@ -246,21 +249,12 @@ private:
     library.layoutHash = layerWeights.layoutHash();
     library.writeWeights = [&](StringRef path) {
       LogicalResult status = layerWeights.write(module->getLoc(), path,
-                                                progressOnTerminal());
+                                                progressOnTerminal("weights",
+                                                                   "records"));
       report.endStage("write weights");
       return status;
     };
     return compiled;
-  }
-
-  /// A line that counts records, where somebody sees it.
-  static std::function<void(size_t, size_t)> progressOnTerminal() {
-    if (!llvm::errs().is_displayed())
-      return {};
-    return [](size_t done, size_t total) {
-      llvm::errs() << "\rweights: " << done << " of " << total << " records"
-                   << (done == total ? "\n" : "");
-    };
   }
 
   static const DialectRegistry &makeRegistry() {
