@@ -5,8 +5,9 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "passes/TerminalProgress.h"
+#include "weights/CachedStatistics.h"
 #include "weights/Clustering.h"
-#include "weights/Similarity.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace moec {
@@ -28,9 +29,11 @@ struct ClusterExpertsPass
   void runOnOperation() override {
     weights::WeightProvider provider;
     auto profile = readProfileOf(getOperation(), profilePath);
-    if (failed(profile) ||
+    auto opened = openCacheOf(getOperation(), cacheDirectory);
+    if (failed(profile) || failed(opened) ||
         failed(bindScopes(getOperation(), weights, provider)))
       return signalPassFailure();
+    cache = *std::move(opened);
     ParamSources sources(provider);
     for (const ExpertLayer &layer : findExpertLayers(getOperation(), passName))
       if (failed(cluster(layer, sources, *profile)))
@@ -49,10 +52,21 @@ struct ClusterExpertsPass
     }
     weights::SimilarityOptions similarityOptions;
     similarityOptions.removeMean = removeMean;
-    auto similarity = weights::similarityOfWeights(matrices, similarityOptions);
-    if (!similarity)
-      return op.emitOpError(similarity.error());
-    std::vector<double> combined = similarity->cosines;
+    func::FuncOp function = layer.function;
+    if (progress)
+      similarityOptions.parallel.progress = progressOnTerminal(
+          (function.getSymName() + ": similarity").str(), "blocks");
+    auto found = weights::cachedSimilarityOfWeights(cache ? &*cache : nullptr,
+                                                    matrices, similarityOptions);
+    // The line goes before anything is said.
+    similarityOptions.parallel.progress = nullptr;
+    if (!found)
+      return op.emitOpError(found.error());
+    if (cache)
+      Decision::figure(op.getLoc(), passName)
+          << (found->isHit ? "cache hit" : "cache miss") << ": similarity";
+    const weights::Similarity &similarity = found->value;
+    std::vector<double> combined = similarity.cosines;
 
     FailureOr<const weights::LayerProfile *> traffic =
         findTraffic(layer, profile);
@@ -64,7 +78,7 @@ struct ClusterExpertsPass
           weights::similarityOfCentroids(layer.experts, (*traffic)->centroids);
       if (!centroids)
         return op.emitOpError(centroids.error());
-      auto both = weights::combineSimilarities(alpha, *similarity, *centroids);
+      auto both = weights::combineSimilarities(alpha, similarity, *centroids);
       if (!both)
         return op.emitOpError(both.error());
       combined = *std::move(both);
@@ -78,27 +92,29 @@ struct ClusterExpertsPass
     options.exactBalance = exactBalance;
     if (slack > 0)
       options.maxSize = weights::balancedSize(layer.experts, clusters, slack);
-    auto found = weights::clusterExperts(layer.experts, combined, options);
-    if (!found)
-      return op.emitOpError(found.error());
+    auto clustered = weights::clusterExperts(layer.experts, combined, options);
+    if (!clustered)
+      return op.emitOpError(clustered.error());
 
     auto type = TableType::get(&getContext(), Axis::expert, layer.experts,
                                Axis::cluster, clusters);
     auto values = DenseElementsAttr::get(
         RankedTensorType::get({layer.experts},
                               IntegerType::get(&getContext(), 32)),
-        ArrayRef<int32_t>(found->table));
+        ArrayRef<int32_t>(clustered->table));
     setClusterTable(layer, addParam(layer, "cluster", type, values));
     auto sizes = llvm::to_vector(llvm::map_range(
-        found->sizes, [](int32_t size) { return std::to_string(size); }));
+        clustered->sizes, [](int32_t size) { return std::to_string(size); }));
     Decision::taken(op.getLoc(), passName)
         << layer.experts << " experts in " << clusters << " clusters of "
         << llvm::join(sizes, ", ")
         << llvm::formatv("; similarity {0:F3} within, {1:F3} between, alpha {2:F2}",
-                         found->meanWithin, found->meanBetween, used)
+                         clustered->meanWithin, clustered->meanBetween, used)
                .str()
         << (*traffic ? "" : " (no profile)");
     return success();
   }
+
+  std::optional<weights::StatisticsCache> cache;
 };
 } // namespace

@@ -6,8 +6,9 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
+#include "passes/TerminalProgress.h"
 #include "weights/Alignment.h"
-#include "weights/ExpertFactors.h"
+#include "weights/CachedStatistics.h"
 #include "weights/RankSelection.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -45,10 +46,12 @@ struct FactorizeExpertsPass
   void runOnOperation() override {
     weights::WeightProvider provider;
     auto read = readProfileOf(getOperation(), profilePath);
-    if (failed(read) || failed(checkOptions()) ||
+    auto opened = openCacheOf(getOperation(), cacheDirectory);
+    if (failed(read) || failed(opened) || failed(checkOptions()) ||
         failed(bindScopes(getOperation(), weights, provider)))
       return signalPassFailure();
     profile = *std::move(read);
+    cache = *std::move(opened);
     ParamSources sources(provider);
     SmallVector<ExpertLayer> layers =
         findExpertLayers(getOperation(), passName);
@@ -131,9 +134,13 @@ private:
     auto clusterOf = sources.loadTable(table);
     if (failed(clusterOf))
       return failure();
+    weights::AlignmentOptions options;
+    options.parallel.progress = countProgress(layer, "alignment", "clusters");
     auto found = weights::alignExperts(
         leaves.front(), leaves.size() == 3 ? leaves[1] : nullptr, leaves.back(),
-        *clusterOf);
+        *clusterOf, options);
+    // The line goes before anything is said.
+    options.parallel.progress = nullptr;
     if (!found)
       return op.emitOpError(found.error());
     double before = 0, after = 0;
@@ -231,6 +238,16 @@ private:
     return work;
   }
 
+  /// A line that counts, if it was asked for and somebody sees it.
+  std::function<void(int64_t, int64_t)>
+  countProgress(const ExpertLayer &layer, StringRef what, StringRef unit) {
+    func::FuncOp function = layer.function;
+    if (!progress)
+      return {};
+    return progressOnTerminal((function.getSymName() + ": " + what).str(),
+                              unit.str());
+  }
+
   /// What is left of each expert beside its base, by rank.
   LogicalResult measure(Work &work, ParamSources &sources) {
     auto of = sources.openLeaf(work.values);
@@ -245,11 +262,20 @@ private:
     int64_t count = rank > 0 ? std::min<int64_t>(full, (rank + 15) / 16 * 16)
                              : full;
     options.factorization.rank = std::max<int64_t>(1, count);
-    auto spectra =
-        weights::residualSpectra(*of, *base, *table, count, options);
+    ExpertsOp op = work.layer->op;
+    weights::ParallelOptions parallel;
+    parallel.progress = countProgress(*work.layer, work.matrix->role, "experts");
+    auto spectra = weights::cachedResidualSpectra(cache ? &*cache : nullptr, *of,
+                                                  *base, *table, count, options,
+                                                  parallel);
+    parallel.progress = nullptr;
     if (!spectra)
-      return ExpertsOp(work.layer->op).emitOpError(spectra.error());
-    work.spectra = *std::move(spectra);
+      return op.emitOpError(spectra.error());
+    if (cache)
+      Decision::figure(op.getLoc(), passName)
+          << (spectra->isHit ? "cache hit" : "cache miss") << ": spectra of "
+          << work.matrix->role;
+    work.spectra = std::move(spectra->value);
     return success();
   }
 
@@ -358,6 +384,7 @@ private:
   }
 
   std::optional<weights::Profile> profile;
+  std::optional<weights::StatisticsCache> cache;
   EncodingAttr baseAttr, residualAttr;
 };
 } // namespace

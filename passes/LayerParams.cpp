@@ -107,6 +107,16 @@ moec::readProfileOf(ModuleOp module, StringRef path) {
   return std::optional<weights::Profile>(*std::move(profile));
 }
 
+FailureOr<std::optional<weights::StatisticsCache>>
+moec::openCacheOf(ModuleOp module, StringRef directory) {
+  if (directory.empty())
+    return std::optional<weights::StatisticsCache>();
+  auto cache = weights::StatisticsCache::open(directory.str());
+  if (!cache)
+    return module.emitError("option cache: ") << cache.error();
+  return std::optional<weights::StatisticsCache>(*std::move(cache));
+}
+
 FailureOr<const weights::LayerProfile *>
 moec::findTraffic(const ExpertLayer &layer,
                   const std::optional<weights::Profile> &profile) {

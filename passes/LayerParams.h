@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "passes/Analysis/ParamSources.h"
 #include "weights/Profile.h"
+#include "weights/StatisticsCache.h"
 
 #include <optional>
 #include <string>
@@ -54,6 +55,10 @@ mlir::LogicalResult bindScopes(mlir::ModuleOp module,
 /// Reads the profile at `path`; nothing if there is none.
 mlir::FailureOr<std::optional<weights::Profile>>
 readProfileOf(mlir::ModuleOp module, llvm::StringRef path);
+
+/// Opens the directory where statistics are kept; nothing if there is none.
+mlir::FailureOr<std::optional<weights::StatisticsCache>>
+openCacheOf(mlir::ModuleOp module, llvm::StringRef directory);
 
 /// The layer's traffic, or null. A profile of other shapes is a diagnostic.
 mlir::FailureOr<const weights::LayerProfile *>

@@ -15,6 +15,10 @@ class MoE_ModulePass<string flag> : Pass<flag, "::mlir::ModuleOp"> {
 defvar MoE_WeightsOption = ListOption<"weights", "weights", "std::string",
   "Binds a scope of external params: scope=file.safetensors, scope=DIRECTORY of a checkpoint, scope=splat:V or "
   "scope=seeded:S[:scale]">;
+defvar MoE_CacheOption = Option<"cacheDirectory", "cache", "std::string", "",
+  "Directory where statistics of weights are kept by content, made if need be">;
+defvar MoE_ProgressOption = Option<"progress", "progress", "bool", "false",
+  "Count what is done in a line of stderr, where that is a terminal">;
 defvar MoE_ProfileOption = Option<"profilePath", "profile", "std::string", "", "File of a traffic profile (docs/profile.md)">;
 
 //===----------------------------------------------------------------------===//
@@ -31,7 +35,7 @@ def ClusterExpertsPass : MoE_ModulePass<"moe-cluster-experts"> {
     expert.
   }];
   let options = [
-    MoE_WeightsOption, MoE_ProfileOption,
+    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
     Option<"clusters", "clusters", "int64_t", "4", "Clusters of a layer">,
     Option<"alpha", "alpha", "double", "0.7", "Share of the weights in the similarity, 0 to 1">,
     Option<"threshold", "threshold", "double", "0.1", "Pairs less similar than this are no neighbours">,
@@ -67,7 +71,7 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
     Declined where the layer has biases of gate or up. `down` is then not whitened: a profile knows the old order.
   }];
   let options = [
-    MoE_WeightsOption, MoE_ProfileOption,
+    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
     Option<"rank", "rank", "int64_t", "0", "Rank of all residuals">,
     Option<"errorBound", "error-bound", "double", "0", "Largest relative Frobenius error of a matrix">,
     Option<"bytes", "bytes", "int64_t", "0", "Bytes that all residuals together may take">,

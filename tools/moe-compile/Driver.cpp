@@ -14,6 +14,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
+#include "passes/TerminalProgress.h"
 #include "tools/Registration.h"
 #include "tools/moe-compile/Plan.h"
 #include "tools/moe-compile/Report.h"
@@ -111,10 +112,9 @@ private:
     outs() << request.input << ": " << checkpoint->description() << "\n";
 
     ExitCode code = request.compression.enabled ? plan() : bindExact();
-    if (code || request.dryRun)
-      return code;
     outs().flush();
-    code = lower();
+    if (code == compiled && !request.dryRun)
+      code = lower();
     if (code == compiled && !request.report.empty() &&
         failed(report.write(request.report)))
       code = compileError;
@@ -134,6 +134,8 @@ private:
       ClusterExpertsPassOptions cluster;
       cluster.weights = {"model=" + request.input};
       cluster.profilePath = request.profile;
+      cluster.cacheDirectory = request.cache;
+      cluster.progress = true;
       cluster.clusters = asked.clusters;
       cluster.alpha = asked.alpha;
       manager.addPass(createClusterExpertsPass(cluster));
@@ -151,6 +153,8 @@ private:
       if (!request.profile.empty())
         factorize.weights.push_back("profile=" + request.profile);
       factorize.profilePath = request.profile;
+      factorize.cacheDirectory = request.cache;
+      factorize.progress = true;
       factorize.rank = asked.rank;
       factorize.errorBound = asked.errorBudget;
       factorize.bytes = asked.bytes;
@@ -252,21 +256,12 @@ private:
     library.layoutHash = layerWeights.layoutHash();
     library.writeWeights = [&](StringRef path) {
       LogicalResult status = layerWeights.write(module->getLoc(), path,
-                                                progressOnTerminal());
+                                                progressOnTerminal("weights",
+                                                                   "records"));
       report.endStage("write weights");
       return status;
     };
     return compiled;
-  }
-
-  /// A line that counts records, where somebody sees it.
-  static std::function<void(size_t, size_t)> progressOnTerminal() {
-    if (!llvm::errs().is_displayed())
-      return {};
-    return [](size_t done, size_t total) {
-      llvm::errs() << "\rweights: " << done << " of " << total << " records"
-                   << (done == total ? "\n" : "");
-    };
   }
 
   static const DialectRegistry &makeRegistry() {

@@ -48,6 +48,8 @@ struct CompileRequest {
   CompressionRequest compression;
   /// File of a traffic profile; empty for none.
   std::string profile;
+  /// Directory where statistics of weights are kept; empty for none.
+  std::string cache;
   /// Whether entries return what routers decide.
   bool instrument = false;
   /// Print the plan and stop.

@@ -117,6 +117,11 @@ static cl::opt<std::string>
     profile("profile",
             cl::desc("Traffic profile, as moe-run --profile makes it"),
             cl::value_desc("file"), cl::cat(category));
+static cl::opt<std::string>
+    cache("cache",
+          cl::desc("With --compress: directory where similarities and spectra "
+                   "of weights are kept by content"),
+          cl::value_desc("directory"), cl::cat(category));
 static cl::opt<bool> instrument(
     "instrument",
     cl::desc("Of a checkpoint: entries also return ids and gates, for moe-run "
@@ -184,6 +189,7 @@ int main(int argc, char **argv) {
   request.optimize = optimize;
   request.separateWeights = separateWeights;
   request.profile = profile;
+  request.cache = cache;
   request.instrument = instrument;
   request.dryRun = dryRun;
   CompressionRequest &asked = request.compression;
@@ -221,9 +227,11 @@ int main(int argc, char **argv) {
                  clusterScore + "'");
   if (clusterScore.getNumOccurrences() && twoStage == 0)
     return usage("--cluster-score is for --two-stage, found no --two-stage");
+  if (cache.getNumOccurrences() && !compress)
+    return usage("--cache is for --compress, found no --compress");
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option :
-       std::initializer_list<const cl::Option *>{&compress, &profile,
+       std::initializer_list<const cl::Option *>{&compress, &profile, &cache,
                                                  &instrument, &dryRun})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +

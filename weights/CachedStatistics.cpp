@@ -1,0 +1,177 @@
+// Similarities and spectra that are computed once for weights of one content.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+//
+// The texts that go into keys begin with a name and a version: who changes what
+// a computation gives, beyond rounding, counts the version up.
+#include "weights/CachedStatistics.h"
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace moec::weights {
+
+namespace {
+
+/// The values of the next array, if it has this name and shape.
+template <typename T>
+const std::vector<T> *valuesOf(const NamedArray &array, const char *name,
+                               const std::vector<int64_t> &shape) {
+  if (array.name != name || array.shape != shape)
+    return nullptr;
+  return std::get_if<std::vector<T>>(&array.values);
+}
+
+std::vector<NamedArray> arraysOf(const Similarity &similarity) {
+  int64_t experts = similarity.experts;
+  std::vector<int32_t> hasDirection(size_t(experts), 1);
+  for (int32_t expert : similarity.withoutDirection)
+    hasDirection[size_t(expert)] = 0;
+  return {{"cosines", {experts, experts}, similarity.cosines},
+          {"squared_norms", {experts}, similarity.squaredNorms},
+          {"has_direction", {experts}, std::move(hasDirection)}};
+}
+
+std::optional<Similarity> similarityOf(const std::vector<NamedArray> &arrays,
+                                       int64_t experts) {
+  if (arrays.size() != 3)
+    return std::nullopt;
+  auto *cosines = valuesOf<double>(arrays[0], "cosines", {experts, experts});
+  auto *norms = valuesOf<double>(arrays[1], "squared_norms", {experts});
+  auto *directions = valuesOf<int32_t>(arrays[2], "has_direction", {experts});
+  if (!cosines || !norms || !directions)
+    return std::nullopt;
+  Similarity similarity{experts, *cosines, *norms, {}};
+  for (int64_t expert = 0; expert < experts; ++expert)
+    if ((*directions)[size_t(expert)] == 0)
+      similarity.withoutDirection.push_back(int32_t(expert));
+  return similarity;
+}
+
+std::vector<NamedArray> arraysOf(const std::vector<Spectrum> &spectra) {
+  std::vector<double> values, norms;
+  std::vector<int32_t> counts, ranks;
+  for (const Spectrum &spectrum : spectra) {
+    values.insert(values.end(), spectrum.values.begin(), spectrum.values.end());
+    counts.push_back(int32_t(spectrum.values.size()));
+    norms.insert(norms.end(),
+                 {spectrum.squaredNorm, spectrum.weightSquaredNorm});
+    ranks.push_back(int32_t(spectrum.fullRank));
+  }
+  int64_t entries = int64_t(spectra.size()), total = int64_t(values.size());
+  return {{"values", {total}, std::move(values)},
+          {"counts", {entries}, std::move(counts)},
+          {"squared_norms", {entries, 2}, std::move(norms)},
+          {"full_ranks", {entries}, std::move(ranks)}};
+}
+
+std::optional<std::vector<Spectrum>>
+spectraOf(const std::vector<NamedArray> &arrays, int64_t entries) {
+  if (arrays.size() != 4 || arrays[0].shape.size() != 1)
+    return std::nullopt;
+  auto *values = valuesOf<double>(arrays[0], "values", arrays[0].shape);
+  auto *counts = valuesOf<int32_t>(arrays[1], "counts", {entries});
+  auto *norms = valuesOf<double>(arrays[2], "squared_norms", {entries, 2});
+  auto *ranks = valuesOf<int32_t>(arrays[3], "full_ranks", {entries});
+  if (!values || !counts || !norms || !ranks)
+    return std::nullopt;
+  std::vector<Spectrum> spectra;
+  size_t begin = 0;
+  for (size_t i = 0; i < size_t(entries); ++i) {
+    if ((*counts)[i] < 0 || size_t((*counts)[i]) > values->size() - begin)
+      return std::nullopt;
+    auto first = values->begin() + int64_t(begin);
+    begin += size_t((*counts)[i]);
+    spectra.push_back({{first, values->begin() + int64_t(begin)},
+                       (*norms)[2 * i],
+                       (*norms)[2 * i + 1],
+                       (*ranks)[i]});
+  }
+  return spectra;
+}
+
+/// What is under the key, or what `compute` gives, which is put there.
+template <typename Read, typename Compute>
+auto lookUp(const StatisticsCache *cache,
+            std::span<const MatrixSourcePtr> sources, const std::string &text,
+            Read read, Compute compute)
+    -> Result<Cached<typename decltype(read({}))::value_type>> {
+  using Value = typename decltype(read({}))::value_type;
+  Hash128 key;
+  if (cache) {
+    Result<Hash128> hash = contentHash(sources, text);
+    if (!hash)
+      return Error{hash.error()};
+    key = *hash;
+    if (auto arrays = cache->get(key))
+      if (std::optional<Value> known = read(*arrays))
+        return Cached<Value>{*std::move(known), true};
+  }
+  Result<Value> made = compute();
+  if (!made)
+    return Error{made.error()};
+  if (cache)
+    if (Status status = cache->put(key, arraysOf(*made)); !status)
+      return Error{status.error()};
+  return Cached<Value>{*std::move(made), false};
+}
+
+} // namespace
+
+Result<Cached<Similarity>> cachedSimilarityOfWeights(
+    const StatisticsCache *cache,
+    std::span<const std::shared_ptr<const MatrixSource>> sources,
+    const SimilarityOptions &options) {
+  std::string text = std::string("similarity 1, mean ") +
+                     (options.removeMean ? "removed" : "kept");
+  int64_t experts = sources.empty() ? 0 : sources.front()->shape().entries;
+  return lookUp(
+      cache, sources, text,
+      [&](const std::vector<NamedArray> &arrays) {
+        return similarityOf(arrays, experts);
+      },
+      [&] { return similarityOfWeights(sources, options); });
+}
+
+Result<Cached<std::vector<Spectrum>>>
+cachedResidualSpectra(const StatisticsCache *cache, MatrixSourcePtr of,
+                      MatrixSourcePtr base, const std::vector<int32_t> &table,
+                      int64_t count, const ResidualOptions &options,
+                      const ParallelOptions &parallel) {
+  // All of it, whether or not spectra depend on it.
+  const FactorizationOptions &ways = options.factorization;
+  std::string text = "spectra 1";
+  auto add = [&](const char *name, auto number) {
+    text += std::string(", ") + name + " " + std::to_string(number);
+  };
+  add("count", count);
+  add("rank", ways.rank);
+  add("padded", ways.paddedRank);
+  add("method", int(ways.method));
+  add("oversampling", ways.oversampling);
+  add("iterations", ways.powerIterations);
+  add("seed", ways.seed);
+  add("entries", table.size());
+  for (int32_t entry : table)
+    text += " " + std::to_string(entry);
+  std::vector<MatrixSourcePtr> sources{of, base};
+  if (options.inputs.moments) {
+    sources.push_back(options.inputs.moments);
+    // The bits, not the few digits of to_string.
+    char digits[40];
+    std::snprintf(digits, sizeof(digits), ", whitened %a",
+                  options.inputs.regularization);
+    text += digits;
+  }
+  return lookUp(
+      cache, sources, text,
+      [&](const std::vector<NamedArray> &arrays) {
+        return spectraOf(arrays, int64_t(table.size()));
+      },
+      [&] {
+        return residualSpectra(of, base, table, count, options, parallel);
+      });
+}
+
+} // namespace moec::weights
