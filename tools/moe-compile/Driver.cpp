@@ -81,7 +81,9 @@ public:
 private:
   /// The main job: a checkpoint becomes an artifact with its weights.
   ExitCode runCheckpoint() {
-    auto opened = frontend::Checkpoint::open(request.input);
+    frontend::CheckpointOptions options;
+    options.checkFinite = request.checkFinite;
+    auto opened = frontend::Checkpoint::open(request.input, options);
     if (!opened) {
       llvm::errs() << "moe-compile: " << opened.error() << "\n";
       return compileError;

@@ -52,6 +52,8 @@ struct CompileRequest {
   std::string cache;
   /// Whether entries return what routers decide.
   bool instrument = false;
+  /// Whether NaN and infinity among a checkpoint's weights are refused.
+  bool checkFinite = false;
   /// Print the plan and stop.
   bool dryRun = false;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.

@@ -127,6 +127,11 @@ static cl::opt<bool> instrument(
     cl::desc("Of a checkpoint: entries also return ids and gates, for moe-run "
              "--profile"),
     cl::cat(category));
+static cl::opt<bool> checkFinite(
+    "check-finite",
+    cl::desc("Of a checkpoint: read all expert weights first, and refuse NaN "
+             "and infinity"),
+    cl::cat(category));
 static cl::opt<bool>
     dryRun("dry-run", cl::desc("Of a checkpoint: print the plan and stop"),
            cl::cat(category));
@@ -192,6 +197,7 @@ int main(int argc, char **argv) {
   request.cache = cache;
   request.instrument = instrument;
   request.dryRun = dryRun;
+  request.checkFinite = checkFinite;
   CompressionRequest &asked = request.compression;
   asked.enabled = compress;
   asked.clusters = clusters;
@@ -232,7 +238,8 @@ int main(int argc, char **argv) {
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option :
        std::initializer_list<const cl::Option *>{&compress, &profile, &cache,
-                                                 &instrument, &dryRun})
+                                                 &instrument, &checkFinite,
+                                                 &dryRun})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +
                    " is for the directory of a checkpoint, found the file '" +
