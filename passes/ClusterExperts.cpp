@@ -52,7 +52,7 @@ struct ClusterExpertsPass
     }
     weights::SimilarityOptions similarityOptions;
     similarityOptions.removeMean = removeMean;
-    func::FuncOp function = layer.function;
+    auto function = op->getParentOfType<func::FuncOp>();
     if (progress)
       similarityOptions.parallel.progress = progressOnTerminal(
           (function.getSymName() + ": similarity").str(), "blocks");
@@ -69,7 +69,7 @@ struct ClusterExpertsPass
     std::vector<double> combined = similarity.cosines;
 
     FailureOr<const weights::LayerProfile *> traffic =
-        findTraffic(layer, profile);
+        findTraffic(op, profile);
     if (failed(traffic))
       return failure();
     double used = 1;
@@ -102,7 +102,7 @@ struct ClusterExpertsPass
         RankedTensorType::get({layer.experts},
                               IntegerType::get(&getContext(), 32)),
         ArrayRef<int32_t>(clustered->table));
-    setClusterTable(layer, addParam(layer, "cluster", type, values));
+    setClusterTable(op, addParam(op, "cluster", type, values));
     auto sizes = llvm::to_vector(llvm::map_range(
         clustered->sizes, [](int32_t size) { return std::to_string(size); }));
     Decision::taken(op.getLoc(), passName)

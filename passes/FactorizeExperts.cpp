@@ -59,7 +59,7 @@ struct FactorizeExpertsPass
     // By role, over all layers: layers of equal ranks share compiled code.
     llvm::MapVector<StringRef, SmallVector<Work>> roles;
     for (const ExpertLayer &layer : layers) {
-      ParamOp table = getClusterTable(layer);
+      ParamOp table = getClusterTable(layer.op);
       if (!table) {
         Decision::declined(ExpertsOp(layer.op).getLoc(), passName)
             << "layer left as it is: no clusters; run moe-cluster-experts first";
@@ -163,7 +163,7 @@ private:
     for (auto [matrix, param] : llvm::zip_equal(layer.matrices, params)) {
       Side side = matrix.role == "down" ? Side::input : Side::output;
       auto of = FlatSymbolRefAttr::get(param.getSymNameAttr());
-      param = addParam(layer, matrix.role + ".aligned", param.getType(),
+      param = addParam(op, matrix.role + ".aligned", param.getType(),
                        PermutedAttr::get(&getContext(), side, of, permutations));
     }
     Decision::taken(op.getLoc(), passName)
@@ -178,11 +178,10 @@ private:
   FailureOr<Work> makeBase(const ExpertLayer &layer, const ExpertMatrix &matrix,
                            ParamOp values, ParamOp table) {
     Work work{&layer, &matrix, values, table, {}, {}, {}};
-    FailureOr<const weights::LayerProfile *> traffic =
-        findTraffic(layer, profile);
+    ExpertsOp op = layer.op;
+    FailureOr<const weights::LayerProfile *> traffic = findTraffic(op, profile);
     if (failed(traffic))
       return failure();
-    ExpertsOp op = layer.op;
     DenseF64ArrayAttr usage;
     if (base == BaseKind::usage) {
       if (!*traffic)
@@ -198,7 +197,7 @@ private:
     auto own = FlatSymbolRefAttr::get(values.getSymNameAttr());
     auto by = FlatSymbolRefAttr::get(table.getSymNameAttr());
     work.base = addParam(
-        layer, matrix.role + ".base",
+        op, matrix.role + ".base",
         type.withAxis(tableType.getTo(), tableType.getToCount()),
         MeanAttr::get(&getContext(), own, by, usage),
         baseAttr ? baseAttr : param.getEncodingAttr());
@@ -222,12 +221,12 @@ private:
             << matrix.role << " is not whitened: the profile has no second "
             << "moments of its inputs";
       } else {
-        std::string key = "layers." + std::to_string(*layer.number) +
+        std::string key = "layers." + std::to_string(*getLayerNumber(op)) +
                           (isDown ? ".hidden_moments" : ".input_moments") +
                           (isFull ? "_full" : "");
         int64_t rows = type.getRows();
         work.moments = addParam(
-            layer, matrix.role + ".moments",
+            op, matrix.role + ".moments",
             WeightType::get(&getContext(), isFull ? rows : 1, rows,
                             Float32Type::get(&getContext()), Axis::none, 1),
             ExternalAttr::get(&getContext(),
@@ -241,7 +240,7 @@ private:
   /// A line that counts, if it was asked for and somebody sees it.
   std::function<void(int64_t, int64_t)>
   countProgress(const ExpertLayer &layer, StringRef what, StringRef unit) {
-    func::FuncOp function = layer.function;
+    auto function = ExpertsOp(layer.op)->getParentOfType<func::FuncOp>();
     if (!progress)
       return {};
     return progressOnTerminal((function.getSymName() + ": " + what).str(),
@@ -354,7 +353,7 @@ private:
             work.moments ? symbol(work.moments) : FlatSymbolRefAttr());
         EncodingAttr encoding =
             residualAttr ? residualAttr : param.getEncodingAttr();
-        return leafOf(addParam(layer, work.matrix->role + "." + name, factorType,
+        return leafOf(addParam(op, work.matrix->role + "." + name, factorType,
                                recipe, encoding));
       };
       Value a = factor(Side::input, "a", type.withShape(type.getRows(), chosen));

@@ -12,8 +12,9 @@ using namespace moec::moe;
 
 static constexpr llvm::StringLiteral tableAttribute = "moe.clusters";
 
-std::optional<int64_t> moec::getLayerNumber(func::FuncOp function) {
-  StringRef name = function.getSymName();
+std::optional<int64_t> moec::getLayerNumber(ExpertsOp op) {
+  auto function = op->getParentOfType<func::FuncOp>();
+  StringRef name = function ? function.getSymName() : StringRef();
   int64_t number;
   if (!name.consume_front("layer") || name.getAsInteger(10, number))
     return std::nullopt;
@@ -50,10 +51,9 @@ SmallVector<ExpertLayer> moec::findExpertLayers(ModuleOp module,
   module.walk([&](ExpertsOp op) {
     ExpertLayer layer;
     layer.op = op;
-    layer.function = op->getParentOfType<func::FuncOp>();
-    if (!layer.function)
+    // Params are declared in front of a function.
+    if (!op->getParentOfType<func::FuncOp>())
       return;
-    layer.number = getLayerNumber(layer.function);
     StringRef reason = collectMatrices(layer);
     if (reason.empty())
       layers.push_back(std::move(layer));
@@ -63,27 +63,25 @@ SmallVector<ExpertLayer> moec::findExpertLayers(ModuleOp module,
   return layers;
 }
 
-ParamOp moec::getClusterTable(const ExpertLayer &layer) {
-  ExpertsOp op = layer.op;
+ParamOp moec::getClusterTable(ExpertsOp op) {
   auto name = op->getAttrOfType<FlatSymbolRefAttr>(tableAttribute);
   return name ? SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name)
               : ParamOp();
 }
 
-void moec::setClusterTable(const ExpertLayer &layer, ParamOp table) {
-  ExpertsOp op = layer.op;
+void moec::setClusterTable(ExpertsOp op, ParamOp table) {
   op->setAttr(tableAttribute, FlatSymbolRefAttr::get(table.getSymNameAttr()));
 }
 
-ParamOp moec::addParam(const ExpertLayer &layer, const Twine &name, Type type,
+ParamOp moec::addParam(ExpertsOp op, const Twine &name, Type type,
                        Attribute source, EncodingAttr encoding) {
-  func::FuncOp function = layer.function;
+  auto function = op->getParentOfType<func::FuncOp>();
   OpBuilder builder(function);
   auto module = function->getParentOfType<ModuleOp>();
   std::string wanted = (function.getSymName() + "." + name).str(), free = wanted;
   for (unsigned i = 1; module.lookupSymbol(free); ++i)
     free = wanted + "." + std::to_string(i);
-  return ParamOp::create(builder, ExpertsOp(layer.op).getLoc(),
+  return ParamOp::create(builder, op.getLoc(),
                          builder.getStringAttr(free),
                          builder.getStringAttr("private"), TypeAttr::get(type),
                          source, encoding, LayoutAttr(), ResidencyAttr());
@@ -118,23 +116,24 @@ moec::openCacheOf(ModuleOp module, StringRef directory) {
 }
 
 FailureOr<const weights::LayerProfile *>
-moec::findTraffic(const ExpertLayer &layer,
+moec::findTraffic(ExpertsOp op,
                   const std::optional<weights::Profile> &profile) {
   const weights::LayerProfile *none = nullptr;
-  if (!profile || !layer.number)
+  std::optional<int64_t> number = getLayerNumber(op);
+  if (!profile || !number)
     return none;
-  auto place = profile->layers.find(*layer.number);
+  auto place = profile->layers.find(*number);
   if (place == profile->layers.end())
     return none;
-  ExpertsOp op = layer.op;
-  if (place->second.experts != layer.experts)
+  int64_t experts = getIdType(op.getIds()).getCount();
+  if (place->second.experts != experts)
     return op.emitOpError("has ")
-           << layer.experts << " experts, but layer " << *layer.number
+           << experts << " experts, but layer " << *number
            << " of the profile has " << place->second.experts;
   int64_t width = getWeightType(op.getUp()).getRows();
   if (place->second.width != width)
     return op.emitOpError("has inputs of width ")
-           << width << ", but layer " << *layer.number
+           << width << ", but layer " << *number
            << " of the profile has " << place->second.width;
   return &place->second;
 }

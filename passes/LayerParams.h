@@ -24,26 +24,23 @@ struct ExpertMatrix {
 /// An expert layer of plain experts: each matrix a leaf with one entry for each expert.
 struct ExpertLayer {
   moe::ExpertsOp op;
-  mlir::func::FuncOp function;
   llvm::SmallVector<ExpertMatrix, 3> matrices;
   int64_t experts = 0;
-  /// Where the profile keeps the layer's traffic: getLayerNumber of its function.
-  std::optional<int64_t> number;
 };
 
 /// The plain expert layers of a module. Others are declined by a remark that names `pass`.
 llvm::SmallVector<ExpertLayer> findExpertLayers(mlir::ModuleOp module,
                                                 llvm::StringRef pass);
 
-/// N of a function called layerN.
-std::optional<int64_t> getLayerNumber(mlir::func::FuncOp function);
+/// N of a layer in a function called layerN: where the profile keeps its traffic.
+std::optional<int64_t> getLayerNumber(moe::ExpertsOp op);
 
 /// The table that moe-cluster-experts gave the layer, or null.
-moe::ParamOp getClusterTable(const ExpertLayer &layer);
-void setClusterTable(const ExpertLayer &layer, moe::ParamOp table);
+moe::ParamOp getClusterTable(moe::ExpertsOp op);
+void setClusterTable(moe::ExpertsOp op, moe::ParamOp table);
 
 /// Declares a private param in front of the layer's function; a number is added to the name if it is taken.
-moe::ParamOp addParam(const ExpertLayer &layer, const llvm::Twine &name,
+moe::ParamOp addParam(moe::ExpertsOp op, const llvm::Twine &name,
                       mlir::Type type, mlir::Attribute source,
                       moe::EncodingAttr encoding = {});
 
@@ -62,7 +59,7 @@ openCacheOf(mlir::ModuleOp module, llvm::StringRef directory);
 
 /// The layer's traffic, or null. A profile of other shapes is a diagnostic.
 mlir::FailureOr<const weights::LayerProfile *>
-findTraffic(const ExpertLayer &layer,
+findTraffic(moe::ExpertsOp op,
             const std::optional<weights::Profile> &profile);
 
 } // namespace moec

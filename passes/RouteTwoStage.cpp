@@ -18,13 +18,6 @@ using namespace moec::moe;
 
 static constexpr llvm::StringLiteral passName = "route-two-stage";
 
-/// The table by which a layer's experts share bases, or null.
-static ParamOp findTable(ExpertsOp op) {
-  if (auto name = op->getAttrOfType<FlatSymbolRefAttr>("moe.clusters"))
-    return SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name);
-  return {};
-}
-
 namespace {
 struct RouteTwoStagePass
     : moec::impl::RouteTwoStagePassBase<RouteTwoStagePass> {
@@ -48,7 +41,7 @@ struct RouteTwoStagePass
           << "router left flat: " << reason;
       return success();
     };
-    ParamOp table = findTable(op);
+    ParamOp table = getClusterTable(op);
     if (!table)
       return decline("no clusters; run moe-cluster-experts first");
     auto route = op.getIds().getDefiningOp<RouteOp>();
@@ -90,24 +83,19 @@ struct RouteTwoStagePass
   /// x·prototypes, with prototypes learned from the layer's traffic.
   FailureOr<Value> scoreByPrototypes(ExpertsOp op, ApplyOp logits,
                                      ParamOp table, OpBuilder &builder) {
-    ExpertLayer layer;
-    layer.op = op;
-    layer.function = op->getParentOfType<func::FuncOp>();
-    layer.number = getLayerNumber(layer.function);
-    auto tableType = cast<TableType>(table.getType());
-    layer.experts = tableType.getFromCount();
     FailureOr<const weights::LayerProfile *> traffic =
-        findTraffic(layer, profile);
+        findTraffic(op, profile);
     if (failed(traffic))
       return failure();
     if (!*traffic)
       return op.emitOpError("prototypes need a profile of this layer, found "
                             "none");
-    // moe-cluster-experts makes tables of inline values.
-    auto entries = cast<DenseElementsAttr>(table.getSource());
-    SmallVector<int32_t> clusterOf(entries.getValues<int32_t>());
-    int64_t groups = tableType.getToCount();
-    auto learned = weights::learnPrototypes(**traffic, clusterOf, groups);
+    weights::WeightProvider provider;
+    auto clusterOf = ParamSources(provider).loadTable(table);
+    if (failed(clusterOf))
+      return failure();
+    int64_t groups = cast<TableType>(table.getType()).getToCount();
+    auto learned = weights::learnPrototypes(**traffic, *clusterOf, groups);
     if (!learned)
       return op.emitOpError(learned.error());
     auto input = cast<RankedTensorType>(logits.getInput().getType());
@@ -117,7 +105,7 @@ struct RouteTwoStagePass
     auto values = DenseElementsAttr::get(
         RankedTensorType::get({width, groups}, builder.getF32Type()),
         ArrayRef<float>(*learned));
-    ParamOp prototypes = addParam(layer, "prototypes", type, values);
+    ParamOp prototypes = addParam(op, "prototypes", type, values);
     Value leaf =
         LeafOp::create(builder, logits.getLoc(), type,
                        FlatSymbolRefAttr::get(prototypes.getSymNameAttr()));

@@ -56,6 +56,21 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
     result.items.back().push_back(std::move(item));
   };
 
+  auto addMatrix = [&](std::string name, ParamOp param,
+                       int64_t entry) -> LogicalResult {
+    auto matrices = sources.openSource(param);
+    auto encoding = getStoredEncoding(param);
+    if (failed(matrices) || failed(encoding))
+      return failure();
+    Item item;
+    item.matrices = *matrices;
+    item.entry = entry;
+    addTensor(std::move(name),
+              matrixForm(*encoding, cast<WeightType>(param.getType())),
+              std::move(item));
+    return success();
+  };
+
   for (auto layer : module.getOps<LayerOp>()) {
     // What has no axis, then by axis: a record holds what moves together.
     SmallVector<Bound> whole;
@@ -78,23 +93,17 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
     }
     for (Bound bound : whole) {
       std::string name = archiveTensorName(layer, bound.local, bound.param);
-      Item item;
-      if (isa<TableType>(bound.param.getType())) {
-        FailureOr<std::vector<int32_t>> table = sources.loadTable(bound.param);
-        if (failed(table))
+      if (!isa<TableType>(bound.param.getType())) {
+        if (failed(addMatrix(std::move(name), bound.param, /*entry=*/0)))
           return failure();
-        item.table = *std::move(table);
-        addTensor(std::move(name), tableForm(int64_t(item.table.size())), item);
         continue;
       }
-      auto matrices = sources.openSource(bound.param);
-      auto encoding = getStoredEncoding(bound.param);
-      if (failed(matrices) || failed(encoding))
+      FailureOr<std::vector<int32_t>> table = sources.loadTable(bound.param);
+      if (failed(table))
         return failure();
-      item.matrices = *matrices;
-      addTensor(std::move(name),
-                matrixForm(*encoding, cast<WeightType>(bound.param.getType())),
-                std::move(item));
+      Item item;
+      item.table = *std::move(table);
+      addTensor(std::move(name), tableForm(int64_t(item.table.size())), item);
     }
     bool hasClusters = llvm::any_of(
         indexed, [](auto &entry) { return entry.first.first == Axis::cluster; });
@@ -109,19 +118,10 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
                       .str(),
                   recordClass);
         for (Bound bound : params) {
-          auto matrices = sources.openSource(bound.param);
-          auto encoding = getStoredEncoding(bound.param);
-          if (failed(matrices) || failed(encoding))
-            return failure();
           std::string name = archiveTensorName(layer, bound.local, bound.param);
           name.replace(name.find('*'), 1, std::to_string(entry));
-          Item item;
-          item.matrices = *matrices;
-          item.entry = entry;
-          addTensor(
-              std::move(name),
-              matrixForm(*encoding, cast<WeightType>(bound.param.getType())),
-              std::move(item));
+          if (failed(addMatrix(std::move(name), bound.param, entry)))
+            return failure();
         }
       }
     }

@@ -92,9 +92,9 @@ static FailureOr<SmallVector<Entry>> collectEntries(ModuleOp module) {
 static SmallVector<Layer> collectLayers(ModuleOp module) {
   SmallVector<Layer> layers;
   auto described = module->getAttrOfType<ArrayAttr>("moec.layers");
-  for (auto layer : described ? described.getAsRange<DictionaryAttr>()
-                              : ArrayAttr::get(module.getContext(), {})
-                                    .getAsRange<DictionaryAttr>()) {
+  if (!described)
+    return layers;
+  for (auto layer : described.getAsRange<DictionaryAttr>()) {
     auto text = [](DictionaryAttr from, StringRef key) {
       return from.getAs<StringAttr>(key).str();
     };

@@ -56,7 +56,7 @@ public:
     if (in.getZeroPoints())
       value = e.sub(value, widen(e, e.extract(in.getZeroPoints(), place)));
     Value scale = e.extract(in.getScales(), place);
-    scale = powers ? e.extract(powers, toPlace(e, widen(e, scale)))
+    scale = powers ? e.extract(powers, e.toIndex(widen(e, scale)))
                    : e.convert(scale, f32);
     return e.mul(scale, e.convert(value, f32));
   }
@@ -77,7 +77,6 @@ private:
   static Value widen(Emitter &e, Value byte) {
     return arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), byte);
   }
-  static Value toPlace(Emitter &e, Value number) { return e.toIndex(number); }
 
   /// The code as a number: i32, or a float where the format is one.
   template <typename At>
@@ -89,7 +88,7 @@ private:
       return e.extract(in.getTensor(), at({row, col}));
     case Format::f8e4m3:
       return e.extract(
-          values, toPlace(e, widen(e, e.extract(in.getTensor(), at({row, col})))));
+          values, e.toIndex(widen(e, e.extract(in.getTensor(), at({row, col})))));
     case Format::int8: {
       Value code = e.extract(in.getTensor(), at({row, col}));
       if (encoding.getZeroPoint())
@@ -110,7 +109,7 @@ private:
         e.toI32(arith::RemUIOp::create(e.b, e.loc, number, two)), e.i32(4));
     Value code = e.both(arith::ShRUIOp::create(e.b, e.loc, byte, shift), e.i32(15));
     if (encoding.getFormat() == Format::mxfp4)
-      return e.extract(values, toPlace(e, code));
+      return e.extract(values, e.toIndex(code));
     if (encoding.getZeroPoint())
       return code;
     // Two's complement of four bits.

@@ -244,31 +244,35 @@ moert_status_t moert_layer_release(moert_layer *layer,
   return MOERT_OK;
 }
 
-moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call,
-                                DLTensor *const *args, int32_t count) {
+/// Calls the function with `call` and the layer's binding of today, held
+/// meanwhile.
+template <typename Function>
+static moert_status_t withBinding(moert_layer *layer, const moert_call *call,
+                                  Function function) {
   if (!layer || !call || call->size < sizeof(moert_call))
     return MOERT_INVALID_ARGUMENT;
   Binding *binding = layer->acquire();
   moert_call bound = *call;
   bound.size = sizeof(moert_call);
   bound.binding = binding->view();
-  moert_status_t status = moert_library_call(layer->entry, &bound, args, count);
+  moert_status_t status = function(bound);
   moert_layer::release(binding);
   return status;
+}
+
+moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call,
+                                DLTensor *const *args, int32_t count) {
+  return withBinding(layer, call, [&](const moert_call &bound) {
+    return moert_library_call(layer->entry, &bound, args, count);
+  });
 }
 
 moert_status_t moert_layer_workspace_bytes(moert_layer *layer,
                                            const moert_call *call,
                                            DLTensor *const *args, int32_t count,
                                            uint64_t *bytes) {
-  if (!layer || !call || call->size < sizeof(moert_call))
-    return MOERT_INVALID_ARGUMENT;
-  Binding *binding = layer->acquire();
-  moert_call bound = *call;
-  bound.size = sizeof(moert_call);
-  bound.binding = binding->view();
-  moert_status_t status =
-      moert_library_workspace_bytes(layer->entry, &bound, args, count, bytes);
-  moert_layer::release(binding);
-  return status;
+  return withBinding(layer, call, [&](const moert_call &bound) {
+    return moert_library_workspace_bytes(layer->entry, &bound, args, count,
+                                         bytes);
+  });
 }

@@ -51,29 +51,21 @@ moec::countMeetings(ModuleOp module,
   int64_t layers = 0;
   result.isCounted = true;
   module.walk([&](ExpertsOp op) {
-    auto name = op->getAttrOfType<FlatSymbolRefAttr>("moe.clusters");
-    if (!name)
+    ParamOp table = getClusterTable(op);
+    if (!table)
       return;
-    auto table = SymbolTable::lookupNearestSymbolFrom<ParamOp>(op, name);
-    auto values = dyn_cast<DenseElementsAttr>(table.getSource());
-    if (!values)
-      return;
+    // moe-cluster-experts has just made it.
+    auto values = cast<DenseElementsAttr>(table.getSource());
     ++layers;
     auto type = cast<TableType>(table.getType());
     SmallVector<int32_t> clusterOf(values.getValues<int32_t>());
     int64_t experts = type.getFromCount();
     int64_t choices =
         cast<RankedTensorType>(op.getIds().getType()).getDimSize(1);
-    auto function = op->getParentOfType<func::FuncOp>();
-    StringRef text = function.getSymName();
-    int64_t number = -1;
-    const weights::LayerProfile *traffic = nullptr;
-    if (profile && text.consume_front("layer") &&
-        !text.getAsInteger(10, number)) {
-      auto place = profile->layers.find(number);
-      if (place != profile->layers.end() && place->second.experts == experts)
-        traffic = &place->second;
-    }
+    // A profile of other shapes has been refused by the passes before.
+    auto found = findTraffic(op, profile);
+    const weights::LayerProfile *traffic =
+        succeeded(found) ? *found : nullptr;
     // Pairs say all about two choices; more need the sets that occurred.
     if (traffic && choices == 2) {
       double together = 0, pairs = 0;
