@@ -27,7 +27,7 @@ public:
       : function(function), builder(function.getContext()) {}
 
   /// Binds every leaf; false if there is none.
-  bool run() {
+  FailureOr<bool> run() {
     llvm::MapVector<Attribute, SmallVector<LeafOp>> leaves;
     function.walk([&](LeafOp leaf) {
       leaves[leaf.getParamAttr()].push_back(leaf);
@@ -35,6 +35,10 @@ public:
     for (auto &[symbol, uses] : leaves) {
       auto param = SymbolTable::lookupNearestSymbolFrom<ParamOp>(
           function, cast<FlatSymbolRefAttr>(symbol));
+      if (param.getLayout() && !WrapOp::isKnown(*param.getLayout()))
+        return param.emitOpError("expected layout row_major or panel16 of a "
+                                 "weight that layers bind, found ")
+               << stringifyLayout(*param.getLayout());
       bind(param, uses);
     }
     return !leaves.empty();
@@ -49,6 +53,10 @@ private:
     if (name.consume_front(function.getSymName()))
       name.consume_front(".");
     return builder.getStringAttr(name.empty() ? param.getSymName() : name);
+  }
+
+  static bool isRowMajor(ParamOp param) {
+    return param.getLayout().value_or(Layout::row_major) == Layout::row_major;
   }
 
   Value addArgument(ParamOp param, StringAttr name, StringRef part,
@@ -94,7 +102,9 @@ private:
       if (weight.getAxis() == Axis::cluster)
         slots = addArgument(param, name, "slots", weight.getCount());
       value = WrapOp::create(builder, param.getLoc(), weight, codes, scales,
-                             zeroPoints, slots, param.getEncodingAttr());
+                             zeroPoints, slots, param.getEncodingAttr(),
+                             isRowMajor(param) ? LayoutAttr()
+                                               : param.getLayoutAttr());
     }
     for (LeafOp leaf : uses) {
       leaf.getResult().replaceAllUsesWith(value);
@@ -132,7 +142,10 @@ struct BindParamsPass : moec::impl::BindParamsPassBase<BindParamsPass> {
     llvm::MapVector<Operation *, unsigned> blocks;
     for (func::FuncOp function : functions) {
       Binder binder(function);
-      if (!binder.run())
+      FailureOr<bool> reads = binder.run();
+      if (failed(reads))
+        return signalPassFailure();
+      if (!*reads)
         continue;
       func::FuncOp block = function;
       for (auto &[known, count] : blocks)

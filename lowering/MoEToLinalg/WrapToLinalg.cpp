@@ -17,7 +17,9 @@ class Decoder {
 public:
   Decoder(Emitter &outer, WrapOp op, WrapOp::Adaptor in)
       : op(op), in(in), type(cast<WeightType>(op.getType())),
-        encoding(op.getEncodingAttr()), f32(outer.b.getF32Type()) {
+        encoding(op.getEncodingAttr()),
+        inPanels(op.getLayoutOrDefault() == Layout::panel16),
+        f32(outer.b.getF32Type()) {
     if (!encoding)
       return;
     // Constants of the formats that have no arithmetic of their own.
@@ -38,7 +40,7 @@ public:
       return all;
     };
     if (!encoding)
-      return e.extract(in.getTensor(), at({row, col}));
+      return e.extract(in.getTensor(), at(placeOf(e, row, col)));
     Value value = readCode(e, at, row, col);
     if (!in.getScales())
       return e.convert(value, f32);
@@ -49,10 +51,9 @@ public:
       return Value(arith::DivUIOp::create(e.b, e.loc, i, e.index(group)));
     };
     SmallVector<Value> place =
-        at(!group ? ValueRange{zero, zero}
-           : alongInput
-               ? ValueRange{groupOf(row), col}
-               : ValueRange{row, groupOf(col)});
+        !group       ? at({zero, zero})
+        : alongInput ? at(placeOf(e, groupOf(row), col))
+                     : at({row, groupOf(col)});
     if (in.getZeroPoints())
       value = e.sub(value, widen(e, e.extract(in.getZeroPoints(), place)));
     Value scale = e.extract(in.getScales(), place);
@@ -73,6 +74,15 @@ private:
         e.b, e.loc, DenseElementsAttr::get(tableType, ArrayRef(numbers)));
   }
 
+  /// Where a layout has what stands in a row and column of a matrix.
+  SmallVector<Value> placeOf(Emitter &e, Value row, Value col) {
+    if (!inPanels)
+      return {row, col};
+    Value width = e.index(16);
+    return {arith::DivUIOp::create(e.b, e.loc, col, width), row,
+            arith::RemUIOp::create(e.b, e.loc, col, width)};
+  }
+
   /// An i8 as the number 0 to 255.
   static Value widen(Emitter &e, Value byte) {
     return arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), byte);
@@ -85,12 +95,13 @@ private:
     case Format::f32:
     case Format::f16:
     case Format::bf16:
-      return e.extract(in.getTensor(), at({row, col}));
+      return e.extract(in.getTensor(), at(placeOf(e, row, col)));
     case Format::f8e4m3:
       return e.extract(
-          values, e.toIndex(widen(e, e.extract(in.getTensor(), at({row, col})))));
+          values, e.toIndex(widen(e, e.extract(in.getTensor(),
+                                               at(placeOf(e, row, col))))));
     case Format::int8: {
-      Value code = e.extract(in.getTensor(), at({row, col}));
+      Value code = e.extract(in.getTensor(), at(placeOf(e, row, col)));
       if (encoding.getZeroPoint())
         return widen(e, code);
       return arith::ExtSIOp::create(e.b, e.loc, e.b.getI32Type(), code);
@@ -99,12 +110,14 @@ private:
     case Format::mxfp4:
       break;
     }
-    // Two codes in a byte, the low one first.
-    Value number = e.add(e.mul(row, e.index(type.getCols())), col);
+    // Two codes in a byte, the low one first: the next in order, or in panels the next of the column.
+    Value number =
+        inPanels ? row : e.add(e.mul(row, e.index(type.getCols())), col);
     Value two = e.index(2);
-    Value byte = widen(
-        e, e.extract(in.getTensor(),
-                     at({Value(arith::DivUIOp::create(e.b, e.loc, number, two))})));
+    Value half = arith::DivUIOp::create(e.b, e.loc, number, two);
+    SmallVector<Value> place =
+        inPanels ? at(placeOf(e, half, col)) : at({half});
+    Value byte = widen(e, e.extract(in.getTensor(), place));
     Value shift = e.mul(
         e.toI32(arith::RemUIOp::create(e.b, e.loc, number, two)), e.i32(4));
     Value code = e.both(arith::ShRUIOp::create(e.b, e.loc, byte, shift), e.i32(15));
@@ -121,6 +134,7 @@ private:
   WrapOp::Adaptor in;
   WeightType type;
   EncodingAttr encoding;
+  bool inPanels;
   Type f32;
   Value values, powers;
 };
@@ -129,7 +143,8 @@ private:
 SmallVector<Value> moec::lowering::emitWrap(Emitter &e, WrapOp op,
                                             WrapOp::Adaptor in) {
   auto weight = dyn_cast<WeightType>(op.getType());
-  if (!weight || (!op.getEncodingAttr() && !in.getSlots()))
+  if (!weight || (!op.getEncodingAttr() && !in.getSlots() &&
+                  op.getLayoutOrDefault() == Layout::row_major))
     return {in.getTensor()};
   Decoder decoder(e, op, in);
   Type element = weight.getElementType();
@@ -147,7 +162,7 @@ SmallVector<Value> moec::lowering::emitWrap(Emitter &e, WrapOp op,
     inputs.push_back(in.getSlots());
     maps.push_back({0});
   }
-  int64_t places = op.getTensor().getType().getDimSize(0);
+  int64_t places = cast<ShapedType>(op.getTensor().getType()).getDimSize(0);
   return {e.generic(
       std::string(loops.size(), 'p'), inputs, maps, e.empty(sizes, element),
       loops, [&](Emitter &inner, ValueRange at) {

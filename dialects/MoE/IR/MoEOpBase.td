@@ -24,6 +24,8 @@ class MoE_TokenOp<string mnemonic, list<Trait> traits = []>
   let hasVerifier = 1;
 }
 
+/// A tensor, or after bufferisation a buffer.
+def MoE_Array : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
 def MoE_Ids : RankedTensorOf<[MoE_IdType]>;
 def MoE_Floats : RankedTensorOf<[F64, F32, F16, BF16]>;
 def MoE_Integers : RankedTensorOf<[I32]>;

@@ -63,18 +63,6 @@ SCHEDULED_OP_INTERFACES(GroupedMatmulOp, getAccumulate())
 SCHEDULED_OP_INTERFACES(ScatterCombineOp, getAccumulate())
 #undef SCHEDULED_OP_INTERFACES
 
-/// Tensors or buffers, not both: results exist exactly on tensors.
-static LogicalResult verifyOneForm(Operation *op) {
-  bool buffers = false, tensors = false;
-  for (Value operand : op->getOperands()) {
-    buffers |= isa<MemRefType>(operand.getType());
-    tensors |= isa<RankedTensorType>(operand.getType());
-  }
-  if (buffers && tensors)
-    return op->emitOpError("G3: operands must be all tensors or all buffers");
-  return success();
-}
-
 static LogicalResult verifyRank(Operation *op, StringRef rule, StringRef what,
                                 Value value, unsigned rank) {
   if (shapeOf(value).size() == rank)
@@ -116,7 +104,7 @@ MutableOperandRange GroupOp::getDpsInitsMutable() {
 }
 
 LogicalResult GroupOp::verify() {
-  if (failed(verifyOneForm(*this)))
+  if (failed(verifyOneForm(*this, "G3")))
     return failure();
   for (auto [what, value] :
        {std::pair<StringRef, Value>{"clusters", getClusters()},
@@ -179,7 +167,7 @@ LogicalResult GroupOp::verify() {
 //===----------------------------------------------------------------------===//
 
 LogicalResult GatherOp::verify() {
-  if (failed(verifyOneForm(*this)) ||
+  if (failed(verifyOneForm(*this, "G3")) ||
       failed(verifyIndexList(*this, "G8", "index", getIndex())))
     return failure();
   Type element = elementOf(getInput());
@@ -198,7 +186,7 @@ LogicalResult GatherOp::verify() {
 }
 
 LogicalResult ScatterCombineOp::verify() {
-  if (failed(verifyOneForm(*this)) ||
+  if (failed(verifyOneForm(*this, "G3")) ||
       failed(verifyIndexList(*this, "G8", "index", getIndex())) ||
       failed(verifyRank(*this, "G8", "input", getInput(), 2)) ||
       failed(verifyRank(*this, "G8", "destination", getInit(), 2)))
@@ -381,7 +369,7 @@ static LogicalResult verifyBiases(GroupedMatmulOp op) {
 }
 
 LogicalResult GroupedMatmulOp::verify() {
-  if (failed(verifyOneForm(*this)) ||
+  if (failed(verifyOneForm(*this, "G3")) ||
       failed(verifyRank(*this, "G3", "rows", getInput(), 2)) ||
       failed(verifyRank(*this, "G3", "destination", getInit(), 2)))
     return failure();

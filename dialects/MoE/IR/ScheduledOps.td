@@ -6,8 +6,6 @@
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 include "dialects/MoE/IR/MoEOpBase.td"
 
-def MoE_Array : AnyTypeOf<[AnyRankedTensor, AnyStridedMemRef]>;
-
 /// A destination-style op: on tensors it returns what it wrote, on buffers it writes in place. The result overwrites the
 /// destination, unless `accumulate` adds to it.
 class MoE_ScheduledOp<string mnemonic, list<Trait> traits = []>

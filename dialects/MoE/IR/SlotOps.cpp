@@ -53,7 +53,12 @@ LogicalResult IdCastOp::verify() {
   bool oneInteger = from.isSignlessInteger(32) != to.isSignlessInteger(32);
   bool known = (from.isSignlessInteger(32) || isa<IdType>(from)) &&
                (to.isSignlessInteger(32) || isa<IdType>(to));
-  if (!known || (!oneInteger && from != to) ||
+  // A view of a buffer differs in nothing but the element type.
+  auto buffer = dyn_cast<MemRefType>(getInput().getType());
+  bool sameForm = buffer ? Type(MemRefType::Builder(buffer).setElementType(
+                               to)) == getType()
+                         : isa<RankedTensorType>(getType());
+  if (!known || !sameForm || (!oneInteger && from != to) ||
       shapeOf(getInput()) != shapeOf(getResult()))
     return emitOpError("S10: cannot read ")
            << getInput().getType() << " as " << getType();
@@ -69,9 +74,14 @@ OpFoldResult IdCastOp::fold(FoldAdaptor) {
   return {};
 }
 
+Value IdCastOp::getViewSource() { return getInput(); }
+
 LogicalResult
 IdCastOp::reifyResultShapes(OpBuilder &builder,
                             ReifiedRankedShapedTypeDims &extents) {
+  // Ranks and extents are the input's; a result's dim asks for tensors only.
+  if (!isa<RankedTensorType>(getInput().getType()))
+    return failure();
   extents.push_back(tensor::getMixedSizes(builder, getLoc(), getInput()));
   return success();
 }

@@ -3,12 +3,14 @@
 #ifndef MOEC_DIALECTS_MOE_IR_SLOTOPS_TD
 #define MOEC_DIALECTS_MOE_IR_SLOTOPS_TD
 
+include "mlir/Interfaces/ViewLikeInterface.td"
 include "dialects/MoE/IR/MoEOpBase.td"
 
-def MoE_IdCastOp : MoE_Op<"id_cast", [Pure, DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
+def MoE_IdCastOp : MoE_Op<"id_cast", [Pure, DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>,
+                                     DeclareOpInterfaceMethods<ViewLikeOpInterface>]> {
   let summary = "reads ids as integers, or integers as ids";
   let description = [{
-    Constraint S10.
+    On buffers the result is a view of the same memory. Constraint S10.
 
     ```mlir
     func.func @numbers(%ids: tensor<?x2x!moe.id<expert[8]>>) -> tensor<?x2xi32> {
@@ -17,8 +19,8 @@ def MoE_IdCastOp : MoE_Op<"id_cast", [Pure, DeclareOpInterfaceMethods<ReifyRanke
     }
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins MoE_Array:$input);
+  let results = (outs MoE_Array:$result);
   let assemblyFormat = "$input attr-dict `:` type($input) `to` type($result)";
   let hasFolder = 1;
   let hasVerifier = 1;

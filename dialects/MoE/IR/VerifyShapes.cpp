@@ -7,6 +7,18 @@
 using namespace mlir;
 using namespace moec::moe;
 
+LogicalResult shapes::verifyOneForm(Operation *op, StringRef rule) {
+  bool buffers = false, tensors = false;
+  for (Value operand : op->getOperands()) {
+    buffers |= isa<MemRefType>(operand.getType());
+    tensors |= isa<RankedTensorType>(operand.getType());
+  }
+  if (buffers && tensors)
+    return op->emitOpError() << rule
+                             << ": operands must be all tensors or all buffers";
+  return success();
+}
+
 LogicalResult shapes::verifyTokens(Operation *op, StringRef rule,
                                    StringRef what, Value value, int64_t rank) {
   ArrayRef<int64_t> shape = shapeOf(value);

@@ -21,6 +21,9 @@ inline bool mayEqual(int64_t a, int64_t b) {
          a == b;
 }
 
+/// Checks that operands are tensors or buffers, not both.
+mlir::LogicalResult verifyOneForm(mlir::Operation *op, llvm::StringRef rule);
+
 /// Checks that a tensor has the given rank and that only its first extent, the number of tokens, may be dynamic.
 mlir::LogicalResult verifyTokens(mlir::Operation *op, llvm::StringRef rule,
                                  llvm::StringRef what, mlir::Value value,

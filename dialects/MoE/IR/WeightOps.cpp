@@ -258,8 +258,11 @@ FailureOr<RankedTensorType> moec::moe::getBoundType(ParamOp param,
     return RankedTensorType::get({table.getFromCount()}, i32);
   }
   auto weight = cast<WeightType>(param.getType());
+  Layout layout = param.getLayout().value_or(Layout::row_major);
+  if (!WrapOp::isKnown(layout))
+    return failure();
   WrapOp::Parts parts = WrapOp::getParts(weight, param.getEncodingAttr(),
-                                         weight.getCount());
+                                         layout, weight.getCount());
   RankedTensorType type =
       llvm::StringSwitch<RankedTensorType>(part)
           .Case("codes", parts.codes)
@@ -296,38 +299,45 @@ void WrapOp::build(OpBuilder &, OperationState &state, Type result,
 }
 
 WrapOp::Parts WrapOp::getParts(WeightType weight, EncodingAttr encoding,
-                               int64_t entries) {
+                               Layout layout, int64_t entries) {
   MLIRContext *context = weight.getContext();
   int64_t rows = weight.getRows(), cols = weight.getCols();
+  bool inPanels = layout == Layout::panel16;
   auto type = [&](std::initializer_list<int64_t> shape, Type element) {
     SmallVector<int64_t> extents(shape);
     if (weight.isIndexed())
       extents.insert(extents.begin(), entries);
     return RankedTensorType::get(extents, element);
   };
+  /// A matrix of `count` rows in the order of the layout.
+  auto matrix = [&](int64_t count, Type element) {
+    return inPanels ? type({(cols + 15) / 16, count, 16}, element)
+                    : type({count, cols}, element);
+  };
   auto i8 = IntegerType::get(context, 8);
   if (!encoding)
-    return {type({rows, cols}, weight.getElementType()), {}, {}};
+    return {matrix(rows, weight.getElementType()), {}, {}};
   Type f32 = Float32Type::get(context), f16 = Float16Type::get(context),
        bf16 = BFloat16Type::get(context);
   Parts parts;
   switch (encoding.getFormat()) {
   case Format::f32:
-    parts.codes = type({rows, cols}, f32);
+    parts.codes = matrix(rows, f32);
     break;
   case Format::f16:
-    parts.codes = type({rows, cols}, f16);
+    parts.codes = matrix(rows, f16);
     break;
   case Format::bf16:
-    parts.codes = type({rows, cols}, bf16);
+    parts.codes = matrix(rows, bf16);
     break;
   case Format::int8:
   case Format::f8e4m3:
-    parts.codes = type({rows, cols}, i8);
+    parts.codes = matrix(rows, i8);
     break;
   case Format::int4:
   case Format::mxfp4:
-    parts.codes = type({(rows * cols + 1) / 2}, i8);
+    parts.codes = inPanels ? matrix((rows + 1) / 2, i8)
+                           : type({(rows * cols + 1) / 2}, i8);
     break;
   }
   bool isInteger = encoding.getFormat() == Format::int8 ||
@@ -341,7 +351,7 @@ WrapOp::Parts WrapOp::getParts(WeightType weight, EncodingAttr encoding,
                                                            : f32;
   bool alongInput = encoding.getAlong() == Side::input;
   parts.scales = !group       ? type({1, 1}, scale)
-                 : alongInput ? type({rows / group, cols}, scale)
+                 : alongInput ? matrix(rows / group, scale)
                               : type({rows, cols / group}, scale);
   if (encoding.getZeroPoint())
     parts.zeroPoints = parts.scales.clone(i8);
@@ -349,9 +359,11 @@ WrapOp::Parts WrapOp::getParts(WeightType weight, EncodingAttr encoding,
 }
 
 LogicalResult WrapOp::verify() {
+  if (failed(verifyOneForm(*this, "L2")))
+    return failure();
   auto expect = [&](Value value, RankedTensorType expected,
                     StringRef what) -> LogicalResult {
-    auto found = value ? cast<RankedTensorType>(value.getType()) : nullptr;
+    auto found = value ? cast<ShapedType>(value.getType()) : nullptr;
     if (found && expected && found.getShape() == expected.getShape() &&
         found.getElementType() == expected.getElementType())
       return success();
@@ -373,12 +385,17 @@ LogicalResult WrapOp::verify() {
                               IntegerType::get(getContext(), 32));
     if (getEncodingAttr())
       return emitOpError("L2: a table has no encoding");
+    if (getLayoutOrDefault() != Layout::row_major)
+      return emitOpError("L2: a table has no layout");
     if (failed(expect(getTensor(), expected, "table")) ||
         failed(expect(getScales(), {}, "scales")) ||
         failed(expect(getZeroPoints(), {}, "zero points")))
       return failure();
     return expect(getSlots(), {}, "slots");
   }
+  if (!isKnown(getLayoutOrDefault()))
+    return emitOpError("L2: expected layout row_major or panel16, found ")
+           << stringifyLayout(getLayoutOrDefault());
   int64_t entries = weight.getCount();
   if (getSlots()) {
     if (!weight.isIndexed())
@@ -388,7 +405,7 @@ LogicalResult WrapOp::verify() {
                           {entries}, IntegerType::get(getContext(), 32)),
                       "slots")))
       return failure();
-    RankedTensorType pool = getTensor().getType();
+    auto pool = cast<ShapedType>(getTensor().getType());
     entries = pool.getRank() == 0 ? 0 : pool.getDimSize(0);
     if (entries < 1)
       return emitOpError("L2: expected a pool of at least one place, found ")
@@ -403,7 +420,7 @@ LogicalResult WrapOp::verify() {
              << encoding.getGroup() << " does not divide " << side << " of "
              << weight;
   }
-  Parts parts = getParts(weight, encoding, entries);
+  Parts parts = getParts(weight, encoding, getLayoutOrDefault(), entries);
   if (failed(expect(getTensor(), parts.codes, "codes")) ||
       failed(expect(getScales(), parts.scales, "scales")))
     return failure();

@@ -51,16 +51,22 @@ def MoE_LeafOp : MoE_Op<"leaf", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInt
   let assemblyFormat = "$param attr-dict `:` type($result)";
 }
 
-def MoE_WrapOp : MoE_Op<"wrap", [Pure, AttrSizedOperandSegments]> {
-  let summary = "views tensors as a weight or a table";
+def MoE_WrapOp : MoE_Op<"wrap", [Pure, MoE_Segments<[0]>]> {
+  let summary = "views tensors or buffers as a weight or a table";
   let description = [{
     For weights that arrive as arguments. Without an encoding the tensor has shape [entries,] IN, OUT, or [entries] of
     i32 for a table. With one it has the codes as docs/archive.md stores them in row_major: floats of that type, or i8
     codes of shape [entries,] IN, OUT for int8 and f8e4m3, or i8 of shape [entries,] bytes for int4 and mxfp4; scales and
     zero points have one number for each group (i8 powers of two for mxfp4).
 
+    With `layout panel16` the columns lie in panels of 16, P = ⌈OUT/16⌉ of them, the last one filled up: codes have shape
+    [entries,] P, IN, 16, and [entries,] P, ⌈IN/2⌉, 16 of i8 for int4 and mxfp4, where a byte holds two rows of one
+    column, the even row in the low nibble; scales and zero points of groups along input have [entries,] P, IN/group, 16,
+    others are as in row_major.
+
     With `slots` the tensors are a pool: entry i of the weight lies in place slots[i] of it, and is zero where slots[i]
-    is outside the pool. Constraint L2.
+    is outside the pool. All operands are tensors, or all are buffers, which nobody writes to while the weight is used.
+    Constraint L2.
 
     ```mlir
     func.func @view(%t: tensor<2x64x32xf32>) -> !moe.weight<64x32xf32, expert[2]> {
@@ -72,15 +78,21 @@ def MoE_WrapOp : MoE_Op<"wrap", [Pure, AttrSizedOperandSegments]> {
         : tensor<3x1024xi8> to !moe.weight<64x32xf32, cluster[4]>
       return %w : !moe.weight<64x32xf32, cluster[4]>
     }
+    func.func @panels(%codes: memref<2x32x16xi8>, %scales: memref<2x2x16xf32>) -> !moe.weight<64x32xf32> {
+      %w = moe.wrap %codes scales(%scales : memref<2x2x16xf32>) encoding <int4 group 32> layout panel16
+        : memref<2x32x16xi8> to !moe.weight<64x32xf32>
+      return %w : !moe.weight<64x32xf32>
+    }
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$tensor, Optional<AnyRankedTensor>:$scales,
-                       Optional<AnyRankedTensor>:$zero_points, Optional<AnyRankedTensor>:$slots,
-                       OptionalAttr<MoE_EncodingAttr>:$encoding);
+  let arguments = (ins MoE_Array:$tensor, Optional<MoE_Array>:$scales, Optional<MoE_Array>:$zero_points,
+                       Optional<MoE_Array>:$slots, OptionalAttr<MoE_EncodingAttr>:$encoding,
+                       OptionalAttr<MoE_Layout>:$layout);
   let results = (outs MoE_WeightOrTable:$result);
   let assemblyFormat = [{
     $tensor (`scales` `(` $scales^ `:` type($scales) `)`)? (`zero_points` `(` $zero_points^ `:` type($zero_points) `)`)?
-    (`slots` `(` $slots^ `:` type($slots) `)`)? (`encoding` $encoding^)? attr-dict `:` type($tensor) `to` type($result)
+    (`slots` `(` $slots^ `:` type($slots) `)`)? (`encoding` $encoding^)? (`layout` $layout^)? attr-dict
+    `:` type($tensor) `to` type($result)
   }];
   let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$tensor)>];
   let hasVerifier = 1;
@@ -89,8 +101,12 @@ def MoE_WrapOp : MoE_Op<"wrap", [Pure, AttrSizedOperandSegments]> {
     struct Parts {
       ::mlir::RankedTensorType codes, scales, zeroPoints;
     };
-    /// `entries` is how many matrices the tensors have, if the weight is indexed.
-    static Parts getParts(WeightType weight, EncodingAttr encoding, int64_t entries);
+    /// `entries` is how many matrices the tensors have, if the weight is indexed; the layout is one that isKnown.
+    static Parts getParts(WeightType weight, EncodingAttr encoding, Layout layout, int64_t entries);
+    /// Whether tensors can have that layout: row_major or panel16.
+    static bool isKnown(Layout layout) { return layout == Layout::row_major || layout == Layout::panel16; }
+    /// The layout, row_major if none is said.
+    Layout getLayoutOrDefault() { return getLayout().value_or(Layout::row_major); }
   }];
 }
 

@@ -45,3 +45,18 @@ func.func @int4(%c: tensor<6xi8>, %s: tensor<1x4xf32>, %z: tensor<1x4xi8>) -> !m
   %w = moe.wrap %c scales(%s : tensor<1x4xf32>) zero_points(%z : tensor<1x4xi8>) encoding <int4 group 3 zero_point> : tensor<6xi8> to !moe.weight<3x4xf32>
   return %w : !moe.weight<3x4xf32>
 }
+
+// -----
+
+// panel16: column c lies in panel c / 16 at place c % 16, also without an encoding.
+// CHECK-LABEL: func.func @panels
+// CHECK: linalg.generic {{.+}} outs(%{{.+}} : tensor<3x20xf32>)
+// CHECK-DAG: %[[ROW:.+]] = linalg.index 0
+// CHECK-DAG: %[[COL:.+]] = linalg.index 1
+// CHECK-DAG: %[[PANEL:.+]] = arith.divui %[[COL]], %{{.+}}
+// CHECK-DAG: %[[AT:.+]] = arith.remui %[[COL]], %{{.+}}
+// CHECK: tensor.extract %{{.+}}[%[[PANEL]], %[[ROW]], %[[AT]]] : tensor<2x3x16xf32>
+func.func @panels(%c: tensor<2x3x16xf32>) -> !moe.weight<3x20xf32> {
+  %w = moe.wrap %c layout panel16 : tensor<2x3x16xf32> to !moe.weight<3x20xf32>
+  return %w : !moe.weight<3x20xf32>
+}

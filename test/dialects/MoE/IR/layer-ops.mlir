@@ -122,3 +122,59 @@ moe.param @base : !moe.weight<4x4xf32, cluster[2]> = #moe.mean<@w by @t>
 moe.param @m : !moe.weight<1x5xf32> = #moe.seeded<1>
 // expected-error @below {{P4: expected moments of 4 inputs, 1 or as many rows, for one or each expert, found '!moe.weight<1x5xf32>'}}
 moe.param @a : !moe.weight<4x1xf32, expert[4]> = #moe.svd<input rank 1 of @w minus @base by @t whitened by @m>
+
+// -----
+
+func.func @f(%t: tensor<4xi32>) {
+  // expected-error @below {{L2: a table has no layout}}
+  %w = moe.wrap %t layout panel16 : tensor<4xi32> to !moe.table<expert[4] -> cluster[2]>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<4x4xf32>) {
+  // expected-error @below {{L2: expected layout row_major or panel16, found vnni2}}
+  %w = moe.wrap %c layout vnni2 : tensor<4x4xf32> to !moe.weight<4x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<4x20xf32>) {
+  // expected-error @below {{L2: expected 'tensor<2x4x16xf32>', found 'tensor<4x20xf32>'}}
+  %w = moe.wrap %c layout panel16 : tensor<4x20xf32> to !moe.weight<4x20xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<3x2x2x16xi8>, %s: tensor<3x1x20xf32>) {
+  // expected-error @below {{L2: expected 'tensor<3x2x1x16xf32>', found 'tensor<3x1x20xf32>'}}
+  %w = moe.wrap %c scales(%s : tensor<3x1x20xf32>) encoding <int4 group 3> layout panel16 : tensor<3x2x2x16xi8> to !moe.weight<3x20xf32, expert[3]>
+  return
+}
+
+// -----
+
+func.func @f(%c: memref<4x4xf32>, %s: tensor<4xi32>) {
+  // expected-error @below {{L2: operands must be all tensors or all buffers}}
+  %w = moe.wrap %c slots(%s : tensor<4xi32>) : memref<4x4xf32> to !moe.weight<4x4xf32, cluster[4]>
+  return
+}
+
+// -----
+
+func.func @f(%c: memref<4x6xf32>) {
+  // expected-error @below {{L2: expected 'tensor<4x4xf32>', found 'memref<4x6xf32>'}}
+  %w = moe.wrap %c : memref<4x6xf32> to !moe.weight<4x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%s: tensor<4xi32>) {
+  // expected-error @below {{'moe.wrap' op failed to verify that operands that are not optional must be there}}
+  %w = "moe.wrap"(%s) {operandSegmentSizes = array<i32: 0, 0, 0, 1>} : (tensor<4xi32>) -> !moe.weight<4x4xf32, cluster[4]>
+  return
+}

@@ -779,6 +779,30 @@ func.func @f(%a: tensor<?x2x!moe.id<expert[8]>>) {
 
 // -----
 
+func.func @f(%a: memref<?x2xi32, strided<[4, 1]>>) {
+  // expected-error @below {{S10: cannot read 'memref<?x2xi32, strided<[4, 1]>>' as 'memref<?x2x!moe.id<expert[8]>>'}}
+  %0 = moe.id_cast %a : memref<?x2xi32, strided<[4, 1]>> to memref<?x2x!moe.id<expert[8]>>
+  return
+}
+
+// -----
+
+func.func @f(%a: memref<2xi32>) {
+  // expected-error @below {{S10: cannot read 'memref<2xi32>' as 'tensor<2x!moe.id<expert[8]>>'}}
+  %0 = moe.id_cast %a : memref<2xi32> to tensor<2x!moe.id<expert[8]>>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2xi32>) {
+  // expected-error @below {{S10: cannot read 'tensor<2xi32>' as 'memref<2x!moe.id<expert[8]>>'}}
+  %0 = moe.id_cast %a : tensor<2xi32> to memref<2x!moe.id<expert[8]>>
+  return
+}
+
+// -----
+
 // Generic form: a required operand is missing.
 func.func @f(%p: tensor<?x2xf32>) {
   // expected-error @below {{'moe.combine' op failed to verify that operands that are not optional must be there}}

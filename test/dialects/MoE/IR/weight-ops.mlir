@@ -44,6 +44,20 @@ func.func @leaves() {
 }
 moe.param @late : !moe.weight<2x2xf32> = #moe.seeded<0>
 
+// Panels of 16 columns, of which the last may be filled up; a byte of int4 holds two rows.
+// CHECK-LABEL: func.func @panels
+// CHECK: moe.wrap %{{.*}} layout panel16 : tensor<2x3x64x16xf32> to !moe.weight<64x40xf32, expert[2]>
+// CHECK: moe.wrap %{{.*}} scales(%{{.*}} : memref<2x3x16xf32>) encoding <int4 group 3> layout panel16 : memref<2x5x16xi8> to !moe.weight<9x20xf32>
+// CHECK: moe.wrap %{{.*}} scales(%{{.*}} : tensor<9x4xf16>) encoding <int8 group 5 scale f16 along output> layout panel16 : tensor<2x9x16xi8> to !moe.weight<9x20xf32>
+// CHECK: moe.wrap %{{.*}} layout row_major : tensor<9x20xf32> to !moe.weight<9x20xf32>
+func.func @panels(%a: tensor<2x3x64x16xf32>, %b: memref<2x5x16xi8>, %bs: memref<2x3x16xf32>, %c: tensor<2x9x16xi8>, %cs: tensor<9x4xf16>, %d: tensor<9x20xf32>) {
+  %0 = moe.wrap %a layout panel16 : tensor<2x3x64x16xf32> to !moe.weight<64x40xf32, expert[2]>
+  %1 = moe.wrap %b scales(%bs : memref<2x3x16xf32>) encoding <int4 group 3> layout panel16 : memref<2x5x16xi8> to !moe.weight<9x20xf32>
+  %2 = moe.wrap %c scales(%cs : tensor<9x4xf16>) encoding <int8 group 5 scale f16 along output> layout panel16 : tensor<2x9x16xi8> to !moe.weight<9x20xf32>
+  %3 = moe.wrap %d layout row_major : tensor<9x20xf32> to !moe.weight<9x20xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @wrapped
 // CHECK: moe.wrap %{{.*}} : tensor<2x64x32xf32> to !moe.weight<64x32xf32, expert[2]>
 // CHECK: moe.wrap %{{.*}} : tensor<64x32xf16> to !moe.weight<64x32xf16>

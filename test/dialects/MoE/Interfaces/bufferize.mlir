@@ -139,3 +139,52 @@ func.func @annotated(%x: tensor<4x16xf32>, %i: tensor<4xi32>, %o: tensor<4x16xf3
   %0 = moe.gather ins(%x, %i : tensor<4x16xf32>, tensor<4xi32>) outs(%o : tensor<4x16xf32>) {note = "kept"} -> tensor<4x16xf32>
   return %0 : tensor<4x16xf32>
 }
+
+// A wrap views the buffers that its tensors are; ids are the same buffer as their numbers.
+// CHECK-LABEL: func.func @views
+// CHECK-SAME: %[[C:[a-z0-9]+]]: memref<3x2x32x16xi8>, %[[S:[a-z0-9]+]]: memref<3x2x2x16xf16>, %[[AT:[a-z0-9]+]]: memref<2xi32>, %[[N:[a-z0-9]+]]: memref<8xi32>
+// CHECK-NOT: memref.copy
+// CHECK: %[[W:.+]] = moe.wrap %[[C]] scales(%[[S]] : memref<3x2x2x16xf16>) slots(%[[AT]] : memref<2xi32>) encoding <int4 group 32 scale f16> layout panel16 : memref<3x2x32x16xi8> to !moe.weight<64x32xf32, cluster[2]>
+// CHECK: %[[IDS:.+]] = moe.id_cast %[[N]] : memref<8xi32> to memref<8x!moe.id<cluster[2]>>
+// CHECK: moe.grouped_matmul {{.+}} weights(%[[W]] : {{.+}}) entries(%[[IDS]] : memref<8x!moe.id<cluster[2]>>)
+// CHECK-NOT: memref.copy
+func.func @views(%c: tensor<3x2x32x16xi8>, %s: tensor<3x2x2x16xf16>, %at: tensor<2xi32>, %n: tensor<8xi32>, %x: tensor<8x64xf32>) -> tensor<8x32xf32> {
+  %w = moe.wrap %c scales(%s : tensor<3x2x2x16xf16>) slots(%at : tensor<2xi32>) encoding <int4 group 32 scale f16> layout panel16
+    : tensor<3x2x32x16xi8> to !gu
+  %ids = moe.id_cast %n : tensor<8xi32> to tensor<8x!moe.id<cluster[2]>>
+  %o = tensor.empty() : tensor<8x32xf32>
+  %y = moe.grouped_matmul ins(%x : tensor<8x64xf32>) weights(%w : !gu) entries(%ids : tensor<8x!moe.id<cluster[2]>>)
+    outs(%o : tensor<8x32xf32>) -> tensor<8x32xf32>
+  return %y : tensor<8x32xf32>
+}
+
+// What is written behind a wrap is copied in front of it: the weight is what the tensor was. What is written before is not.
+// CHECK-LABEL: func.func @written_later
+// CHECK-SAME: %[[T:[a-z0-9]+]]: memref<4x4xf32>
+// CHECK: linalg.fill {{.+}} outs(%[[T]] :
+// CHECK: %[[COPY:.+]] = memref.alloc() {{.*}}: memref<4x4xf32>
+// CHECK: memref.copy %[[T]], %[[COPY]]
+// CHECK: moe.wrap %[[COPY]] : memref<4x4xf32>
+// CHECK: linalg.fill {{.+}} outs(%[[T]] :
+func.func @written_later(%t: tensor<4x4xf32> {bufferization.writable = true}, %x: tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>) {
+  %one = arith.constant 1.0 : f32
+  %two = arith.constant 2.0 : f32
+  %ones = linalg.fill ins(%one : f32) outs(%t : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %w = moe.wrap %ones : tensor<4x4xf32> to !moe.weight<4x4xf32>
+  %twos = linalg.fill ins(%two : f32) outs(%ones : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %o = tensor.empty() : tensor<4x4xf32>
+  %y = moe.grouped_matmul ins(%x : tensor<4x4xf32>) weights(%w : !moe.weight<4x4xf32>) outs(%o : tensor<4x4xf32>) -> tensor<4x4xf32>
+  return %y, %twos : tensor<4x4xf32>, tensor<4x4xf32>
+}
+
+// CHECK-LABEL: func.func @written_before
+// CHECK-SAME: %[[T:[a-z0-9]+]]: memref<4x4xf32>
+// CHECK: linalg.fill {{.+}} outs(%[[T]] :
+// CHECK-NOT: memref.copy
+// CHECK: moe.wrap %[[T]] : memref<4x4xf32>
+func.func @written_before(%t: tensor<4x4xf32> {bufferization.writable = true}) -> !moe.weight<4x4xf32> {
+  %one = arith.constant 1.0 : f32
+  %ones = linalg.fill ins(%one : f32) outs(%t : tensor<4x4xf32>) -> tensor<4x4xf32>
+  %w = moe.wrap %ones : tensor<4x4xf32> to !moe.weight<4x4xf32>
+  return %w : !moe.weight<4x4xf32>
+}
