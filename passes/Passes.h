@@ -14,6 +14,8 @@ namespace moec {
 enum class BaseKind { mean, usage };
 /// Second moments that weigh a residual's error.
 enum class Whitening { none, diagonal, full };
+/// Whose kernels a layout is for.
+enum class LayoutTarget { cpu };
 
 #define GEN_PASS_DECL
 #include "passes/Passes.h.inc"

@@ -279,6 +279,25 @@ def CountMultiplyAddsPass : MoE_FunctionPass<"moe-count-multiply-adds"> {
 // Any form
 //===----------------------------------------------------------------------===//
 
+def SelectLayoutPass : MoE_ModulePass<"moe-select-layout"> {
+  let summary = "lays weights out in memory as the target's kernels read them";
+  let description = [{
+    ```
+    moe.param @w : !moe.weight<64x32xf32, cluster[2]> = #moe.seeded<1> encoding <int8 group 32>
+      becomes
+    moe.param @w : !moe.weight<64x32xf32, cluster[2]> = #moe.seeded<1> encoding <int8 group 32> layout panel16
+    ```
+    Takes params without a layout whose leaves are matrices of products only: of moe.apply, moe.experts and
+    moe.grouped_matmul (weights, residual factors, expand). Vectors (one row) and tables keep their order, silently.
+    Declines, with a remark, where another operation reads the matrix: one that builds a weight expression, a lookup, a
+    call. No value changes; runs before moe-bind-params, which gives arguments their shapes.
+  }];
+  let options = [
+    Option<"target", "for", "::moec::LayoutTarget", "::moec::LayoutTarget::cpu", "Whose kernels read the weights",
+           [{::llvm::cl::values(clEnumValN(::moec::LayoutTarget::cpu, "cpu", "panel16 for matrices"))}]>
+  ];
+}
+
 def BindParamsPass : Pass<"moe-bind-params", "::mlir::ModuleOp"> {
   let summary = "weights and tables become arguments that layers bind; layers of one shape share a function";
   let description = [{

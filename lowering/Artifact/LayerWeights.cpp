@@ -27,9 +27,14 @@ static weights::TensorForm tableForm(int64_t entries) {
 }
 
 static weights::TensorForm matrixForm(const weights::Encoding &encoding,
-                                      WeightType type) {
+                                      ParamOp param) {
+  auto type = cast<WeightType>(param.getType());
   weights::TensorForm form;
   form.values = encoding;
+  // moe-bind-params lets no other layout through.
+  form.layout = param.getLayout() == Layout::panel16
+                    ? weights::Layout::Panel16
+                    : weights::Layout::RowMajor;
   form.shape = {type.getRows(), type.getCols()};
   return form;
 }
@@ -65,9 +70,7 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
     Item item;
     item.matrices = *matrices;
     item.entry = entry;
-    addTensor(std::move(name),
-              matrixForm(*encoding, cast<WeightType>(param.getType())),
-              std::move(item));
+    addTensor(std::move(name), matrixForm(*encoding, param), std::move(item));
     return success();
   };
 

@@ -1,5 +1,5 @@
 // Params become arguments that layers bind; layers of one shape run one function.
-// RUN: moe-opt %s --moe-bind-params --split-input-file | FileCheck %s
+// RUN: moe-opt %s --moe-bind-params --split-input-file --verify-diagnostics | FileCheck %s
 
 // Clusters lie in a pool behind slots; a table has a bound; experts and plain matrices come as they are.
 !base = !moe.weight<8x4xf32, cluster[2]>
@@ -67,4 +67,32 @@ func.func @g(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   %w = moe.leaf @q : !w
   %y = moe.apply %x, %w : tensor<?x4xf32>, !w -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
+}
+
+// -----
+
+// A layout other than row_major goes to the argument and the wrap; row_major is what an argument has anyway.
+// CHECK: func.func @block0(%{{.+}}: tensor<?x9xf32>,
+// CHECK-SAME: %[[P:.+]]: tensor<2x5x16xi8> {{{.+}}moec.part = "codes"}, %[[S:.+]]: tensor<2x3x16xf32> {{{.+}}moec.part = "scales"},
+// CHECK-SAME: %[[Q:.+]]: tensor<9x20xf32>
+// CHECK-DAG: moe.wrap %[[P]] scales(%[[S]] : tensor<2x3x16xf32>) encoding <int4 group 3> layout panel16 : tensor<2x5x16xi8> to !moe.weight<9x20xf32>
+// CHECK-DAG: moe.wrap %[[Q]] : tensor<9x20xf32> to !moe.weight<9x20xf32>
+!w = !moe.weight<9x20xf32>
+moe.param private @p : !w = #moe.seeded<1> encoding <int4 group 3> layout panel16
+moe.param private @q : !w = #moe.seeded<1> layout row_major
+func.func @f(%x: tensor<?x9xf32>) -> (tensor<?x20xf32>, tensor<?x20xf32>) {
+  %p = moe.leaf @p : !w
+  %q = moe.leaf @q : !w
+  %y = moe.apply %x, %p : tensor<?x9xf32>, !w -> tensor<?x20xf32>
+  %z = moe.apply %x, %q : tensor<?x9xf32>, !w -> tensor<?x20xf32>
+  return %y, %z : tensor<?x20xf32>, tensor<?x20xf32>
+}
+
+// -----
+
+// expected-error @below {{expected layout row_major or panel16 of a weight that layers bind, found vnni2}}
+moe.param private @p : !moe.weight<4x4xf32> = #moe.seeded<1> layout vnni2
+func.func @f() -> !moe.weight<4x4xf32> {
+  %p = moe.leaf @p : !moe.weight<4x4xf32>
+  return %p : !moe.weight<4x4xf32>
 }

@@ -178,10 +178,16 @@ private:
       rest.addNestedPass<func::FuncOp>(createInstrumentPass());
     buildOptimizePipeline(rest, Form::scheduled);
     rest.addNestedPass<func::FuncOp>(createCountMultiplyAddsPass());
-    rest.addPass(createBindParamsPass());
+    addBinding(rest);
     if (ExitCode code = run(rest, "rewrite"))
       return code;
     return planWeights();
+  }
+
+  void addBinding(PassManager &manager) {
+    if (request.inPanels)
+      manager.addPass(createSelectLayoutPass());
+    manager.addPass(createBindParamsPass());
   }
 
   ExitCode bindExact() {
@@ -292,7 +298,7 @@ private:
   ExitCode separate() {
     PassManager binding(&context);
     binding.addPass(createInlinerPass());
-    binding.addPass(createBindParamsPass());
+    addBinding(binding);
     if (ExitCode code = run(binding, "bind"))
       return code;
     for (const std::string &text : request.weights)

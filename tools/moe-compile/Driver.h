@@ -58,6 +58,8 @@ struct CompileRequest {
   bool dryRun = false;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.
   bool separateWeights = false;
+  /// Whether matrices of the archive lie in panels, as CPU kernels read them.
+  bool inPanels = false;
   /// Bindings of external params.
   std::vector<std::string> weights;
   /// Where times and remarks go; empty for nowhere.

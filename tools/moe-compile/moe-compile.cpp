@@ -140,6 +140,11 @@ static cl::opt<bool> separateWeights(
     cl::desc("Keep weights out of the library: an archive beside it, which "
              "layers bind (moe-bind-params)"),
     cl::cat(category));
+static cl::opt<std::string>
+    layout("layout",
+           cl::desc("Order of matrices in the archive: row_major (default), or "
+                    "panel16 as CPU kernels read them"),
+           cl::init("row_major"), cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -249,6 +254,13 @@ int main(int argc, char **argv) {
     return usage("expected a module for --passes, --optimize, --weights and "
                  "--separate-weights, found the directory '" +
                  input + "'");
+  if (layout != "row_major" && layout != "panel16")
+    return usage("expected --layout to be row_major or panel16, found '" +
+                 layout + "'");
+  if (layout.getNumOccurrences() && !isCheckpoint && !separateWeights)
+    return usage("--layout is for an archive of weights, found neither "
+                 "--separate-weights nor a checkpoint");
+  request.inPanels = layout == "panel16";
   request.weights = weights;
   request.report = report;
   request.library.pipeline = pipeline;

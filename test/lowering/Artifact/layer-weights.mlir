@@ -13,6 +13,18 @@
 // RUN: moe-run %t/beside --layer layer1 --int-range 4 --tokens 9 --compare-with=%t/shared --max-error 1e-5 | FileCheck %s --check-prefix=NEAR
 // NEAR: max abs {{.+}} no NaN
 
+// So it does with matrices in panels, whose columns are here never a multiple of 16, and chosen so by moe-select-layout.
+// RUN: sed '/= #moe/s/$/ layout panel16/' %s > %t/panels.mlir
+// RUN: moe-compile %t/panels.mlir --separate-weights -o %t/panels
+// RUN: moe-run %t/inside --entry formats --tokens 5 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
+// RUN: moe-run %t/inside --entry layer0 --int-range 4 --tokens 9 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
+// RUN: moe-run %t/inside --entry layer1 --int-range 4 --tokens 9 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
+// RUN: moe-archive list %t/panels/weights.safetensors | FileCheck %s --check-prefix=STORED
+// STORED-COUNT-10: panel16
+// RUN: moe-compile %s --optimize --separate-weights --layout=panel16 -o %t/chosen --report=- | FileCheck %s --check-prefix=CHOSEN
+// CHOSEN: panel16 for {{[0-9]+}} weights
+// RUN: moe-run %t/shared --layer layer1 --int-range 4 --tokens 9 --compare-with=%t/chosen --max-error 0 | FileCheck %s --check-prefix=SAME
+
 // Layers of one shape run one entry, whatever their tables say.
 // RUN: moe-run %t/beside --list | FileCheck %s --check-prefix=LIST
 // LIST: formats runs block0, {{[0-9]+}} bytes of weights
@@ -39,8 +51,9 @@ moe.param private @int8_zero : !moe.weight<8x8xf32> = #moe.seeded<9> encoding <i
 moe.param private @int4 : !moe.weight<8x7xf32> = #moe.seeded<10> encoding <int4 group 8>
 moe.param private @int4_zero : !moe.weight<7x8xf32> = #moe.seeded<11> encoding <int4 group 4 zero_point along output>
 moe.param private @mx : !moe.weight<8x32xf32> = #moe.seeded<12> encoding <mxfp4 group 32 along output>
+moe.param private @mx_input : !moe.weight<32x20xf32> = #moe.seeded<13> encoding <mxfp4 group 32>
 
-func.func @formats(%x: tensor<?x8xf32> {moec.name = "x"}) -> (tensor<?x32xf32> {moec.name = "y"}) {
+func.func @formats(%x: tensor<?x8xf32> {moec.name = "x"}) -> (tensor<?x20xf32> {moec.name = "y"}) {
   %0 = moe.leaf @f32 : !moe.weight<8x8xf32>
   %1 = moe.leaf @f16 : !moe.weight<8x8xf32>
   %2 = moe.leaf @bf16 : !moe.weight<8x8xf32>
@@ -53,6 +66,7 @@ func.func @formats(%x: tensor<?x8xf32> {moec.name = "x"}) -> (tensor<?x32xf32> {
   %9 = moe.leaf @int4 : !moe.weight<8x7xf32>
   %10 = moe.leaf @int4_zero : !moe.weight<7x8xf32>
   %11 = moe.leaf @mx : !moe.weight<8x32xf32>
+  %12 = moe.leaf @mx_input : !moe.weight<32x20xf32>
   %a = moe.weight.add %0, %1 : !moe.weight<8x8xf32>, !moe.weight<8x8xf32>
   %b = moe.weight.add %a, %2 : !moe.weight<8x8xf32>, !moe.weight<8x8xf32>
   %c = moe.weight.add %b, %4 : !moe.weight<8x8xf32>, !moe.weight<8x8xf32>
@@ -66,8 +80,9 @@ func.func @formats(%x: tensor<?x8xf32> {moec.name = "x"}) -> (tensor<?x32xf32> {
   %m = moe.apply %n, %3 : tensor<?x8xbf16>, !moe.weight<8x8xbf16> -> tensor<?x8xbf16>
   %o = arith.extf %m : tensor<?x8xbf16> to tensor<?x8xf32>
   %p = moe.apply %o, %i : tensor<?x8xf32>, !moe.weight<8x8xf32> -> tensor<?x8xf32>
-  %y = moe.apply %p, %11 : tensor<?x8xf32>, !moe.weight<8x32xf32> -> tensor<?x32xf32>
-  return %y : tensor<?x32xf32>
+  %q = moe.apply %p, %11 : tensor<?x8xf32>, !moe.weight<8x32xf32> -> tensor<?x32xf32>
+  %y = moe.apply %q, %12 : tensor<?x32xf32>, !moe.weight<32x20xf32> -> tensor<?x20xf32>
+  return %y : tensor<?x20xf32>
 }
 
 moe.param private @layer0.cluster : !table = dense<[0, 1, 0, 1]> : tensor<4xi32>

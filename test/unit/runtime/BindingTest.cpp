@@ -86,6 +86,32 @@ TEST_F(BindingTest, refusesWhatDoesNotFit) {
   EXPECT_EQ(error, "layer 'layer0': 'w': expected extents that are known");
 }
 
+TEST_F(BindingTest, takesPanelsAsTheArgumentHasThem) {
+  FakeWeights what;
+  what.layout = moec::weights::Layout::Panel16;
+  EXPECT_FALSE(load(what));
+  EXPECT_EQ(error, path() + ": layer0.cluster.0.w: expected 16 bytes of codes, "
+                            "found 64 of f32 panel16 [1, 4]");
+  // [entries][columns / 16][rows][16]: 4 columns, filled up with zeros.
+  moert_argument &pool = manifest.entries[0].arguments[1].description;
+  pool.rank = 4;
+  for (auto [d, extent] : {std::pair{1, 1}, {2, 1}, {3, 16}})
+    pool.shape[d] = extent;
+  for (bool isSplat : {false, true}) {
+    what.isSplat = isSplat;
+    std::unique_ptr<Binding> binding = load(what);
+    ASSERT_TRUE(binding) << error;
+    const DLTensor &tensor = *binding->view()->tensors[0];
+    ASSERT_EQ(tensor.ndim, 4);
+    const float *values = static_cast<const float *>(tensor.data);
+    EXPECT_EQ(values[3], 2);
+    EXPECT_EQ(values[4], 0);
+    EXPECT_EQ(values[16], 3);
+    EXPECT_EQ(values[31], 0);
+    EXPECT_EQ(binding->bytes(), 128u + 8 + 4);
+  }
+}
+
 TEST_F(BindingTest, refusesATableOfAnotherLength) {
   manifest.entries[0].arguments[3].description.shape[0] = 2;
   EXPECT_FALSE(load({}));

@@ -23,6 +23,7 @@ struct FakeWeights {
   int32_t choice[2] = {0, 1};
   /// Of layer 0's clusters; the library asks for 4.
   int64_t width = 4;
+  weights::Layout layout = weights::Layout::RowMajor;
   bool isComplete = true;
   bool isSplat = false;
 };
@@ -54,6 +55,7 @@ inline void writeFakeWeights(const std::string &path, const FakeWeights &what) {
         continue;
       TensorForm form;
       form.values = Encoding();
+      form.layout = what.layout;
       int64_t width = layer == 0 ? what.width : 4;
       form.shape = {1, width};
       float value = what.values[layer][cluster];
