@@ -11,6 +11,9 @@ class ModuleOp;
 }
 
 namespace moec::lowering {
+/// On an operation that a kernel of the target does: moe-select-cpu-kernels sets it, convert-moe-to-linalg leaves such.
+inline constexpr char kernelAttrName[] = "moe.kernel";
+
 #define GEN_PASS_DECL
 #include "lowering/Passes.h.inc"
 

@@ -37,7 +37,8 @@ def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
     expression is built as a dense tensor, each matmul is one linalg.generic. Takes any of the three forms, or a mix.
     Params are evaluated at compile time: seeded values, recipes, and what each encoding makes of them.
 
-    Afterwards no moe operation or type is left.
+    Operations with the attribute `moe.kernel` stay, between `moe.id_cast` where ids meet their numbers. Otherwise no moe
+    operation or type is left afterwards.
   }];
   let options = [
     ListOption<"weights", "weights", "std::string",
@@ -47,6 +48,32 @@ def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
                            "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def SelectCPUKernelsPass : Pass<"moe-select-cpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "marks the operations that CPU kernels do";
+  let description = [{
+    Scheduled operations that compute in f32 with stored weights of layout panel16 get the attribute `moe.kernel`, and so do
+    the wraps of their weights: convert-moe-to-linalg leaves them, and convert-moe-to-cpu lowers them on buffers. A remark says
+    why another operation goes through the reference lowering.
+  }];
+}
+
+def ConvertMoEToCPUPass : Pass<"convert-moe-to-cpu", "::mlir::ModuleOp"> {
+  let summary = "lowers scheduled operations on buffers to tasks of vector loops";
+  let description = [{
+    Each operation becomes a few stages: an scf.parallel whose body calls one task, a private function. Tasks call
+    matmul functions, one for each encoding: register tiles of the instruction set over panels of 16 columns, blocked in the
+    reduction. The attribute `moe.schedule` of an operation replaces sizes of the instruction set's table, for example
+    `moe.schedule = {task_rows = 32}`. docs/cpu.md shows how a layer becomes loops.
+  }];
+  let options = [
+    Option<"instructionSet", "isa", "std::string", "\"x86-64-v3\"",
+           "Instruction set: portable, x86-64-v3 or x86-64-v4">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
 }
 
 def PlanWorkspacePass : Pass<"moe-plan-workspace", "::mlir::ModuleOp"> {
@@ -88,6 +115,10 @@ def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {
     compiler's support library. Arithmetic on narrow floats is none of its business: `arith-emulate-unsupported-floats`
     and `math-extend-to-supported-types` come first.
   }];
+  let options = [
+    Option<"keepHalfVectors", "keep-half-vectors", "bool", "/*default=*/false",
+           "Leave vectors of f16 that are widened to f32: the CPU has an instruction for it">
+  ];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 

@@ -7,7 +7,6 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/Transforms/RequestCWrappers.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -18,13 +17,15 @@
 using namespace mlir;
 using namespace moec::lowering;
 
-void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
-                                            const ReferenceOptions &options) {
+static void buildToLinalg(OpPassManager &manager,
+                          const ReferenceOptions &options, bool keepKernels) {
   // Entries are public functions; what they call becomes part of them.
   manager.addPass(createInlinerPass());
   manager.addPass(createSymbolDCEPass());
   // Extents are related by what moe operations mean, so entries are described before they are lowered.
   manager.addPass(createExportEntriesPass());
+  if (keepKernels)
+    manager.addPass(createSelectCPUKernelsPass());
   ConvertMoEToLinalgPassOptions conversion;
   llvm::append_range(conversion.weights, options.weights);
   conversion.maxBytes = options.maxBytes;
@@ -35,7 +36,18 @@ void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
   manager.addPass(createCSEPass());
 }
 
-void moec::lowering::buildLinalgToLoops(OpPassManager &manager) {
+void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
+                                            const ReferenceOptions &options) {
+  buildToLinalg(manager, options, /*keepKernels=*/false);
+}
+
+void moec::lowering::buildCPUToLinalg(OpPassManager &manager,
+                                      const ReferenceOptions &options) {
+  buildToLinalg(manager, options, /*keepKernels=*/true);
+}
+
+void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
+                                        const InstructionSet *isa) {
   // Extents that are not an argument's are traced back to one that is: workspace sizes are computed from them.
   manager.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
   manager.addPass(createCanonicalizerPass());
@@ -45,17 +57,23 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager) {
   manager.addPass(bufferization::createOneShotBufferizePass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
+  if (isa) {
+    ConvertMoEToCPUPassOptions kernels;
+    kernels.instructionSet = isa->name.str();
+    manager.addPass(createConvertMoEToCPUPass(kernels));
+    manager.addPass(createCanonicalizerPass());
+    manager.addPass(createCSEPass());
+  }
   manager.addPass(createPlanWorkspacePass());
   // From here on names are those of C.
   manager.addPass(createPrefixEntriesPass());
-  // The C wrapper of an entry takes pointers to descriptors.
-  manager.addNestedPass<func::FuncOp>(LLVM::createLLVMRequestCWrappersPass());
   // What is left of copies is strided on the caller's side.
   manager.addNestedPass<func::FuncOp>(createExpandCopiesPass());
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
 }
 
-void moec::lowering::buildLoopsToLLVM(OpPassManager &manager) {
+void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
+                                      const InstructionSet *isa) {
   // Arithmetic on f16 and bf16 is done in f32 and rounded; conversions become integer operations. Nothing may fold in
   // between: a rounding that looks superfluous is part of the meaning.
   manager.addNestedPass<func::FuncOp>(math::createMathExtendToSupportedTypes());
@@ -64,7 +82,9 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager) {
   narrow.targetTypeStr = "f32";
   manager.addNestedPass<func::FuncOp>(
       arith::createArithEmulateUnsupportedFloats(narrow));
-  manager.addNestedPass<func::FuncOp>(createExpandNarrowFloatsPass());
+  ExpandNarrowFloatsPassOptions expansion;
+  expansion.keepHalfVectors = isa && isa->hasHalf;
+  manager.addNestedPass<func::FuncOp>(createExpandNarrowFloatsPass(expansion));
   // What the C library has no function for.
   math::MathExpandOpsPassOptions expanded;
   expanded.opMnemonics = {"rsqrt", "fpowi"};
@@ -87,10 +107,28 @@ void moec::lowering::buildReferencePipeline(OpPassManager &manager,
   buildLoopsToLLVM(manager);
 }
 
+void moec::lowering::buildCPUPipeline(OpPassManager &manager,
+                                      const CPUOptions &options) {
+  const InstructionSet *isa = findInstructionSet(options.isa);
+  // An unknown name is reported by the conversion.
+  InstructionSet unknown = instructionSets().front();
+  unknown.name = options.isa;
+  if (!isa)
+    isa = &unknown;
+  buildCPUToLinalg(manager, options);
+  buildLinalgToLoops(manager, isa);
+  buildLoopsToLLVM(manager, isa);
+}
+
 void moec::lowering::registerPipelines() {
   PassPipelineRegistration<ReferenceOptions>(
       "moe-reference",
       "Lowers moe to the LLVM dialect plainly: what other pipelines are "
       "compared with",
       buildReferencePipeline);
+  PassPipelineRegistration<CPUOptions>(
+      "moe-cpu",
+      "Lowers moe to the LLVM dialect with CPU kernels for scheduled "
+      "operations",
+      buildCPUPipeline);
 }

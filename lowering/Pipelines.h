@@ -3,6 +3,7 @@
 #ifndef MOEC_LOWERING_PIPELINES_H
 #define MOEC_LOWERING_PIPELINES_H
 
+#include "lowering/CPU/Schedule.h"
 #include "mlir/Pass/PassOptions.h"
 
 namespace mlir {
@@ -24,19 +25,37 @@ struct ReferenceOptions : mlir::PassPipelineOptions<ReferenceOptions> {
       llvm::cl::init(int64_t(1) << 30)};
 };
 
+/// Options of `moe-cpu`.
+struct CPUOptions : ReferenceOptions {
+  Option<std::string> isa{
+      *this, "isa",
+      llvm::cl::desc("Instruction set: portable, x86-64-v3 or x86-64-v4"),
+      llvm::cl::init("x86-64-v3")};
+};
+
 /// moe to linalg on tensors; public functions take buffers.
 void buildReferenceToLinalg(mlir::OpPassManager &manager,
                             const ReferenceOptions &options);
 
-/// linalg on tensors to loops on buffers; scratch memory comes from a workspace argument.
-void buildLinalgToLoops(mlir::OpPassManager &manager);
+/// The same, but operations that CPU kernels do stay.
+void buildCPUToLinalg(mlir::OpPassManager &manager,
+                      const ReferenceOptions &options);
+
+/// linalg on tensors to loops on buffers, and operations that stayed to kernels of an instruction set; scratch memory comes
+/// from a workspace argument.
+void buildLinalgToLoops(mlir::OpPassManager &manager,
+                        const InstructionSet *isa = nullptr);
 
 /// Loops on buffers to the LLVM dialect, with C wrappers for entries.
-void buildLoopsToLLVM(mlir::OpPassManager &manager);
+void buildLoopsToLLVM(mlir::OpPassManager &manager,
+                      const InstructionSet *isa = nullptr);
 
 /// `moe-reference`: the three above. The slow path that defines what results are right.
 void buildReferencePipeline(mlir::OpPassManager &manager,
                             const ReferenceOptions &options);
+
+/// `moe-cpu`: the same with CPU kernels.
+void buildCPUPipeline(mlir::OpPassManager &manager, const CPUOptions &options);
 
 /// Registers the pipelines of this file by their flags.
 void registerPipelines();

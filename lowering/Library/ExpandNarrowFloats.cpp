@@ -162,11 +162,17 @@ private:
 };
 
 struct ExpandExtF : OpRewritePattern<arith::ExtFOp> {
-  using OpRewritePattern::OpRewritePattern;
+  ExpandExtF(MLIRContext *context, bool keepHalfVectors)
+      : OpRewritePattern(context), keepHalfVectors(keepHalfVectors) {}
+
   LogicalResult matchAndRewrite(arith::ExtFOp op,
                                 PatternRewriter &rewriter) const override {
     if (!isNarrow(op.getIn().getType()))
       return rewriter.notifyMatchFailure(op, "not from f16 or bf16");
+    if (keepHalfVectors && isa<VectorType>(op.getType()) &&
+        getElementTypeOrSelf(op.getIn().getType()).isF16() &&
+        getElementTypeOrSelf(op.getType()).isF32())
+      return rewriter.notifyMatchFailure(op, "one instruction");
     Formula formula(op.getLoc(), rewriter, op.getType());
     Value wide = getElementTypeOrSelf(op.getIn().getType()).isF16()
                      ? formula.extendF16(op.getIn())
@@ -176,6 +182,8 @@ struct ExpandExtF : OpRewritePattern<arith::ExtFOp> {
     rewriter.replaceOp(op, wide);
     return success();
   }
+
+  bool keepHalfVectors;
 };
 
 struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
@@ -205,7 +213,8 @@ struct ExpandNarrowFloatsPass
 
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet set(context);
-    set.add<ExpandExtF, ExpandTruncF>(context);
+    set.add<ExpandExtF>(context, keepHalfVectors);
+    set.add<ExpandTruncF>(context);
     patterns = std::move(set);
     return success();
   }

@@ -6,6 +6,7 @@
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/TypeUtilities.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_KEEPNARROWFLOATSASBITSPASS
@@ -43,6 +44,17 @@ struct KeepNarrowFloatsAsBitsPass
     if (checked.wasInterrupted())
       return signalPassFailure();
 
+    // Vectors that an instruction widens stay what they are for it.
+    SmallVector<LLVM::FPExtOp> widened;
+    getOperation().walk([&](LLVM::FPExtOp op) {
+      if (isa<VectorType>(op.getType()) &&
+          isNarrow(getElementTypeOrSelf(op.getArg().getType())))
+        widened.push_back(op);
+    });
+    SmallVector<Type> narrow;
+    for (LLVM::FPExtOp op : widened)
+      narrow.push_back(op.getArg().getType());
+
     Type bits = IntegerType::get(&getContext(), 16);
     AttrTypeReplacer replacer;
     replacer.addReplacement([&](Type type) -> std::optional<Type> {
@@ -62,6 +74,11 @@ struct KeepNarrowFloatsAsBitsPass
     replacer.recursivelyReplaceElementsIn(getOperation(), /*replaceAttrs=*/true,
                                           /*replaceLocs=*/false,
                                           /*replaceTypes=*/true);
+    for (auto [op, type] : llvm::zip_equal(widened, narrow)) {
+      OpBuilder builder(op);
+      op.getArgMutable().assign(
+          LLVM::BitcastOp::create(builder, op.getLoc(), type, op.getArg()));
+    }
   }
 };
 } // namespace

@@ -4,6 +4,7 @@
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringSet.h"
@@ -37,6 +38,10 @@ struct PrefixEntriesPass
       }
       renamed.insert(name);
       function.setSymName(prefixed);
+      // The C wrapper of an entry takes pointers to descriptors.
+      if (!function.isPrivate())
+        function->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(),
+                          UnitAttr::get(&getContext()));
     }
     // One walk for all: SymbolTable::rename would make one for each function.
     getOperation().walk([&](func::CallOp call) {

@@ -71,7 +71,8 @@ struct ConvertMoEToLinalgPass
     TypeConverter converter;
     addMoEToLinalgTypeConversions(converter);
     ConversionTarget target(*context);
-    target.addIllegalDialect<MoEDialect>();
+    target.addDynamicallyLegalDialect<MoEDialect>(
+        [](Operation *op) { return op->hasAttr(kernelAttrName); });
     // Leaves look their params up until the last one is converted.
     target.addLegalOp<ModuleOp, ParamOp, LayerOp>();
     RewritePatternSet patterns(context);

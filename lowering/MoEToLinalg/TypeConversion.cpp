@@ -27,6 +27,20 @@ void moec::lowering::addMoEToLinalgTypeConversions(TypeConverter &converter) {
   addReplacements(*replacer);
   converter.addConversion(
       [replacer](Type type) { return replacer->replace(type); });
+  // Where operations that stay meet converted ones, ids are their numbers.
+  auto castIds = [](OpBuilder &builder, Type type, ValueRange inputs,
+                    Location loc) -> Value {
+    auto from = inputs.size() == 1
+                    ? dyn_cast<RankedTensorType>(inputs[0].getType())
+                    : RankedTensorType();
+    auto to = dyn_cast<RankedTensorType>(type);
+    if (!from || !to || (!isa<IdType>(from.getElementType()) &&
+                         !isa<IdType>(to.getElementType())))
+      return Value();
+    return IdCastOp::create(builder, loc, to, inputs[0]);
+  };
+  converter.addSourceMaterialization(castIds);
+  converter.addTargetMaterialization(castIds);
 }
 
 namespace {

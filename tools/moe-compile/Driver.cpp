@@ -314,18 +314,28 @@ private:
     if (!request.separateWeights && !checkpoint)
       options.weights = ArrayRef<std::string>(request.weights);
     PassManager toLinalg(&context);
-    lowering::buildReferenceToLinalg(toLinalg, options);
+    const lowering::InstructionSet *isa = nullptr;
+    if (library.pipeline == "cpu") {
+      isa = lowering::findInstructionSet(
+          library.cpu.empty() ? "x86-64-v3" : library.cpu);
+      if (!isa)
+        return fail("--pipeline=cpu: expected --cpu to be x86-64-v3 or x86-64-v4, found '" + library.cpu + "'");
+      library.cpu = isa->cpu.str();
+      lowering::buildCPUToLinalg(toLinalg, options);
+    } else {
+      lowering::buildReferenceToLinalg(toLinalg, options);
+    }
     if (ExitCode code = run(toLinalg, "lower to linalg"))
       return code;
     if (request.emit == Emit::linalg)
       return write([&](raw_ostream &os) { module->print(os); });
 
     PassManager toLoops(&context);
-    lowering::buildLinalgToLoops(toLoops);
+    lowering::buildLinalgToLoops(toLoops, isa);
     if (ExitCode code = run(toLoops, "lower to loops"))
       return code;
     PassManager toLLVM(&context);
-    lowering::buildLoopsToLLVM(toLLVM);
+    lowering::buildLoopsToLLVM(toLLVM, isa);
     if (ExitCode code = run(toLLVM, "lower to LLVM"))
       return code;
     return emit();

@@ -273,8 +273,11 @@ int main(int argc, char **argv) {
     return usage("expected -o, an artifact directory or a file");
   if (emit == Emit::library && output == "-")
     return usage("an artifact is a directory: expected -o to name one");
-  if (pipeline != "reference")
-    return usage("unknown pipeline '" + pipeline + "': expected reference");
+  if (pipeline != "reference" && pipeline != "cpu")
+    return usage("unknown pipeline '" + pipeline +
+                 "': expected reference or cpu");
+  if (pipeline == "cpu" && layout.getNumOccurrences() == 0)
+    request.inPanels = isCheckpoint || separateWeights;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

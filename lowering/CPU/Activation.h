@@ -1,0 +1,18 @@
+// Activations on 16 numbers at a time.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CPU_ACTIVATION_H
+#define MOEC_LOWERING_CPU_ACTIVATION_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "lowering/CPU/Code.h"
+
+namespace moec::lowering {
+
+/// act(up, gate) (docs/spec.md 4.2); `gate` may be null. silu and sigmoid_alpha are within 3e-7 of exact values; the others
+/// are left as math operations.
+mlir::Value activateVector(Code &c, moe::ActivationAttr act, mlir::Value up,
+                           mlir::Value gate);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CPU_ACTIVATION_H

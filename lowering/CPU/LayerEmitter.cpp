@@ -1,0 +1,432 @@
+// Scheduled operations on buffers: what is common to them, and those that only move rows.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CPU/LayerEmitter.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+//===----------------------------------------------------------------------===//
+// What kernels can do
+//===----------------------------------------------------------------------===//
+
+static bool isFloats(Type type) {
+  auto shaped = dyn_cast<ShapedType>(type);
+  return shaped && shaped.getElementType().isF32();
+}
+
+/// Whether a bias can be read row by row.
+static bool isReadableBias(Value bias) {
+  auto wrap = bias.getDefiningOp<WrapOp>();
+  if (!wrap || wrap.getSlots() ||
+      wrap.getLayoutOrDefault() != Layout::row_major)
+    return false;
+  EncodingAttr encoding = wrap.getEncodingAttr();
+  if (encoding)
+    return llvm::is_contained({Format::f32, Format::f16, Format::bf16},
+                              encoding.getFormat());
+  Type element = cast<WeightType>(wrap.getType()).getElementType();
+  return element.isF32() || element.isF16() || element.isBF16();
+}
+
+static std::string reasonAgainst(ValueRange weights) {
+  for (Value weight : weights) {
+    auto wrap = weight.getDefiningOp<WrapOp>();
+    if (!wrap)
+      return "its weights are expressions, not stored matrices";
+    if (!StoredForm::of(wrap))
+      return "a weight is not stored in panels of 16 that kernels read";
+  }
+  return "";
+}
+
+std::string moec::lowering::reasonAgainstKernels(Operation *op) {
+  auto floats = [](ValueRange values) {
+    return llvm::all_of(values,
+                        [](Value value) { return isFloats(value.getType()); });
+  };
+  constexpr StringLiteral notF32 = "it does not compute in f32";
+  auto columns = [](Value value) {
+    return cast<ShapedType>(value.getType()).getDimSize(1);
+  };
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case([&](GroupOp group) -> std::string {
+        return floats(group.getWeights()) ? "" : notF32.str();
+      })
+      .Case([&](GatherOp gather) -> std::string {
+        auto type = cast<ShapedType>(gather.getInput().getType());
+        Type element = type.getElementType();
+        if (type.getRank() == 2 && type.isDynamicDim(1))
+          return "its columns are not known";
+        return element.isF32() || element.isInteger(32) || isa<IdType>(element)
+                   ? ""
+                   : notF32.str();
+      })
+      .Case([&](ScatterCombineOp scatter) -> std::string {
+        if (columns(scatter.getInit()) == ShapedType::kDynamic)
+          return "its columns are not known";
+        return floats({scatter.getInput(), scatter.getInit()}) ? ""
+                                                               : notF32.str();
+      })
+      .Case([&](GroupedMatmulOp matmul) -> std::string {
+        if (!floats({matmul.getInput(), matmul.getInit()}))
+          return notF32.str();
+        if (matmul.getEntries() && (matmul.getPairRow() || matmul.getAct() ||
+                                    !matmul.getBiases().empty()))
+          return "rows of entries have pairs, a bias or an activation";
+        if (!llvm::all_of(matmul.getBiases(), isReadableBias))
+          return "a bias is not stored as plain floats";
+        std::string reason = reasonAgainst(matmul.getWeights());
+        if (reason.empty())
+          reason = reasonAgainst(matmul.getResiduals());
+        if (reason.empty() && matmul.getExpand())
+          reason = reasonAgainst(matmul.getExpand());
+        return reason;
+      })
+#ifdef GROUPED_UP
+      .Case([&](GroupedUpOp up) -> std::string {
+        if (!floats({up.getInput(), up.getHidden()}))
+          return notF32.str();
+        if (!llvm::all_of(up.getBiases(), isReadableBias))
+          return "a bias is not stored as plain floats";
+        std::string reason = reasonAgainst(up.getWeights());
+        if (reason.empty())
+          reason = reasonAgainst(up.getResiduals());
+        if (reason.empty() && up.getShrink())
+          reason = reasonAgainst(up.getShrink());
+        return reason;
+      })
+#endif
+      .Default([](Operation *) { return "it is not of the scheduled form"; });
+}
+
+FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
+                                               const InstructionSet &isa) {
+  Schedule schedule = isa.schedule;
+  auto overrides = op->getAttrOfType<DictionaryAttr>("moe.schedule");
+  if (!overrides)
+    return schedule;
+  for (NamedAttribute each : overrides) {
+    int64_t *field = schedule.field(each.getName());
+    auto value = dyn_cast<IntegerAttr>(each.getValue());
+    if (!field)
+      return op->emitError("moe.schedule: expected one of ")
+             << llvm::join(Schedule::fieldNames(), ", ") << ", found '"
+             << each.getName().getValue() << "'";
+    if (!value || value.getInt() < (each.getName() == "prefetch_rows" ? 0 : 1) ||
+        value.getInt() > 4096)
+      return op->emitError("moe.schedule: expected a number from 1 to 4096 for ")
+             << each.getName().getValue() << ", found " << each.getValue();
+    *field = value.getInt();
+  }
+  return schedule;
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+void LayerEmitter::stage(Code &c, StringRef name, Value count,
+                         ValueRange captured, Body body) {
+  SmallVector<Type> types{c.b.getIndexType()};
+  llvm::append_range(types, captured.getTypes());
+  std::string full = (entry.getSymName() + "_" + name + Twine(tasks++)).str();
+  func::FuncOp task =
+      kernels.function(full, types, [&](Code &inner, ValueRange arguments) {
+        IRMapping in;
+        in.map(captured, arguments.drop_front());
+        body(inner, in, arguments[0]);
+      });
+  auto loop = scf::ParallelOp::create(
+      c.b, c.loc, ValueRange{c.index(0)}, ValueRange{count},
+      ValueRange{c.index(1)}, [&](OpBuilder &b, Location loc, ValueRange i) {
+        SmallVector<Value> operands{i[0]};
+        llvm::append_range(operands, captured);
+        func::CallOp::create(b, loc, task, operands);
+      });
+  (void)loop;
+}
+
+Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
+                                bool returnsIndex) {
+  SymbolTable &symbols = kernels.symbols();
+  OpBuilder outside(c.b.getContext());
+  Type i64 = c.b.getI64Type(), index = c.b.getIndexType();
+  TypeRange results = returnsIndex ? TypeRange(index) : TypeRange();
+  // Through a function of buffers: up to its call everyone sees that they are in use.
+  std::string through = (entry.getSymName() + "_" + name + Twine(tasks++)).str();
+  auto wrapper = func::FuncOp::create(
+      c.loc, through,
+      outside.getFunctionType(arguments.getTypes(), results));
+  wrapper.setPrivate();
+  symbols.insert(wrapper);
+  Block *body = wrapper.addEntryBlock();
+  outside.setInsertionPointToStart(body);
+  Code inner(outside, c.loc);
+  SmallVector<Value> operands;
+  for (Value argument : body->getArguments()) {
+    if (isa<IndexType>(argument.getType()))
+      argument = arith::IndexCastOp::create(outside, c.loc, i64, argument);
+    else if (isa<MemRefType>(argument.getType()))
+      argument = inner.address(argument, inner.index(0));
+    operands.push_back(argument);
+  }
+  auto function = symbols.lookup<func::FuncOp>(name);
+  if (!function) {
+    auto type = outside.getFunctionType(ValueRange(operands).getTypes(),
+                                        returnsIndex ? TypeRange(i64)
+                                                     : TypeRange());
+    function = func::FuncOp::create(c.loc, name, type);
+    function.setPrivate();
+    symbols.insert(function);
+  }
+  auto inside = func::CallOp::create(outside, c.loc, function, operands);
+  SmallVector<Value> returned;
+  if (returnsIndex)
+    returned.push_back(arith::IndexCastOp::create(outside, c.loc, index,
+                                                  inside.getResult(0)));
+  func::ReturnOp::create(outside, c.loc, returned);
+  auto call = func::CallOp::create(c.b, c.loc, wrapper, arguments);
+  return returnsIndex ? call.getResult(0) : Value();
+}
+
+Value LayerEmitter::allocate(Code &c, Value count, Type element) {
+  auto type = MemRefType::get({ShapedType::kDynamic}, element);
+  Value buffer =
+      memref::AllocOp::create(c.b, c.loc, type, count, c.b.getI64IntegerAttr(64));
+  return memref::CastOp::create(c.b, c.loc, flatType(element), buffer);
+}
+
+Value LayerEmitter::numbers(Value ids) {
+  if (auto cast = ids.getDefiningOp<IdCastOp>())
+    return cast.getInput();
+  return ids;
+}
+
+Value LayerEmitter::contiguous(Code &c, Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  bool isKnown = succeeded(type.getStridesAndOffset(strides, offset));
+  int64_t expected = 1;
+  for (int64_t d = type.getRank() - 1; isKnown && d >= 0; --d) {
+    isKnown = strides[d] == expected;
+    // Only the outermost extent may be unknown without strides being so.
+    expected = type.isDynamicDim(d) ? 0
+                                    : expected * type.getDimSize(d);
+  }
+  if (isKnown)
+    return c.flatten(buffer);
+  Value &known = compacted[buffer];
+  if (known)
+    return known;
+  // A caller's view: its strides may be wide. Once for all uses.
+  OpBuilder::InsertionGuard guard(c.b);
+  if (isa<BlockArgument>(buffer))
+    c.b.setInsertionPointToStart(&entry.getBody().front());
+  else
+    c.b.setInsertionPointAfterValue(buffer);
+  int64_t rank = type.getRank();
+  auto parts = memref::ExtractStridedMetadataOp::create(c.b, c.loc, buffer);
+  SmallVector<Value> extents;
+  Value count = c.index(1);
+  for (int64_t d = 0; d < rank; ++d) {
+    extents.push_back(c.b.createOrFold<memref::DimOp>(c.loc, buffer, d));
+    count = c.mul(count, extents[d]);
+  }
+  Value isCompact = c.number(1, c.b.getI1Type()), stride = c.index(1);
+  for (int64_t d = rank - 1; d >= 0; --d) {
+    // One row may have any stride.
+    Value fits = c.either(c.isEqual(parts.getStrides()[d], stride),
+                          c.isEqual(extents[d], c.index(1)));
+    isCompact = c.both(isCompact, fits);
+    stride = c.mul(stride, extents[d]);
+  }
+  Value copy = allocate(c, count, type.getElementType());
+  known = c.choose(
+      isCompact, {copy.getType()},
+      [&] { return Code::Values{c.flatten(buffer)}; },
+      [&] {
+        std::function<void(int64_t, SmallVector<Value>, Value)> copyFrom =
+            [&](int64_t d, SmallVector<Value> at, Value place) {
+              if (d == rank) {
+                c.store(memref::LoadOp::create(c.b, c.loc, buffer, at), copy,
+                        place);
+                return;
+              }
+              c.loop(c.index(0), extents[d], 1, [&](Value i) {
+                SmallVector<Value> next(at);
+                next.push_back(i);
+                copyFrom(d + 1, next, c.add(c.mul(place, extents[d]), i));
+              });
+            };
+        copyFrom(0, {}, c.index(0));
+        return Code::Values{copy};
+      })[0];
+  return known;
+}
+
+//===----------------------------------------------------------------------===//
+// moe.group, moe.gather, moe.scatter_combine
+//===----------------------------------------------------------------------===//
+
+static Value extent(Code &c, Value buffer, int64_t d) {
+  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
+}
+
+static int64_t idCount(Value ids) {
+  return cast<IdType>(cast<ShapedType>(ids.getType()).getElementType())
+      .getCount();
+}
+
+LogicalResult LayerEmitter::emit(GroupOp op) {
+  OpBuilder b(op);
+  Code c(b, op.getLoc());
+  auto list = [&](Value buffer) { return contiguous(c, numbers(buffer)); };
+  Value tokens = extent(c, op.getClusters(), 0);
+  Value places = extent(c, op.getClusters(), 1);
+  Value groups = c.index(idCount(op.getClusters()));
+  Value scratch =
+      allocate(c, c.add(groups, c.mul(tokens, places)), c.i32());
+  Value none = LLVM::ZeroOp::create(c.b, c.loc, c.pointer());
+  callRuntime(
+      c, "moert_group_rows",
+      {list(op.getClusters()), list(op.getIds()), list(op.getWeights()),
+       op.getSlots() ? list(op.getSlots()) : none, tokens, places,
+       extent(c, op.getIds(), 1), groups, c.index(idCount(op.getIds())),
+       scratch, list(op.getRowToken()), extent(c, op.getRowToken(), 0),
+       list(op.getRowOffsets()), list(op.getPairRow()),
+       list(op.getPairExpert()), list(op.getPairWeight()),
+       extent(c, op.getPairRow(), 0)},
+      /*returnsIndex=*/false);
+  op.erase();
+  return success();
+}
+
+LogicalResult LayerEmitter::emit(GatherOp op) {
+  OpBuilder b(op);
+  Code c(b, op.getLoc());
+  constexpr int64_t rowsOfTask = 8;
+  Value input = contiguous(c, numbers(op.getInput()));
+  Value index = contiguous(c, op.getIndex());
+  Value init = contiguous(c, numbers(op.getInit()));
+  auto type = cast<MemRefType>(op.getInput().getType());
+  int64_t columns = type.getRank() == 2 ? type.getDimSize(1) : 1;
+  Type element = cast<MemRefType>(input.getType()).getElementType();
+  Value sources = extent(c, op.getInput(), 0), rows = extent(c, op.getInit(), 0);
+  stage(c, "gather", c.ceilDiv(rows, rowsOfTask),
+        {input, index, init, sources, rows},
+        [&](Code &t, const IRMapping &in, Value task) {
+          auto of = [&](Value value) { return in.lookup(value); };
+          Value first = t.mul(task, rowsOfTask);
+          Value last = t.min(t.add(first, rowsOfTask), of(rows));
+          int64_t whole = columns / lanes * lanes;
+          Type vector = t.vectorOf(element);
+          Value missing =
+              element.isF32()
+                  ? Value(arith::ConstantOp::create(t.b, t.loc,
+                                                    t.b.getF32FloatAttr(0)))
+                  : t.number(-1, element);
+          Value missingVector =
+              vector::BroadcastOp::create(t.b, t.loc, vector, missing);
+          t.loop(first, last, 1, [&](Value row) {
+            Value from = t.load(of(index), row);
+            Value to = t.mul(row, columns);
+            t.when(
+                t.isWithin(from, of(sources)),
+                [&] {
+                  Value source = t.mul(t.toIndex(from), columns);
+                  t.loop(t.index(0), t.index(whole), lanes, [&](Value at) {
+                    t.storeVector(t.loadVector(of(input), t.add(source, at)),
+                                  of(init), t.add(to, at));
+                  });
+                  t.loop(t.index(whole), t.index(columns), 1, [&](Value at) {
+                    t.store(t.load(of(input), t.add(source, at)), of(init),
+                            t.add(to, at));
+                  });
+                },
+                [&] {
+                  t.loop(t.index(0), t.index(whole), lanes, [&](Value at) {
+                    t.storeVector(missingVector, of(init), t.add(to, at));
+                  });
+                  t.loop(t.index(whole), t.index(columns), 1, [&](Value at) {
+                    t.store(missing, of(init), t.add(to, at));
+                  });
+                });
+          });
+        });
+  op.erase();
+  return success();
+}
+
+LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
+  OpBuilder b(op);
+  Code c(b, op.getLoc());
+  // Columns are split, not rows: rows that meet in one place are added in their order whoever does it.
+  constexpr int64_t columnsOfTask = 8 * lanes;
+  Value input = contiguous(c, op.getInput());
+  Value index = contiguous(c, op.getIndex());
+  Value init = contiguous(c, op.getInit());
+  SmallVector<Value> captured{input, index, init};
+  Value weights;
+  if (op.getWeights())
+    captured.push_back(weights = contiguous(c, op.getWeights()));
+  int64_t columns = cast<MemRefType>(op.getInit().getType()).getDimSize(1);
+  Value sources = extent(c, op.getInput(), 0), rows = extent(c, op.getInit(), 0);
+  captured.append({sources, rows});
+  bool accumulate = op.getAccumulate();
+  int64_t tasks = (columns + columnsOfTask - 1) / columnsOfTask;
+  stage(c, "scatter", c.index(tasks), captured, [&](Code &t, const IRMapping &in,
+                                                    Value task) {
+    auto of = [&](Value value) { return in.lookup(value); };
+    int64_t whole = columns / lanes * lanes;
+    Value first = t.mul(task, columnsOfTask);
+    Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
+    Value lastWhole = t.min(last, t.index(whole));
+    Value tail = t.select(t.isBelow(t.index(whole), first), first, t.index(whole));
+    Value zero = arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
+    if (!accumulate)
+      t.loop(t.index(0), of(rows), 1, [&](Value row) {
+        Value to = t.mul(row, columns);
+        t.loop(first, lastWhole, lanes, [&](Value at) {
+          t.storeVector(t.zeros(), of(init), t.add(to, at));
+        });
+        t.loop(tail, last, 1, [&](Value at) {
+          t.store(zero, of(init), t.add(to, at));
+        });
+      });
+    t.loop(t.index(0), of(sources), 1, [&](Value row) {
+      Value target = t.load(of(index), row);
+      t.when(t.isWithin(target, of(rows)), [&] {
+        Value from = t.mul(row, columns);
+        Value to = t.mul(t.toIndex(target), columns);
+        Value weight = weights ? t.load(of(weights), row) : Value();
+        Value weightVector = weights ? t.broadcast(weight) : Value();
+        auto sum = [&](Value x, Value factor, Value before) -> Value {
+          if (factor)
+            x = arith::MulFOp::create(t.b, t.loc, factor, x);
+          return arith::AddFOp::create(t.b, t.loc, before, x);
+        };
+        t.loop(first, lastWhole, lanes, [&](Value at) {
+          Value place = t.add(to, at);
+          t.storeVector(sum(t.loadVector(of(input), t.add(from, at)),
+                            weightVector, t.loadVector(of(init), place)),
+                        of(init), place);
+        });
+        t.loop(tail, last, 1, [&](Value at) {
+          Value place = t.add(to, at);
+          t.store(sum(t.load(of(input), t.add(from, at)), weight,
+                      t.load(of(init), place)),
+                  of(init), place);
+        });
+      });
+    });
+  });
+  op.erase();
+  return success();
+}

@@ -1,0 +1,103 @@
+// convert-moe-to-cpu: scheduled operations on buffers become loops over panels, in tasks.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CPU/LayerEmitter.h"
+#include "lowering/Library/EntryArguments.h"
+#include "lowering/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_CONVERTMOETOCPUPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+/// Memory for ids is memory for numbers.
+static void allocateNumbers(func::FuncOp entry) {
+  SmallVector<memref::AllocOp> allocations;
+  entry.walk([&](memref::AllocOp op) {
+    if (mlir::isa<IdType>(op.getType().getElementType()))
+      allocations.push_back(op);
+  });
+  for (memref::AllocOp op : allocations) {
+    OpBuilder builder(op);
+    MemRefType type = op.getType();
+    auto numbers = memref::AllocOp::create(
+        builder, op.getLoc(),
+        MemRefType(MemRefType::Builder(type).setElementType(builder.getI32Type())),
+        op.getDynamicSizes(), op.getSymbolOperands(), op.getAlignmentAttr());
+    auto ids = IdCastOp::create(builder, op.getLoc(), type, numbers);
+    op.replaceAllUsesWith(ids.getResult());
+    op.erase();
+  }
+}
+
+namespace {
+struct ConvertMoEToCPUPass
+    : moec::lowering::impl::ConvertMoEToCPUPassBase<ConvertMoEToCPUPass> {
+  using Base::Base;
+
+  LogicalResult convert(func::FuncOp entry, MatmulKernels &kernels) {
+    allocateNumbers(entry);
+    SmallVector<Operation *> scheduled;
+    entry.walk([&](Operation *op) {
+      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp>(op))
+        scheduled.push_back(op);
+    });
+    LayerEmitter layer(entry, kernels);
+    for (Operation *op : scheduled) {
+      if (std::string reason = reasonAgainstKernels(op); !reason.empty())
+        return op->emitOpError("cannot become a kernel: ") << reason;
+      if (llvm::any_of(op->getOperandTypes(),
+                       [](Type type) { return isa<TensorType>(type); }))
+        return op->emitOpError("is on tensors: expected buffers");
+      LogicalResult emitted =
+          llvm::TypeSwitch<Operation *, LogicalResult>(op)
+              .Case<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp>(
+                  [&](auto each) { return layer.emit(each); })
+              .Default(failure());
+      if (failed(emitted))
+        return failure();
+    }
+    // What is left are views, and extents taken of them.
+    SmallVector<Operation *> views;
+    entry.walk([&](Operation *op) {
+      if (auto cast = dyn_cast<IdCastOp>(op))
+        cast.getResult().replaceUsesWithIf(cast.getInput(), [](OpOperand &use) {
+          return mlir::isa<memref::DimOp>(use.getOwner());
+        });
+      if (mlir::isa<WrapOp, IdCastOp>(op))
+        views.push_back(op);
+    });
+    for (Operation *op : llvm::reverse(views))
+      if (op->use_empty())
+        op->erase();
+    return success();
+  }
+
+  void runOnOperation() override {
+    const InstructionSet *set = findInstructionSet(instructionSet);
+    if (!set) {
+      getOperation().emitError("option isa: expected portable, x86-64-v3 or "
+                               "x86-64-v4, found '")
+          << instructionSet << "'";
+      return signalPassFailure();
+    }
+    MatmulKernels kernels(getOperation(), *set);
+    SmallVector<func::FuncOp> entries;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (hasEntryArguments(function))
+        entries.push_back(function);
+    for (func::FuncOp entry : entries)
+      if (failed(convert(entry, kernels)))
+        return signalPassFailure();
+  }
+};
+} // namespace

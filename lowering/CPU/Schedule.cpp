@@ -1,0 +1,71 @@
+// What each instruction set gets.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CPU/Schedule.h"
+
+using namespace moec::lowering;
+
+namespace {
+struct Field {
+  llvm::StringRef name;
+  int64_t Schedule::*place;
+};
+} // namespace
+
+static constexpr Field fields[] = {
+    {"tile_rows", &Schedule::tileRows},
+    {"tile_panels", &Schedule::tilePanels},
+    {"panels_at_1", &Schedule::panelsAt1},
+    {"panels_at_2", &Schedule::panelsAt2},
+    {"loose_rows", &Schedule::looseRows},
+    {"loose_panels", &Schedule::loosePanels},
+    {"k_block", &Schedule::kBlock},
+    {"stream_rows", &Schedule::streamRows},
+    {"decode_rows", &Schedule::decodeRows},
+    {"task_rows", &Schedule::taskRows},
+    {"task_panels", &Schedule::taskPanels},
+    {"splits", &Schedule::splits},
+    {"prefetch_rows", &Schedule::prefetchRows},
+    {"unroll", &Schedule::unroll},
+};
+
+// A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one activation in registers: on AVX2 6 x 1 (12 + 2 + 1
+// of 16), on AVX-512 12 x 2 (24 + 2 + 1 of 32), on SSE2 2 x 1 (8 + 4 + 1 of 16).
+static const InstructionSet sets[] = {
+    {"portable", "", /*hasFma=*/false, /*hasHalf=*/false, 128,
+     {/*tile*/ 2, 1, /*at 1, 2*/ 2, 1, /*loose*/ 2, 1, /*k*/ 256,
+      /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
+      /*unroll*/ 4}},
+    {"x86-64-v3", "x86-64-v3", true, true, 256,
+     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, 64, 4}},
+    {"x86-64-v4", "x86-64-v4", true, true, 512,
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 8, 16, 64, 4}},
+};
+
+llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {
+  return sets;
+}
+
+const InstructionSet *
+moec::lowering::findInstructionSet(llvm::StringRef name) {
+  for (const InstructionSet &set : sets)
+    if (set.name == name)
+      return &set;
+  return nullptr;
+}
+
+int64_t *Schedule::field(llvm::StringRef name) {
+  for (const Field &each : fields)
+    if (each.name == name)
+      return &(this->*each.place);
+  return nullptr;
+}
+
+llvm::ArrayRef<llvm::StringRef> Schedule::fieldNames() {
+  static const llvm::SmallVector<llvm::StringRef> names = [] {
+    llvm::SmallVector<llvm::StringRef> all;
+    for (const Field &each : fields)
+      all.push_back(each.name);
+    return all;
+  }();
+  return names;
+}

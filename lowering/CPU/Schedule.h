@@ -1,0 +1,61 @@
+// What each instruction set gets: sizes of register tiles and blocks, in one table.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CPU_SCHEDULE_H
+#define MOEC_LOWERING_CPU_SCHEDULE_H
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+
+namespace moec::lowering {
+
+/// Sizes that a kernel is generated with. Rows are tokens (or pairs) of one cluster, panels are 16 columns.
+struct Schedule {
+  /// Most rows of a register tile, and panels beside each other in it.
+  int64_t tileRows, tilePanels;
+  /// Panels beside each other for one row and for two: many streams of weights hide the latency of memory.
+  int64_t panelsAt1, panelsAt2;
+  /// Tile where the rows are read where they lie, not packed (shrink, expand): few, as each takes a pointer.
+  int64_t looseRows, loosePanels;
+  /// Rows of the reduction in a block that stays in the first cache.
+  int64_t kBlock;
+  /// Up to so many rows, weights stream once: panel > k block > tile. Above, k block > panel > tile.
+  int64_t streamRows;
+  /// From so many rows on, coded panels are decoded once per block and not once per tile.
+  int64_t decodeRows;
+  /// Rows that a task computes at a time, and the panels of one matrix.
+  int64_t taskRows, taskPanels;
+  /// Most tasks that the panels of a cluster are split into.
+  int64_t splits;
+  /// How many rows ahead weights are prefetched; 0: the machine does it.
+  int64_t prefetchRows;
+  /// Steps of the reduction in one turn of a loop.
+  int64_t unroll;
+
+  /// One field by name, for overrides in IR and listings; null if there is none.
+  int64_t *field(llvm::StringRef name);
+  static llvm::ArrayRef<llvm::StringRef> fieldNames();
+};
+
+/// An instruction set that kernels are made for.
+struct InstructionSet {
+  llvm::StringRef name;
+  /// What LLVM calls the oldest CPU that has it; empty: any of the target.
+  llvm::StringRef cpu;
+  /// Whether a·b + c is one instruction, and f16 to f32.
+  bool hasFma, hasHalf;
+  /// Bits of a vector register.
+  int64_t vectorBits;
+  Schedule schedule;
+};
+
+/// All there are, the plainest first.
+llvm::ArrayRef<InstructionSet> instructionSets();
+/// The one of that name, or null.
+const InstructionSet *findInstructionSet(llvm::StringRef name);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CPU_SCHEDULE_H

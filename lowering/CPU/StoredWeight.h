@@ -1,0 +1,75 @@
+// How kernels read stored weights of layout panel16: 16 numbers of a row at a time (docs/archive.md, docs/spec.md 2.2).
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CPU_STOREDWEIGHT_H
+#define MOEC_LOWERING_CPU_STOREDWEIGHT_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "lowering/CPU/Code.h"
+
+#include <optional>
+#include <string>
+
+namespace moec::lowering {
+
+/// What a kernel must know of a weight: how its numbers are coded, not how many there are.
+struct StoredForm {
+  moe::Format format = moe::Format::f32;
+  /// Rows that share a scale; 0: one scale for the whole matrix, or none.
+  int64_t group = 0;
+  bool hasScales = false;
+  bool hasZeroPoints = false;
+  moe::ScaleType scale = moe::ScaleType::f32;
+
+  bool operator==(const StoredForm &) const = default;
+
+  /// The form of a wrap's weight; nothing where kernels cannot read it: f64, groups along columns, other layouts.
+  static std::optional<StoredForm> of(moe::WrapOp wrap);
+  static StoredForm plain() { return {}; }
+
+  /// A name for functions: "int4_g32_zp_f16".
+  std::string name() const;
+  bool isPlainF32() const { return format == moe::Format::f32; }
+  /// Rows in one element of a panel: two for nibbles.
+  int64_t rowsPerElement() const;
+  mlir::Type elementType(mlir::MLIRContext *context) const;
+  mlir::Type scaleType(mlir::MLIRContext *context) const;
+  /// Elements of a panel of so many rows.
+  int64_t panelElements(int64_t rows) const {
+    return (rows + rowsPerElement() - 1) / rowsPerElement() * lanes;
+  }
+  /// Bytes that `rows` rows of a panel take, without scales.
+  double bytesPerRow() const;
+};
+
+/// Reads one panel inside a kernel. `codes`, `scales` and `zeroPoints` are lists at the panel's first row.
+class PanelReader {
+public:
+  PanelReader(Code &c, const StoredForm &form, mlir::Value codes,
+              mlir::Value scales, mlir::Value zeroPoints)
+      : code(&c), stored(&form), codes(codes), scales(scales), zeroPoints(zeroPoints) {
+  }
+
+  /// The zero point of a group as 16 floats; null where there are none.
+  mlir::Value zeroPoint(mlir::Value group) const;
+  /// The scale of a group as 16 floats; null where there are none.
+  mlir::Value scale(mlir::Value group) const;
+  /// Rows from `row` on, as many as an element has: what the codes stand for, before zero point and scale.
+  Code::Values read(mlir::Value row) const;
+
+private:
+  mlir::Value readFloats(mlir::Value at) const;
+  /// f16 bits (in i16) to f32.
+  mlir::Value fromHalfBits(mlir::Value bits) const;
+  mlir::Value toFloat(mlir::Value ints) const;
+
+  Code *code;
+  const StoredForm *stored;
+  mlir::Value codes, scales, zeroPoints;
+};
+
+/// 16 floats of a list of f32, f16 or bf16.
+mlir::Value loadFloats(Code &c, mlir::Value list, mlir::Value at);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CPU_STOREDWEIGHT_H
