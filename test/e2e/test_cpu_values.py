@@ -1,0 +1,120 @@
+"""CPU kernels against the reference lowering: random layers of any size, encoding, activation and routing.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+
+Each layer is a function of its number, so a failure can be repeated; MOEC_RANDOM_CPU_LAYERS is how many to try (16 when it is
+not set). Weights lie in an archive, in panels for the kernels, in rows for the reference.
+"""
+
+import os
+import random
+
+import pytest
+
+from program import tool
+
+COUNT = int(os.environ.get("MOEC_RANDOM_CPU_LAYERS", 16))
+TOKENS = (1, 2, 3, 5, 13, 40, 210)
+ISAS = [name for name in os.environ.get("MOEC_CPU_ISAS", "portable,x86-64-v3").split(",") if name]
+ENCODINGS = ("f32", "f16", "bf16", "f8e4m3", "int8", "int8 zero_point", "int8 group {g}", "int8 group {g} zero_point scale bf16",
+             "int4 group {g}", "int4 group {g} scale f16", "int4 group {g} zero_point", "f8e4m3 group {g}")
+ACTIVATIONS = ("<silu>", "<silu clamp 0.5>", "<gelu>", "<gelu_tanh>", "<relu>", "<relu2>", "<identity>", "<tanh>",
+               "<sigmoid_alpha alpha 1.702 clamp 7.0 offset 1.0>")
+
+
+class Layer:
+    """The text of one layer, and the longest groups of rows that its matrices allow."""
+
+    def __init__(self, number):
+        self.random = random.Random(number)
+        pick = self.random.choice
+        self.params, self.lines, self.weights = [], [], 0
+        self.clusters = pick((1, 2, 3))
+        self.experts = self.clusters * pick((1, 2, 4))
+        self.k = min(pick((1, 2, 4)), self.experts)
+        self.group = pick((2, 4, 16, 32))
+        whole = pick((True, False))
+        size = lambda: self.group * pick((1, 2, 5)) if whole else pick((1, 7, 16, 33, 48, 150))
+        self.width, self.inner = size(), size()
+        self.rank = self.group * pick((1, 2)) if whole else pick((1, 4, 16, 17))
+        self.shared = pick((True, True, False))
+
+    def encoding(self, rows):
+        text = self.random.choice(ENCODINGS)
+        if "{g}" in text and rows % self.group:
+            text = "f16"
+        return text.format(g=self.group)
+
+    def leaf(self, rows, columns, axis, coded=True):
+        name, kind = f"w{self.weights}", f"!moe.weight<{rows}x{columns}xf32, {axis}>"
+        scale = 1.0 / max(rows, 1) ** 0.5
+        encoding = f" encoding <{self.encoding(rows)}>" if coded else self.random.choice(("", " encoding <bf16>"))
+        self.params.append(f"moe.param private @{name} : {kind} = #moe.seeded<{self.weights} scale {scale:.6f}>{encoding}")
+        self.lines.append(f"%{name} = moe.leaf @{name} : {kind}")
+        self.weights += 1
+        return f"%{name}", kind
+
+    def matrix(self, rows, columns):
+        expert, cluster = f"expert[{self.experts}]", f"cluster[{self.clusters}]"
+        full = f"!moe.weight<{rows}x{columns}xf32, {expert}>"
+        if not self.shared:
+            return self.leaf(rows, columns, expert)
+        base, base_type = self.leaf(rows, columns, cluster)
+        n = self.weights
+        self.lines.append(f"%s{n} = moe.weight.select {base} by %table : {base_type}, !moe.table<{expert} -> {cluster}>")
+        if self.random.random() < 0.15:
+            return f"%s{n}", full
+        a, a_type = self.leaf(rows, self.rank, expert)
+        b, b_type = self.leaf(self.rank, columns, expert)
+        self.lines.append(f"%m{n} = moe.weight.mul {a}, {b} : {a_type}, {b_type}")
+        self.lines.append(f"%a{n} = moe.weight.add %s{n}, %m{n} : {full}, {full}")
+        return f"%a{n}", full
+
+    def text(self):
+        pick, width, inner = self.random.choice, self.width, self.inner
+        members = [i % self.clusters for i in range(self.experts)]
+        self.random.shuffle(members)
+        table = f"!moe.table<expert[{self.experts}] -> cluster[{self.clusters}]>"
+        self.params.append(f"moe.param private @table : {table} = dense<{members}> : tensor<{self.experts}xi32>")
+        self.lines.append(f"%table = moe.leaf @table : {table}")
+        self.lines.append(f"%router = moe.leaf @router : !moe.weight<{width}x{self.experts}xf32>")
+        self.params.append(f"moe.param private @router : !moe.weight<{width}x{self.experts}xf32> = #moe.seeded<99 scale 0.3>")
+        logits, ids = f"tensor<?x{self.experts}xf32>", f"tensor<?x{self.k}x!moe.id<expert[{self.experts}]>>"
+        tokens, gates = f"tensor<?x{width}xf32>", f"tensor<?x{self.k}xf32>"
+        self.lines.append(f"%logits = moe.apply %x, %router : {tokens}, !moe.weight<{width}x{self.experts}xf32> -> {logits}")
+        limit = f"limit <keep 1 of {self.clusters} by max> clusters %table " if pick((True, False)) else ""
+        operands = f"({logits}, {table})" if limit else f"({logits})"
+        self.lines.append(f"%ids, %p = moe.route %logits score softmax {limit}choose <top_k {self.k}> gates <scores, l1> : {operands} -> ({ids}, {gates})")
+        gated = pick((True, True, False))
+        act = pick([a for a in ACTIVATIONS if gated or "offset" not in a])
+        operands, types, biases, bias_types = "", [], "", []
+        for name, rows, columns in [("gate", width, inner)] * gated + [("up", width, inner), ("down", inner, width)]:
+            value, kind = self.matrix(rows, columns)
+            operands += f" {name} {value}"
+            types.append(kind)
+            if self.random.random() < 0.2:
+                bias, kind = self.leaf(1, columns, f"expert[{self.experts}]", coded=False)
+                biases += f" {name}_bias {bias}"
+                bias_types.append(kind)
+        types = f"({', '.join([tokens, ids, gates, *types, *bias_types])})"
+        self.lines.append(f"%y = moe.experts %x to %ids weighted %p{operands}{biases} act {act} : {types} -> {tokens}")
+        body = "\n  ".join(self.lines)
+        return "\n".join(self.params) + f"\nfunc.func @layer(%x: {tokens}) -> {tokens} {{\n  {body}\n  return %y : {tokens}\n}}\n"
+
+
+def compile_with(text, output, *options):
+    module = output.with_suffix(".mlir")
+    module.write_text(text)
+    tool("moe-compile", module, "--optimize", "--separate-weights", "-o", output, *options)
+    return output
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_random_layers(number, tmp_path):
+    text = Layer(number).text()
+    reference = compile_with(text, tmp_path / "reference")
+    for isa in ISAS:
+        kernels = compile_with(text, tmp_path / isa, "--pipeline=cpu", f"--cpu={isa}")
+        for tokens in TOKENS:
+            # Sums are taken in another order, and products are not rounded before they are added: f32 has 24 bits.
+            tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", 2e-5)
