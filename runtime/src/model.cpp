@@ -7,13 +7,28 @@
 #include "weights/Archive.h"
 #include "weights/Hash.h"
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 
 using namespace moec::runtime;
 using moec::weights::Archive;
 
+namespace {
+
+struct CloseLibrary {
+  void operator()(moert_library *library) const {
+    moert_library_close(library);
+  }
+};
+struct DestroyPool {
+  void operator()(moert_pool *pool) const { moert_pool_destroy(pool); }
+};
+
+} // namespace
+
 struct moert_layer {
+  const moert_model *model = nullptr;
   const ManifestLayer *manifest = nullptr;
   const moert_library_entry *entry = nullptr;
   /// Guards `current` against a new epoch while a call takes hold of it.
@@ -44,21 +59,13 @@ struct moert_layer {
   }
 };
 
-namespace {
-
-struct CloseLibrary {
-  void operator()(moert_library *library) const {
-    moert_library_close(library);
-  }
-};
-
-} // namespace
-
 struct moert_model {
   std::unique_ptr<moert_library, CloseLibrary> library;
   std::vector<std::unique_ptr<moert_layer>> layers;
   std::mutex loading;
   uint64_t epoch = 0;
+  /// Null: calls run on the caller's thread.
+  std::unique_ptr<moert_pool, DestroyPool> pool;
   moec::weights::ArchiveSource source;
 };
 
@@ -112,6 +119,7 @@ moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
   opened->library.reset(library);
   for (const ManifestLayer &layer : library->manifest.layers) {
     auto made = std::make_unique<moert_layer>();
+    made->model = opened.get();
     made->manifest = &layer;
     made->entry = &library->entries[layer.entry];
     opened->layers.push_back(std::move(made));
@@ -137,6 +145,19 @@ moert_status_t moert_model_library(const moert_model *model,
   if (!model || !library)
     return MOERT_INVALID_ARGUMENT;
   *library = model->library.get();
+  return MOERT_OK;
+}
+
+moert_status_t moert_model_set_threads(moert_model *model, int32_t threads,
+                                       const moert_error_sink *error) {
+  if (!model)
+    return report(error, MOERT_INVALID_ARGUMENT,
+                  "moert_model_set_threads: expected a model, found null");
+  moert_pool *pool = nullptr;
+  if (threads != 1)
+    if (moert_status_t status = moert_pool_create(threads, error, &pool))
+      return status;
+  model->pool.reset(pool);
   return MOERT_OK;
 }
 
@@ -249,11 +270,15 @@ moert_status_t moert_layer_release(moert_layer *layer,
 template <typename Function>
 static moert_status_t withBinding(moert_layer *layer, const moert_call *call,
                                   Function function) {
-  if (!layer || !call || call->size < sizeof(moert_call))
+  // Callers of an earlier minor have a shorter call.
+  if (!layer || !call || call->size < offsetof(moert_call, executor))
     return MOERT_INVALID_ARGUMENT;
   Binding *binding = layer->acquire();
-  moert_call bound = *call;
+  moert_call bound = {};
+  std::memcpy(&bound, call, std::min<size_t>(call->size, sizeof bound));
   bound.size = sizeof(moert_call);
+  if (!bound.executor && layer->model->pool)
+    moert_pool_executor(layer->model->pool.get(), &bound.executor);
   bound.binding = binding->view();
   moert_status_t status = function(bound);
   moert_layer::release(binding);

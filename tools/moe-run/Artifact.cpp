@@ -35,6 +35,15 @@ Result<Artifact> openArtifact(const std::string &path) {
   return Artifact(model);
 }
 
+Result<Pool> makePool(int64_t threads) {
+  char text[512] = "";
+  moert_error_sink sink = {text, sizeof text};
+  moert_pool *pool = nullptr;
+  if (moert_pool_create(int32_t(threads), &sink, &pool) != MOERT_OK)
+    return Error{text};
+  return Pool(pool);
+}
+
 const moert_library *libraryOf(const Artifact &artifact) {
   const moert_library *library = nullptr;
   moert_model_library(artifact.get(), &library);
@@ -102,7 +111,8 @@ std::string nameOf(const Callable &callable) {
 }
 
 Result<std::vector<double>> call(const Callable &callable,
-                                 std::span<Tensor> tensors, int64_t repeat) {
+                                 std::span<Tensor> tensors, const Pool &pool,
+                                 int64_t repeat) {
   std::vector<DLTensor> views;
   for (Tensor &tensor : tensors)
     views.push_back({tensor.data.data(),
@@ -121,6 +131,7 @@ Result<std::vector<double>> call(const Callable &callable,
   call.size = sizeof call;
   call.abi_version = MOERT_ABI_VERSION;
   call.error = {text, sizeof text};
+  moert_pool_executor(pool.get(), &call.executor);
   uint64_t bytes = 0;
   if (Status status =
           check(callable.layer

@@ -3,6 +3,7 @@
 #ifndef MOEC_TOOLS_MOE_RUN_ARTIFACT_H
 #define MOEC_TOOLS_MOE_RUN_ARTIFACT_H
 
+#include "moert/executor.h"
 #include "moert/model.h"
 #include "tools/moe-run/Tensor.h"
 #include "weights/Result.h"
@@ -28,6 +29,16 @@ weights::Result<Artifact> openArtifact(const std::string &path);
 /// The library in an open artifact.
 const moert_library *libraryOf(const Artifact &artifact);
 
+struct DestroyPool {
+  void operator()(moert_pool *pool) const { moert_pool_destroy(pool); }
+};
+
+/// Threads that calls may use.
+using Pool = std::unique_ptr<moert_pool, DestroyPool>;
+
+/// That many threads, 0 for one on each CPU.
+weights::Result<Pool> makePool(int64_t threads);
+
 /// What a run calls: an entry, and the layer whose weights it reads, if any.
 struct Callable {
   const moert_library_entry *entry = nullptr;
@@ -47,11 +58,11 @@ weights::Result<Callable> findNamed(const Artifact &artifact,
 /// The name of the layer, or of the entry.
 std::string nameOf(const Callable &callable);
 
-/// Runs it `repeat` times, which fills the outputs among the tensors; returns
-/// the seconds of each run.
+/// Runs it `repeat` times on the threads of the pool, which fills the outputs
+/// among the tensors; returns the seconds of each run.
 weights::Result<std::vector<double>> call(const Callable &callable,
                                           std::span<Tensor> tensors,
-                                          int64_t repeat);
+                                          const Pool &pool, int64_t repeat);
 
 } // namespace moec::run
 

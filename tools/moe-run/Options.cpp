@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-run/Options.h"
 
+#include "moert/executor.h"
+
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -32,6 +34,8 @@ usage: moe-run ARTIFACT [options]
   --output DIR        write each output to DIR/NAME.npy (bfloat16:
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
+  --threads N         threads that share the work of parallel loops, 0 for one
+                      on each CPU (default 1)
   --compare-with OTHER
                       run the entry of this name of another artifact on the same
                       inputs too, and print how far its outputs are from those
@@ -148,6 +152,8 @@ std::optional<NumberOption> findNumber(Options &options,
   // int8 inputs hold any of them.
   if (name == "--int-range")
     return NumberOption{&options.intRange, 1, 128};
+  if (name == "--threads")
+    return NumberOption{&options.threads, 0, MOERT_MAX_THREADS};
   if (name == "--repeat")
     return NumberOption{&options.repeat, 1, large};
   return std::nullopt;

@@ -35,6 +35,7 @@ struct Options {
   int64_t tokens = 8;
   int64_t intRange = 2;
   int64_t repeat = 1;
+  int64_t threads = 1;
   bool print = false;
   bool list = false;
   bool help = false;

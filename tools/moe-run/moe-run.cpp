@@ -145,8 +145,11 @@ Status run(const Options &options) {
       return Error{others.error()};
   }
 
+  Result<Pool> pool = makePool(options.threads);
+  if (!pool)
+    return Error{pool.error()};
   Result<std::vector<double>> seconds =
-      call(*callable, *tensors, options.repeat);
+      call(*callable, *tensors, *pool, options.repeat);
   if (!seconds)
     return Error{seconds.error()};
   if (Status status = reportOutputs(*tensors, options); !status)
@@ -166,7 +169,7 @@ Status run(const Options &options) {
     return success();
 
   std::printf("compared with %s:\n", options.compareWith.c_str());
-  seconds = call(*otherCallable, *others, options.repeat);
+  seconds = call(*otherCallable, *others, *pool, options.repeat);
   if (!seconds)
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)

@@ -9,8 +9,8 @@
  *   uint32_t    moec_abi_version(void);   MOERT_ABI_VERSION the library was made for
  *
  * `args` are the function's inputs, then its results: the caller allocates results (destination passing). Weights and
- * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, nothing is kept after the call,
- * and any number of threads may call with workspaces of their own. */
+ * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, no thread is started, nothing is
+ * kept after the call, and any number of threads may call with workspaces of their own. */
 #ifndef MOERT_ABI_H
 #define MOERT_ABI_H
 
@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
-#define MOERT_ABI_VERSION ((0u << 16) | 2u)
+#define MOERT_ABI_VERSION ((0u << 16) | 3u)
 
 /** Results of every call. */
 typedef enum {
@@ -54,7 +54,19 @@ typedef struct {
   uint64_t epoch;
 } moert_layer_binding;
 
-/** What the caller hands in besides tensors. Set `size` to sizeof(moert_call); unknown trailing fields are ignored. */
+/** Whose threads an entry may use. moert/executor.h makes one; a host with threads of its own fills in one of its own. */
+typedef struct {
+  uint32_t size;              /**< sizeof(moert_executor); unknown trailing fields are ignored */
+  int32_t threads;            /**< how many threads share the work, the caller's among them; up to 1: sequential */
+  void *context;
+  /** Calls body(data, first, last) for ranges that together are [0, count), each once, in any order, on any threads;
+   * returns when all have returned. grain: fewest items worth a call of their own. */
+  void (*parallel_for)(void *context, int64_t count, int64_t grain,
+                       void (*body)(void *data, int64_t first, int64_t last), void *data);
+} moert_executor;
+
+/** What the caller hands in besides tensors. Set `size` to sizeof(moert_call); unknown trailing fields are ignored, and a
+ * call that ends before `executor` has none. */
 typedef struct {
   uint32_t size;
   uint32_t abi_version;       /**< MOERT_ABI_VERSION the caller was compiled with */
@@ -63,6 +75,7 @@ typedef struct {
   uint64_t workspace_bytes;
   moert_error_sink error;
   const moert_layer_binding *binding; /**< null for an entry without arguments of role MOERT_BINDING */
+  const moert_executor *executor;     /**< null: all work is done by the calling thread */
 } moert_call;
 
 /** Highest rank of an argument. */
@@ -97,10 +110,12 @@ typedef struct {
   const char *name;
   /** Inputs and bindings in any order, then outputs. */
   const moert_argument *arguments;
-  /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8); each points
-   * to MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }. */
+  /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8), each to
+   * MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }, and
+   * then the call's executor, or null. */
   void (*kernel)(void **descriptors);
-  /** As `kernel`, but reads shapes only (data may be null), and the last pointer is an int64_t * that receives the bytes. */
+  /** One pointer for each argument, whose shapes alone are read (data may be null), then an int64_t * that receives the
+   * bytes. */
   void (*workspace)(void **descriptors);
 } moert_entry;
 
@@ -109,6 +124,10 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
 /** Checks shapes and says how many bytes of workspace the call needs. */
 int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count,
                               uint64_t *bytes);
+/** What compiled code calls for a parallel loop; linked into every library, hidden. Without an executor, or where it has
+ * one thread or there is one item, body(data, 0, count) is called here; with no items, nothing. */
+void moert_parallel_for(const moert_executor *executor, int64_t count, int64_t grain,
+                        void (*body)(void *data, int64_t first, int64_t last), void *data);
 
 #ifdef __cplusplus
 }

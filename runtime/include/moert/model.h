@@ -7,7 +7,7 @@
 #ifndef MOERT_MODEL_H
 #define MOERT_MODEL_H
 
-#include "moert/library.h"
+#include "moert/executor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +27,10 @@ MOERT_API moert_status_t moert_model_close(moert_model *model);
 
 /** The library in it, for entries without layers; owned by the model. */
 MOERT_API moert_status_t moert_model_library(const moert_model *model, const moert_library **library);
+
+/** Gives the model a pool of that many threads (moert/executor.h), which `moert_layer_call` uses where the call brings no
+ * executor; 0 is one for each CPU, 1 is none, as in the beginning. No call may be in progress. On failure nothing changes. */
+MOERT_API moert_status_t moert_model_set_threads(moert_model *model, int32_t threads, const moert_error_sink *error);
 
 /** What the weights were made from: a description without paths, and a hash of content, both owned by the model and of
  * the archive that was read first; empty texts for an artifact without weights of its own. */
@@ -63,7 +67,8 @@ MOERT_API moert_status_t moert_layer_acquire(moert_layer *layer, const moert_lay
 /** Gives a binding back. */
 MOERT_API moert_status_t moert_layer_release(moert_layer *layer, const moert_layer_binding *binding);
 
-/** Runs the layer's entry with its binding of today: `call->binding` is not looked at. */
+/** Runs the layer's entry with its binding of today: `call->binding` is not looked at. A call without an executor runs on
+ * the model's threads. */
 MOERT_API moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call, DLTensor *const *args,
                                           int32_t count);
 

@@ -49,7 +49,8 @@ typedef struct {
   /* One for each of the entry's arguments, from the caller's array or from the binding. */
   const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
-  void *pointers[MOERT_MAX_ARGUMENTS + 1];
+  /* Then the workspace, then the executor. */
+  void *pointers[MOERT_MAX_ARGUMENTS + 2];
   ByteRange ranges[MOERT_MAX_ARGUMENTS];
   ClassValue classes[mostExtents];
   int32_t classCount;
@@ -308,14 +309,28 @@ static int32_t checkCall(const Check *check) {
     return fail(check, MOERT_INCOMPATIBLE, "the caller was made for ABI %u.%u, expected %u.%u or a later minor",
                 call->abi_version >> 16, call->abi_version & 0xFFFFu, MOERT_ABI_VERSION >> 16,
                 MOERT_ABI_VERSION & 0xFFFFu);
-  if (call->size < sizeof(moert_call))
+  if (call->size < offsetof(moert_call, executor))
     return fail(check, MOERT_INVALID_ARGUMENT, "got a call of %u bytes, expected at least %u", call->size,
-                (unsigned)sizeof(moert_call));
+                (unsigned)offsetof(moert_call, executor));
   if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS)
     return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments", entry->size,
                 (int)entry->count);
   if (call->stream)
     return fail(check, MOERT_INVALID_ARGUMENT, "got a stream, expected null on CPU");
+  return MOERT_OK;
+}
+
+/* The caller's threads; fills the pointer behind the workspace. */
+static int32_t checkExecutor(Check *check) {
+  const moert_call *call = check->call;
+  const moert_executor *executor = NULL;
+  if (call->size >= offsetof(moert_call, executor) + sizeof call->executor)
+    executor = call->executor;
+  if (executor && (executor->size < sizeof(moert_executor) || !executor->parallel_for))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got an executor of %u bytes%s, expected at least %u and a parallel_for",
+                executor->size, executor->size < sizeof(moert_executor) ? "" : " without a parallel_for",
+                (unsigned)sizeof(moert_executor));
+  check->pointers[check->entry->count + 1] = (void *)executor;
   return MOERT_OK;
 }
 
@@ -436,6 +451,8 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
     status = checkOverlaps(&check);
   if (status == MOERT_OK)
     status = checkWorkspace(&check);
+  if (status == MOERT_OK)
+    status = checkExecutor(&check);
   if (status == MOERT_OK)
     entry->kernel(check.pointers);
   return status;

@@ -46,7 +46,7 @@
 // CHECK: call i32 @moert_entry_workspace(ptr @moec.entry.layer,
 // CHECK: define ptr @moec_manifest()
 // CHECK: define i32 @moec_abi_version()
-// CHECK: ret i32 2{{$}}
+// CHECK: ret i32 3{{$}}
 func.func @layer(%x: tensor<?x4xbf16> {moec.name = "x"}, %ids: tensor<?x!moe.id<expert[4]>> {moec.name = "ids"}) -> tensor<?x4xbf16> {
   return %x : tensor<?x4xbf16>
 }

@@ -28,6 +28,12 @@ struct {
   int64_t offset, size, stride;
 } seenWorkspace;
 int64_t workspaceAnswer;
+const void *seenExecutor;
+
+const moert_executor executor = {
+    sizeof(moert_executor), 4, nullptr,
+    [](void *, int64_t, int64_t, void (*)(void *, int64_t, int64_t), void *) {
+    }};
 
 void kernel(void **descriptors) {
   ++kernelRuns;
@@ -35,6 +41,7 @@ void kernel(void **descriptors) {
   std::memcpy(&seen[1], descriptors[1], sizeof(Seen));
   std::memcpy(&seen[2], descriptors[2], sizeof(Seen));
   std::memcpy(&seenWorkspace, descriptors[3], sizeof seenWorkspace);
+  seenExecutor = descriptors[4];
 }
 
 void askWorkspace(void **descriptors) {
@@ -142,18 +149,43 @@ TEST_F(EntryTest, answersTheStatusAloneToACallThatIsTooShort) {
   expectRefused(MOERT_INVALID_ARGUMENT,
                 "moec_layer: got a call of 48 bytes, expected at least 56");
   EXPECT_EQ(kernelRuns, 0);
+  // One that ends in front of the executor has none.
+  call.call.executor = &executor;
+  call.call.size = offsetof(moert_call, executor);
+  EXPECT_EQ(run(), MOERT_OK);
+  EXPECT_EQ(seenExecutor, nullptr);
   // A later caller's longer struct is fine.
   call.call.size = sizeof(moert_call) + 8;
   EXPECT_EQ(run(), MOERT_OK);
 }
 
+TEST_F(EntryTest, hasTheKernelSeeTheExecutor) {
+  EXPECT_EQ(run(), MOERT_OK);
+  EXPECT_EQ(seenExecutor, nullptr);
+  call.call.executor = &executor;
+  EXPECT_EQ(run(), MOERT_OK);
+  EXPECT_EQ(seenExecutor, &executor);
+  kernelRuns = 0;
+  moert_executor wrong = executor;
+  call.call.executor = &wrong;
+  wrong.parallel_for = nullptr;
+  expectRefused(MOERT_INVALID_ARGUMENT,
+                "moec_layer: got an executor of 24 bytes without a "
+                "parallel_for, expected at least 24 and a parallel_for");
+  wrong = executor;
+  wrong.size = 16;
+  expectRefused(MOERT_INVALID_ARGUMENT,
+                "moec_layer: got an executor of 16 bytes, expected at least 24 "
+                "and a parallel_for");
+}
+
 TEST_F(EntryTest, refusesVersions) {
   call.call.abi_version = 1u << 16;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "1.0, expected 0.2 or a later minor");
+                                    "1.0, expected 0.3 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION - 1;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "0.1, expected 0.2 or a later minor");
+                                    "0.2, expected 0.3 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION + 1;
   EXPECT_EQ(run(), MOERT_OK);
 }

@@ -7,7 +7,7 @@ MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, capacity) == 8);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 56);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 64);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, abi_version) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, stream) == 8);
@@ -15,6 +15,13 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, workspace) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, workspace_bytes) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, error) == 32);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, binding) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, executor) == 56);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_executor) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, threads) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, context) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, parallel_for) == 16);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, size) == 0);
