@@ -107,6 +107,34 @@ def ExpandCopiesPass : Pass<"moe-expand-copies"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def OutlineParallelPass : Pass<"moe-outline-parallel", "::mlir::ModuleOp"> {
+  let summary = "runs parallel loops of entries on the caller's threads";
+  let description = [{
+    Runs on bufferised entries, the functions with `moec.arguments`. Each scf.parallel of one dimension with step 1 becomes
+    a private function that runs a range of its turns, and a call of `moert_parallel_for` (moert/abi.h), which shares the
+    turns among the threads of the call's executor, or runs them all where there is none. What the body uses from outside
+    travels in a struct on the entry's stack; constants and addresses of globals are made again. The entry gets a last
+    argument, the executor.
+
+    ```
+    scf.parallel (%i) = (%c0) to (%n) step (%c1) {
+      func.call @task(%x, %i) : (memref<?xf32>, index) -> ()
+    } {moe.grain = 4 : i64}
+    ```
+    becomes, with `@moec.f.parallel(%data: !llvm.ptr, %first: i64, %last: i64)` beside the entry,
+    ```
+    func.call @moert_parallel_for(%executor, %count, %c4, %body, %data)
+        : (!llvm.ptr, i64, i64, !llvm.ptr, !llvm.ptr) -> ()
+    ```
+
+    `moe.grain` is the fewest turns worth a call of their own, 1 where it is missing. Loops inside such a loop, of more
+    dimensions, of other steps or with reductions stay, and run one turn after the other. An alloca in the loop moves to
+    the start of the private function, and must have constant extents.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
 def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {
   let summary = "turns conversions from and to f16 and bf16 into integer operations";
   let description = [{

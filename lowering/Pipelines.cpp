@@ -74,6 +74,8 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
 
 void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
                                       const InstructionSet *isa) {
+  // Parallel loops, of which the reference lowering makes none, run on the caller's threads.
+  manager.addPass(createOutlineParallelPass());
   // Arithmetic on f16 and bf16 is done in f32 and rounded; conversions become integer operations. Nothing may fold in
   // between: a rounding that looks superfluous is part of the meaning.
   manager.addNestedPass<func::FuncOp>(math::createMathExtendToSupportedTypes());

@@ -132,21 +132,23 @@ private:
                        ConstantDataArray::getString(context, text));
   }
 
-  /// The C wrapper of a compiled function.
-  Expected<Function *> wrapperOf(StringRef name, unsigned parameters) {
+  /// The C wrapper of a compiled function, which may take an executor behind its other parameters.
+  Expected<Function *> wrapperOf(StringRef name, unsigned parameters,
+                                 bool mayTakeExecutor = false) {
     std::string wrapper = ("_mlir_ciface_" + entryPrefix + name).str();
     Function *function = module.getFunction(wrapper);
     if (!function || function->isDeclaration() ||
-        function->arg_size() != parameters)
+        (function->arg_size() != parameters &&
+         !(mayTakeExecutor && function->arg_size() == parameters + 1)))
       return createStringError("expected a function " + wrapper + " of " +
                                Twine(parameters) + " parameters");
     return function;
   }
 
-  /// Calls a wrapper with the first `count` of an array of pointers.
-  Value *callWrapper(Function *wrapper, Value *descriptors, unsigned count) {
+  /// Calls a wrapper with the first of an array of pointers.
+  Value *callWrapper(Function *wrapper, Value *descriptors) {
     SmallVector<Value *> arguments;
-    for (unsigned i = 0; i < count; ++i)
+    for (unsigned i = 0; i < wrapper->arg_size(); ++i)
       arguments.push_back(loadPointer(descriptors, i));
     return builder.CreateCall(wrapper, arguments);
   }
@@ -155,16 +157,17 @@ private:
                                            pointer, descriptors, index));
   }
 
-  /// void kernel(void **descriptors): arguments, then the workspace.
+  /// void kernel(void **descriptors): arguments, then the workspace, then the executor.
   Expected<Function *> addKernel(const Entry &entry) {
     unsigned count = entry.arguments.size() + 1;
-    Expected<Function *> wrapper = wrapperOf(entry.name, count);
+    Expected<Function *> wrapper =
+        wrapperOf(entry.name, count, /*mayTakeExecutor=*/true);
     if (!wrapper)
       return wrapper.takeError();
     Function *kernel =
         startFunction("moec.kernel." + entry.name, builder.getVoidTy(),
                       {pointer}, GlobalValue::InternalLinkage);
-    callWrapper(*wrapper, kernel->getArg(0), count);
+    callWrapper(*wrapper, kernel->getArg(0));
     builder.CreateRetVoid();
     return kernel;
   }
@@ -181,7 +184,7 @@ private:
     Function *query =
         startFunction("moec.workspace." + entry.name, builder.getVoidTy(),
                       {pointer}, GlobalValue::InternalLinkage);
-    Value *bytes = callWrapper(*wrapper, query->getArg(0), count);
+    Value *bytes = callWrapper(*wrapper, query->getArg(0));
     builder.CreateStore(bytes, loadPointer(query->getArg(0), count));
     builder.CreateRetVoid();
     return query;
