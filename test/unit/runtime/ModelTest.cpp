@@ -47,6 +47,19 @@ protected:
     return yData[0];
   }
 
+  /// How many threads the executor of a call has; 0 without one.
+  float threads(const moert_executor *executor, uint32_t callSize) {
+    float xData[4] = {FAKE_MODEL_ASKS_THREADS}, yData[4] = {};
+    TestTensor x{xData, kDLFloat, 32, {1, 4}}, y{yData, kDLFloat, 32, {1, 4}};
+    DLTensor *args[] = {&x.view, &y.view};
+    TestCall call;
+    call.call.size = callSize;
+    call.call.executor = executor;
+    EXPECT_EQ(moert_layer_call(layer("layer0"), &call.call, args, 2), MOERT_OK)
+        << call.message();
+    return yData[0];
+  }
+
   TemporaryFolder folder;
   moert_model *model = nullptr;
   char text[512] = "";
@@ -162,6 +175,29 @@ TEST_F(ModelTest, readsOneEpochFromStartToEndUnderThreads) {
               MOERT_OK);
   stop = true;
   reader.join();
+}
+
+TEST_F(ModelTest, hasThreadsForCallsThatBringNone) {
+  writeFakeModel(folder);
+  ASSERT_EQ(open(), MOERT_OK) << text;
+  EXPECT_EQ(threads(nullptr, sizeof(moert_call)), 0);
+  moert_error_sink sink = {text, sizeof text};
+  ASSERT_EQ(moert_model_set_threads(model, 3, &sink), MOERT_OK) << text;
+  EXPECT_EQ(threads(nullptr, sizeof(moert_call)), 3);
+  // A caller of an earlier minor, whose call ends in front of the executor.
+  EXPECT_EQ(threads(nullptr, offsetof(moert_call, executor)), 3);
+  moert_executor own = {
+      sizeof(moert_executor), 5, nullptr,
+      [](void *, int64_t, int64_t, void (*)(void *, int64_t, int64_t), void *) {
+      }};
+  EXPECT_EQ(threads(&own, sizeof(moert_call)), 5);
+  EXPECT_EQ(moert_model_set_threads(model, -1, &sink), MOERT_INVALID_ARGUMENT);
+  EXPECT_STREQ(text, "moert_pool_create: expected 0 to 1024 threads, found -1");
+  EXPECT_EQ(threads(nullptr, sizeof(moert_call)), 3);
+  EXPECT_EQ(moert_model_set_threads(model, 1, &sink), MOERT_OK);
+  EXPECT_EQ(threads(nullptr, sizeof(moert_call)), 0);
+  EXPECT_EQ(moert_model_set_threads(nullptr, 1, &sink), MOERT_INVALID_ARGUMENT);
+  EXPECT_STREQ(text, "moert_model_set_threads: expected a model, found null");
 }
 
 TEST_F(ModelTest, refusesAnArchiveOfAnotherLayout) {

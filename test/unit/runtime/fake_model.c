@@ -1,4 +1,5 @@
-/* The library of a model of two layers, written by hand: y = x * w[slots[choice[0]]], row by row.
+/* The library of a model of two layers, written by hand: y = x * w[slots[choice[0]]], row by row. An x that begins with
+ * FAKE_MODEL_ASKS_THREADS has y begin with the executor's number of threads.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "test/unit/runtime/fake_model.h"
 
@@ -21,10 +22,13 @@ static void kernel(void **descriptors) {
   const Vector *slots = descriptors[2];
   const Vector *choice = descriptors[3];
   const Matrix *y = descriptors[4];
+  const moert_executor *executor = descriptors[6];
   const float *weights = pool->aligned + slots->aligned[choice->aligned[0]] * pool->strides[0];
   for (int64_t t = 0; t < x->sizes[0]; ++t)
     for (int64_t d = 0; d < 4; ++d)
       y->aligned[t * y->strides[0] + d * y->strides[1]] = x->aligned[t * x->strides[0] + d * x->strides[1]] * weights[d];
+  if (x->sizes[0] > 0 && x->aligned[0] == FAKE_MODEL_ASKS_THREADS)
+    y->aligned[0] = executor ? (float)executor->threads : 0.0f;
 }
 
 static const moert_argument arguments[] = {

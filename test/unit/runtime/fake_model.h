@@ -9,6 +9,7 @@
   "{\"argument\": \"w.slots\", \"tensor\": \"" name ".cluster.*.w\", \"part\": \"slots\"}, "                           \
   "{\"argument\": \"choice\", \"tensor\": \"" name ".choice\", \"part\": \"table\"}]}"
 
+#define FAKE_MODEL_ASKS_THREADS (-77.0f)
 #define FAKE_MODEL_MANIFEST                                                                                            \
   "{\"moec_manifest\": \"0.1\", \"abi\": \"0.3\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
   "\"arguments\": ["                                                                                                   \
