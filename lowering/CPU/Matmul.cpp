@@ -380,8 +380,10 @@ private:
 
   /// Weights further on, where the machine does not see streams by itself.
   void prefetch(const Readers &readers, Value row) {
-    (void)readers;
-    (void)row;
+    if (readers.floats || !schedule.prefetchRows)
+      return;
+    for (const PanelReader &panel : readers.panels)
+      panel.prefetch(c.add(row, schedule.prefetchRows), schedule.unroll);
   }
 
   Code &c;
@@ -396,10 +398,12 @@ private:
   Value decoded;
 };
 
-/// A name for a schedule that differs from the instruction set's.
+/// A name for a schedule that differs from the instruction set's in what kernels are made of.
 std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard) {
   std::string text;
   Schedule left = schedule, right = standard;
+  for (StringRef name : {"task_rows", "task_panels", "splits"})
+    *left.field(name) = *right.field(name);
   for (StringRef name : Schedule::fieldNames())
     if (int64_t value = *left.field(name); value != *right.field(name))
       text += ("_" + name + Twine(value)).str();

@@ -36,9 +36,9 @@ static const InstructionSet sets[] = {
       /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
       /*unroll*/ 4}},
     {"x86-64-v3", "x86-64-v3", true, true, 256,
-     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, 64, 4}},
+     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, 0, 4}},
     {"x86-64-v4", "x86-64-v4", true, true, 512,
-     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 8, 16, 64, 4}},
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 8, 16, 0, 4}},
 };
 
 llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {

@@ -52,6 +52,9 @@ struct SelectCPUKernelsPass
         operand.set(own->getResult(0));
       }
     }
+    for (auto &[wrap, own] : wraps)
+      if (wrap->use_empty())
+        wrap->erase();
     if (taken)
       Decision::taken(getOperation().getLoc(), passName)
           << taken << " operations become kernels";

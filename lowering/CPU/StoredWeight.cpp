@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/StoredWeight.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMTypes.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -251,4 +251,16 @@ Code::Values PanelReader::read(Value row) const {
   }
   }
   llvm_unreachable("all formats are named");
+}
+
+void PanelReader::prefetch(Value row, int64_t count) const {
+  Code &c = *code;
+  constexpr double line = 64;
+  int64_t rowsOfLine = std::max<int64_t>(int64_t(line / stored->bytesPerRow()), 1);
+  for (int64_t done = 0; done < count; done += rowsOfLine) {
+    Value at = c.mul(c.div(c.add(row, done), stored->rowsPerElement()), lanes);
+    memref::PrefetchOp::create(c.b, c.loc, codes, ValueRange{at},
+                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  }
 }
