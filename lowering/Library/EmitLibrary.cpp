@@ -8,7 +8,6 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCSubtargetInfo.h"
@@ -21,6 +20,9 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
+#include "moert/abi.h"
+
+#include <thread>
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -109,6 +111,55 @@ static SmallVector<Layer> collectLayers(ModuleOp module) {
   return layers;
 }
 
+/// What code for the machine's CPU is, and what of the features that are asked for at run time it needs.
+static Variant describeVariant(const llvm::TargetMachine &machine) {
+  StringRef cpu = machine.getTargetCPU();
+  Variant variant{cpu.empty() ? "portable" : cpu.str(), 0};
+  if (machine.getTargetTriple().getArch() != llvm::Triple::x86_64)
+    return variant;
+  constexpr const char *names[MOERT_CPU_FEATURE_COUNT] =
+      MOERT_CPU_FEATURE_NAMES;
+  for (auto [bit, name] : llvm::enumerate(names))
+    if (machine.getMCSubtargetInfo()->checkFeatures(std::string("+") + name))
+      variant.features |= uint64_t(1) << bit;
+  return variant;
+}
+
+/// An LLVM module for a target, with nothing in it.
+static std::unique_ptr<llvm::Module>
+prepare(std::unique_ptr<llvm::Module> module,
+        const llvm::TargetMachine &machine) {
+  module->setTargetTriple(machine.getTargetTriple());
+  module->setDataLayout(machine.createDataLayout());
+  module->setSourceFileName("moec");
+  return module;
+}
+
+static LogicalResult report(ModuleOp module, llvm::Error error) {
+  if (!error)
+    return success();
+  return module.emitError("cannot make the entry table: ")
+         << llvm::toString(std::move(error));
+}
+
+/// The module's functions, with what tables point to.
+static std::unique_ptr<llvm::Module>
+translateVariant(ModuleOp module, llvm::LLVMContext &context,
+                 const llvm::TargetMachine &machine, ArrayRef<Entry> entries,
+                 StringRef variant) {
+  registerBuiltinDialectTranslation(*module.getContext());
+  registerLLVMDialectTranslation(*module.getContext());
+  std::unique_ptr<llvm::Module> result =
+      translateModuleToLLVMIR(module, context, "moec");
+  if (!result)
+    return nullptr;
+  result = prepare(std::move(result), machine);
+  if (failed(report(module, addVariantFunctions(*result, entries, variant))))
+    return nullptr;
+  return result;
+}
+
+/// A library of one variant as one module.
 static std::unique_ptr<llvm::Module>
 translate(ModuleOp module, llvm::LLVMContext &context,
           const LibraryOptions &options, const llvm::TargetMachine &machine,
@@ -116,23 +167,15 @@ translate(ModuleOp module, llvm::LLVMContext &context,
   FailureOr<SmallVector<Entry>> entries = collectEntries(module);
   if (failed(entries))
     return nullptr;
-  manifest = makeManifest(*entries, collectLayers(module), options.layoutHash,
-                          options.pipeline);
-
-  registerBuiltinDialectTranslation(*module.getContext());
-  registerLLVMDialectTranslation(*module.getContext());
+  Variant variant = describeVariant(machine);
+  manifest = makeManifest(*entries, variant, collectLayers(module),
+                          options.layoutHash, options.pipeline);
   std::unique_ptr<llvm::Module> result =
-      translateModuleToLLVMIR(module, context, "moec");
-  if (!result)
+      translateVariant(module, context, machine, *entries, variant.name);
+  if (!result ||
+      failed(report(module,
+                    addEntryTable(*result, *entries, variant, manifest))))
     return nullptr;
-  result->setTargetTriple(machine.getTargetTriple());
-  result->setDataLayout(machine.createDataLayout());
-  result->setSourceFileName("moec");
-  if (llvm::Error error = addEntryTable(*result, *entries, manifest)) {
-    module.emitError("cannot make the entry table: ")
-        << llvm::toString(std::move(error));
-    return nullptr;
-  }
   return result;
 }
 
@@ -173,6 +216,16 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
   passes.run(module, modules);
 }
 
+static void generate(llvm::Module &module, llvm::TargetMachine &machine,
+                     SmallVectorImpl<char> &object) {
+  llvm::raw_svector_ostream os(object);
+  llvm::legacy::PassManager codegen;
+  if (machine.addPassesToEmitFile(codegen, os, /*DwoOut=*/nullptr,
+                                  llvm::CodeGenFileType::ObjectFile))
+    llvm_unreachable("this machine's target writes object files");
+  codegen.run(module);
+}
+
 LogicalResult moec::lowering::emitObject(ModuleOp module,
                                          const LibraryOptions &options,
                                          SmallVectorImpl<char> &object,
@@ -194,13 +247,7 @@ LogicalResult moec::lowering::emitObject(ModuleOp module,
   end("translate");
   optimize(*code, *machine, options.optimizationLevel);
   end("optimise");
-
-  llvm::raw_svector_ostream os(object);
-  llvm::legacy::PassManager codegen;
-  if (machine->addPassesToEmitFile(codegen, os, /*DwoOut=*/nullptr,
-                                   llvm::CodeGenFileType::ObjectFile))
-    llvm_unreachable("this machine's target writes object files");
-  codegen.run(*code);
+  generate(*code, *machine, object);
   end("generate code");
   return success();
 }
@@ -222,15 +269,17 @@ public:
       llvm::sys::fs::remove_directories(scratch);
   }
 
-  LogicalResult run(StringRef directory, StringRef object, StringRef manifest) {
+  LogicalResult run(StringRef directory, ArrayRef<StringRef> objects,
+                    StringRef manifest) {
     if (failed(createScratch(directory)) ||
         (options.writeWeights &&
          failed(options.writeWeights(path(weightsName)))) ||
-        failed(write("entries.o", object)) ||
+        failed(writeObjects(objects)) ||
         failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
         failed(link()) || failed(write("manifest.json", manifest)))
       return failure();
-    llvm::sys::fs::remove(path("entries.o"));
+    for (const std::string &object : objectPaths)
+      llvm::sys::fs::remove(object);
     llvm::sys::fs::remove(path("exports.map"));
     return publish();
   }
@@ -280,6 +329,16 @@ private:
     return error ? fail("write", path(name), error) : success();
   }
 
+  LogicalResult writeObjects(ArrayRef<StringRef> objects) {
+    for (auto [i, object] : llvm::enumerate(objects)) {
+      std::string name = ("entries" + Twine(i) + ".o").str();
+      objectPaths.push_back(path(name));
+      if (failed(write(name, object)))
+        return failure();
+    }
+    return success();
+  }
+
   LogicalResult link() {
     llvm::ErrorOr<std::string> driver =
         llvm::sys::findProgramByName(options.linkDriver);
@@ -289,18 +348,19 @@ private:
     if (!llvm::sys::fs::exists(options.entryArchive))
       return module.emitError("linking needs libmoert_entry.a: '")
              << options.entryArchive << "' does not exist";
-    std::string object = path("entries.o"), library = path("library.so"),
+    std::string library = path("library.so"),
                 log = path("link.log"),
                 exports = "-Wl,--version-script=" + path("exports.map");
-    StringRef arguments[] = {
-        *driver, "-shared", "-o", library, object, options.entryArchive,
-        exports,
+    SmallVector<StringRef> arguments{*driver, "-shared", "-o", library};
+    llvm::append_range(arguments, objectPaths);
+    arguments.append({
+        options.entryArchive, exports,
         // Whatever is not found now would fail at load time.
         "-Wl,-z,defs", "-Wl,-z,noexecstack",
         // Nothing but the C library may be needed.
         "-static-libgcc", "-Wl,--as-needed", "-lm",
         // Same input, same bytes.
-        "-Wl,--build-id=none"};
+        "-Wl,--build-id=none"});
     std::string message;
     int status = llvm::sys::ExecuteAndWait(
         *driver, arguments, /*Env=*/std::nullopt,
@@ -339,6 +399,15 @@ private:
   const LibraryOptions &options;
   SmallString<256> destination;
   SmallString<256> scratch;
+  SmallVector<std::string> objectPaths;
+};
+
+/// An object file in the making, apart from all others.
+struct ObjectPart {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::unique_ptr<llvm::Module> code;
+  SmallVector<char, 0> object;
 };
 } // namespace
 
@@ -354,5 +423,73 @@ LogicalResult moec::lowering::emitLibrary(ModuleOp module, StringRef directory,
           .run(directory, StringRef(object.data(), object.size()), manifest);
   if (stageEnd)
     stageEnd("link");
+  return status;
+}
+
+LogicalResult moec::lowering::emitLibrary(ArrayRef<LibraryVariant> variants,
+                                          StringRef directory,
+                                          const LibraryOptions &options,
+                                          StageEnd stageEnd) {
+  auto end = [&](StringRef name) {
+    if (stageEnd)
+      stageEnd(name);
+  };
+  ModuleOp first = variants.front().module;
+  FailureOr<SmallVector<Entry>> entries = collectEntries(first);
+  if (failed(entries))
+    return failure();
+
+  // One part for each variant, and one for what runs before a variant is chosen.
+  std::vector<std::unique_ptr<ObjectPart>> parts;
+  auto addPart = [&](ModuleOp module, StringRef cpu) -> ObjectPart * {
+    LibraryOptions forVariant = options;
+    forVariant.cpu = cpu;
+    auto part = std::make_unique<ObjectPart>();
+    part->machine = createTargetMachine(module, forVariant);
+    parts.push_back(std::move(part));
+    return parts.back()->machine ? parts.back().get() : nullptr;
+  };
+  SmallVector<Variant> described;
+  for (const LibraryVariant &variant : variants) {
+    ObjectPart *part = addPart(variant.module, variant.cpu);
+    if (!part)
+      return failure();
+    described.push_back(describeVariant(*part->machine));
+    part->code = translateVariant(variant.module, part->context, *part->machine,
+                                  *entries, described.back().name);
+    if (!part->code)
+      return failure();
+  }
+  std::string manifest =
+      makeManifest(*entries, described, collectLayers(first),
+                   options.layoutHash, options.pipeline);
+  ObjectPart *table = addPart(first, /*cpu=*/"");
+  if (!table)
+    return failure();
+  table->code =
+      prepare(std::make_unique<llvm::Module>("moec", table->context),
+              *table->machine);
+  if (failed(report(
+          first, addEntryTable(*table->code, *entries, described, manifest))))
+    return failure();
+  end("translate");
+
+  // Nothing is shared between parts.
+  std::vector<std::thread> threads;
+  for (std::unique_ptr<ObjectPart> &part : parts)
+    threads.emplace_back([&options, part = part.get()] {
+      optimize(*part->code, *part->machine, options.optimizationLevel);
+      generate(*part->code, *part->machine, part->object);
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  end("generate code");
+
+  SmallVector<StringRef> objects;
+  for (const std::unique_ptr<ObjectPart> &part : parts)
+    objects.push_back({part->object.data(), part->object.size()});
+  LogicalResult status =
+      ArtifactWriter(first, options).run(directory, objects, manifest);
+  end("link");
   return status;
 }

@@ -10,6 +10,8 @@
 #ifndef MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
 #define MOEC_LOWERING_LIBRARY_EMITLIBRARY_H
 
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
@@ -24,10 +26,6 @@ class LLVMContext;
 class Module;
 class TargetMachine;
 } // namespace llvm
-namespace mlir {
-class ModuleOp;
-}
-
 namespace moec::lowering {
 
 /// How a library is made.
@@ -50,6 +48,13 @@ struct LibraryOptions {
   std::function<llvm::LogicalResult(llvm::StringRef path)> writeWeights;
 };
 
+/// A module lowered for one instruction set.
+struct LibraryVariant {
+  /// Oldest CPU that has it, by which moert_call names it too; empty: any, "portable".
+  std::string cpu;
+  mlir::ModuleOp module;
+};
+
 /// Called at the end of each stage, with its name: for measuring.
 using StageEnd = llvm::function_ref<void(llvm::StringRef)>;
 
@@ -69,6 +74,13 @@ llvm::LogicalResult emitObject(mlir::ModuleOp module,
 /// Writes `directory`/library.so and `directory`/manifest.json. A new directory appears at once, complete; in one that
 /// exists the two files are replaced one after the other, and the runtime refuses a pair that does not match.
 llvm::LogicalResult emitLibrary(mlir::ModuleOp module,
+                                llvm::StringRef directory,
+                                const LibraryOptions &options,
+                                StageEnd stageEnd = {});
+
+/// The same with several variants of each entry, the plainest first: a call runs the last one that the CPU can run. The
+/// modules have the same entries; `options.cpu` is not looked at.
+llvm::LogicalResult emitLibrary(llvm::ArrayRef<LibraryVariant> variants,
                                 llvm::StringRef directory,
                                 const LibraryOptions &options,
                                 StageEnd stageEnd = {});

@@ -27,7 +27,9 @@ constexpr Field fields[] = {
     FIELD(moert_argument, 4, rank), FIELD(moert_argument, 5, shape),
     FIELD(moert_entry, 0, size),    FIELD(moert_entry, 1, count),
     FIELD(moert_entry, 2, name),    FIELD(moert_entry, 3, arguments),
-    FIELD(moert_entry, 4, kernel),  FIELD(moert_entry, 5, workspace),
+    FIELD(moert_entry, 4, variants), FIELD(moert_entry, 5, variant_count),
+    FIELD(moert_variant, 0, name),   FIELD(moert_variant, 1, features),
+    FIELD(moert_variant, 2, kernel), FIELD(moert_variant, 3, workspace),
 };
 #undef FIELD
 
@@ -38,17 +40,26 @@ struct Structures {
     auto *i8 = Type::getInt8Ty(context);
     auto *i32 = Type::getInt32Ty(context);
     auto *shape = ArrayType::get(Type::getInt64Ty(context), MOERT_MAX_RANK);
-    argument =
-        StructType::create("moert_argument", pointer, i8, i8, i8, i8, shape);
-    entry = StructType::create("moert_entry", i32, i32, pointer, pointer,
-                               pointer, pointer);
+    argument = get("moert_argument", {pointer, i8, i8, i8, i8, shape});
+    entry = get("moert_entry", {i32, i32, pointer, pointer, pointer, i32});
+    variant = get("moert_variant",
+                  {pointer, Type::getInt64Ty(context), pointer, pointer});
+  }
+  /// One type for all tables of a module.
+  static StructType *get(StringRef name, ArrayRef<Type *> fields) {
+    LLVMContext &context = fields.front()->getContext();
+    StructType *known = StructType::getTypeByName(context, name);
+    return known ? known : StructType::create(context, fields, name);
   }
   StructType *of(const Field &field) const {
-    return field.structure == "moert_entry" ? entry : argument;
+    return field.structure == "moert_entry"     ? entry
+           : field.structure == "moert_variant" ? variant
+                                                : argument;
   }
 
   StructType *argument;
   StructType *entry;
+  StructType *variant;
 };
 
 /// Builds the tables of one module.
@@ -65,7 +76,8 @@ public:
       return layout.getTypeAllocSize(type) != size;
     };
     bool isWrong = differs(structures.argument, sizeof(moert_argument)) ||
-                   differs(structures.entry, sizeof(moert_entry));
+                   differs(structures.entry, sizeof(moert_entry)) ||
+                   differs(structures.variant, sizeof(moert_variant));
     for (const Field &field : fields)
       isWrong |= layout.getStructLayout(structures.of(field))
                      ->getElementOffset(field.index) != field.offset;
@@ -86,38 +98,47 @@ public:
         global.setLinkage(GlobalValue::InternalLinkage);
   }
 
-  Error addEntry(const Entry &entry) {
-    Expected<Function *> kernel = addKernel(entry);
-    if (!kernel)
-      return kernel.takeError();
-    Expected<Function *> query = addQuery(entry);
-    if (!query)
-      return query.takeError();
-    Constant *table = addTable(entry, *kernel, *query);
+  /// The packed functions of one variant, for tables in this module or another.
+  Error addVariant(const Entry &entry, StringRef variant) {
+    if (Error error = addKernel(entry, variant))
+      return error;
+    return addQuery(entry, variant);
+  }
+
+  void addEntry(const Entry &entry, ArrayRef<Variant> variants) {
+    Constant *table = addTable(entry, variants);
 
     // moec_<name>(call, args, count) and moec_<name>_workspace(call, args, count, bytes).
     addForwarder("moec_" + entry.name, "moert_entry_call", table,
                  {pointer, pointer, i32});
     addForwarder("moec_" + entry.name + "_workspace", "moert_entry_workspace",
                  table, {pointer, pointer, i32, pointer});
-    return Error::success();
   }
 
   void addLibraryFunctions(StringRef manifest) {
-    startFunction("moec_manifest", pointer, {});
+    startExported("moec_manifest", pointer, {});
     builder.CreateRet(addString("manifest", manifest));
-    startFunction("moec_abi_version", i32, {});
+    startExported("moec_abi_version", i32, {});
     builder.CreateRet(builder.getInt32(MOERT_ABI_VERSION));
   }
 
 private:
-  Function *startFunction(
-      const Twine &name, Type *result, ArrayRef<Type *> parameters,
-      GlobalValue::LinkageTypes linkage = GlobalValue::ExternalLinkage) {
-    auto *function = Function::Create(
-        FunctionType::get(result, parameters, false), linkage, name, module);
+  Function *startFunction(const Twine &name, Type *result,
+                          ArrayRef<Type *> parameters) {
+    auto *function =
+        Function::Create(FunctionType::get(result, parameters, false),
+                         GlobalValue::ExternalLinkage, name, module);
     function->addFnAttr(Attribute::NoUnwind);
     builder.SetInsertPoint(BasicBlock::Create(context, "", function));
+    return function;
+  }
+
+  /// What callers see runs before a variant is chosen, so on any CPU.
+  Function *startExported(const Twine &name, Type *result,
+                          ArrayRef<Type *> parameters) {
+    Function *function = startFunction(name, result, parameters);
+    if (module.getTargetTriple().getArch() == Triple::x86_64)
+      function->addFnAttr("target-cpu", "x86-64");
     return function;
   }
 
@@ -157,23 +178,48 @@ private:
                                            pointer, descriptors, index));
   }
 
+  /// "moec.kernel.layer.x86-64-v3"
+  static std::string symbolOf(StringRef kind, const Entry &entry,
+                              StringRef variant) {
+    return ("moec." + kind + "." + entry.name + "." + variant).str();
+  }
+
+  /// A function of a variant, hidden but for the library's own tables.
+  Function *startHidden(const Twine &name) {
+    Function *function = startFunction(name, builder.getVoidTy(), {pointer});
+    function->setVisibility(GlobalValue::HiddenVisibility);
+    return function;
+  }
+
+  /// The same seen from the tables: of this module, which then keeps it to itself, or of another.
+  Function *findHidden(const Twine &name) {
+    if (Function *function = module.getFunction(name.str())) {
+      function->setVisibility(GlobalValue::DefaultVisibility);
+      function->setLinkage(GlobalValue::InternalLinkage);
+      return function;
+    }
+    auto *function = Function::Create(
+        FunctionType::get(builder.getVoidTy(), {pointer}, false),
+        GlobalValue::ExternalLinkage, name, module);
+    function->setVisibility(GlobalValue::HiddenVisibility);
+    return function;
+  }
+
   /// void kernel(void **descriptors): arguments, then the workspace, then the executor.
-  Expected<Function *> addKernel(const Entry &entry) {
+  Error addKernel(const Entry &entry, StringRef variant) {
     unsigned count = entry.arguments.size() + 1;
     Expected<Function *> wrapper =
         wrapperOf(entry.name, count, /*mayTakeExecutor=*/true);
     if (!wrapper)
       return wrapper.takeError();
-    Function *kernel =
-        startFunction("moec.kernel." + entry.name, builder.getVoidTy(),
-                      {pointer}, GlobalValue::InternalLinkage);
+    Function *kernel = startHidden(symbolOf("kernel", entry, variant));
     callWrapper(*wrapper, kernel->getArg(0));
     builder.CreateRetVoid();
-    return kernel;
+    return Error::success();
   }
 
   /// void workspace(void **descriptors): arguments, then an int64_t *.
-  Expected<Function *> addQuery(const Entry &entry) {
+  Error addQuery(const Entry &entry, StringRef variant) {
     unsigned count = entry.arguments.size();
     Expected<Function *> wrapper = wrapperOf(entry.name + "_workspace", count);
     if (!wrapper)
@@ -181,16 +227,14 @@ private:
     if ((*wrapper)->getReturnType() != i64)
       return createStringError((*wrapper)->getName() +
                                " was expected to return i64");
-    Function *query =
-        startFunction("moec.workspace." + entry.name, builder.getVoidTy(),
-                      {pointer}, GlobalValue::InternalLinkage);
+    Function *query = startHidden(symbolOf("workspace", entry, variant));
     Value *bytes = callWrapper(*wrapper, query->getArg(0));
     builder.CreateStore(bytes, loadPointer(query->getArg(0), count));
     builder.CreateRetVoid();
-    return query;
+    return Error::success();
   }
 
-  Constant *addTable(const Entry &entry, Function *kernel, Function *query) {
+  Constant *addTable(const Entry &entry, ArrayRef<Variant> variants) {
     SmallVector<Constant *> arguments;
     for (const EntryArgument &argument : entry.arguments) {
       SmallVector<uint64_t> shape(argument.shape.begin(), argument.shape.end());
@@ -207,13 +251,25 @@ private:
         "moec.arguments." + entry.name,
         ConstantArray::get(
             ArrayType::get(structures.argument, arguments.size()), arguments));
+    SmallVector<Constant *> rows;
+    for (const Variant &variant : variants)
+      rows.push_back(ConstantStruct::get(
+          structures.variant,
+          {addString("isa", variant.name), builder.getInt64(variant.features),
+           findHidden(symbolOf("kernel", entry, variant.name)),
+           findHidden(symbolOf("workspace", entry, variant.name))}));
+    Constant *variantArray = addConstant(
+        "moec.variants." + entry.name,
+        ConstantArray::get(ArrayType::get(structures.variant, rows.size()),
+                           rows));
     std::string symbol = "moec_" + entry.name;
     return addConstant(
         "moec.entry." + entry.name,
         ConstantStruct::get(structures.entry,
                             {builder.getInt32(sizeof(moert_entry)),
                              builder.getInt32(arguments.size()),
-                             addString("name", symbol), array, kernel, query}));
+                             addString("name", symbol), array, variantArray,
+                             builder.getInt32(rows.size())}));
   }
 
   /// int32_t name(parameters...) { return target(table, parameters...); }
@@ -226,7 +282,7 @@ private:
     auto *callable = cast<Function>(callee.getCallee());
     callable->setVisibility(GlobalValue::HiddenVisibility);
     callable->addFnAttr(Attribute::NoUnwind);
-    Function *function = startFunction(name, i32, parameters);
+    Function *function = startExported(name, i32, parameters);
     SmallVector<Value *> arguments{table};
     for (Argument &argument : function->args())
       arguments.push_back(&argument);
@@ -243,15 +299,25 @@ private:
 };
 } // namespace
 
+Error moec::lowering::addVariantFunctions(Module &module,
+                                          ArrayRef<Entry> entries,
+                                          StringRef variant) {
+  TableBuilder table(module);
+  table.hideAll();
+  for (const Entry &entry : entries)
+    if (Error error = table.addVariant(entry, variant))
+      return error;
+  return Error::success();
+}
+
 Error moec::lowering::addEntryTable(Module &module, ArrayRef<Entry> entries,
+                                    ArrayRef<Variant> variants,
                                     StringRef manifest) {
   TableBuilder table(module);
   if (Error error = table.checkLayout())
     return error;
-  table.hideAll();
   for (const Entry &entry : entries)
-    if (Error error = table.addEntry(entry))
-      return error;
+    table.addEntry(entry, variants);
   table.addLibraryFunctions(manifest);
   return Error::success();
 }
@@ -267,5 +333,7 @@ void moec::lowering::printEntryTableLayout(raw_ostream &os) {
               ->getElementOffset(field.index)
        << "\n";
   os << "moert_argument " << layout.getTypeAllocSize(structures.argument)
-     << "\nmoert_entry " << layout.getTypeAllocSize(structures.entry) << "\n";
+     << "\nmoert_entry " << layout.getTypeAllocSize(structures.entry)
+     << "\nmoert_variant " << layout.getTypeAllocSize(structures.variant)
+     << "\n";
 }

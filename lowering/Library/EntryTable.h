@@ -22,6 +22,14 @@ struct Entry {
   llvm::SmallVector<EntryArgument> arguments;
 };
 
+/// What entries are compiled for.
+struct Variant {
+  /// "portable", "x86-64-v3", "x86-64-v4" or LLVM's name of a CPU.
+  std::string name;
+  /// MOERT_CPU_* that its code needs.
+  uint64_t features = 0;
+};
+
 /// A layer that runs an entry: where its bindings come from.
 struct Layer {
   struct Bound {
@@ -32,16 +40,24 @@ struct Layer {
 };
 
 /// The manifest: which entries there are and what they take, as JSON (docs/artifact.md). `pipeline` is the lowering that
-/// made them; `layoutHash` is of the archive that the layers' weights are in.
+/// made them, `variants` what for; `layoutHash` is of the archive that the layers' weights are in.
 std::string makeManifest(llvm::ArrayRef<Entry> entries,
+                         llvm::ArrayRef<Variant> variants,
                          llvm::ArrayRef<Layer> layers,
                          llvm::StringRef layoutHash,
                          llvm::StringRef pipeline);
 
-/// Adds to a module that defines `_mlir_ciface_moec.<name>` and `_mlir_ciface_moec.<name>_workspace` for each entry what
-/// moert/abi.h promises of a library: `moec_<name>`, `moec_<name>_workspace`, `moec_manifest`, `moec_abi_version`, and
-/// the tables they point to. Everything else in the module becomes internal.
+/// Adds to a module that defines `_mlir_ciface_moec.<name>` and `_mlir_ciface_moec.<name>_workspace` for each entry the
+/// hidden functions of a variant that tables point to. Everything else in the module becomes internal.
+llvm::Error addVariantFunctions(llvm::Module &module,
+                                llvm::ArrayRef<Entry> entries,
+                                llvm::StringRef variant);
+
+/// Adds what moert/abi.h promises of a library: `moec_<name>`, `moec_<name>_workspace`, `moec_manifest`,
+/// `moec_abi_version`, and the tables they point to. The variants' functions are of this module or of others, which are
+/// linked with it; the plainest variant comes first.
 llvm::Error addEntryTable(llvm::Module &module, llvm::ArrayRef<Entry> entries,
+                          llvm::ArrayRef<Variant> variants,
                           llvm::StringRef manifest);
 
 /// Prints one line for each field of the tables: where generated code has it, for this machine. The C header must agree.

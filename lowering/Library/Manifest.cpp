@@ -10,6 +10,7 @@ using namespace llvm;
 using namespace moec::lowering;
 
 std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
+                                         ArrayRef<Variant> variants,
                                          ArrayRef<Layer> layers,
                                          StringRef layoutHash,
                                          StringRef pipeline) {
@@ -23,6 +24,10 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
                               .str());
     json.attribute("compiler", "moec " MOEC_VERSION);
     json.attribute("pipeline", pipeline);
+    json.attributeArray("variants", [&] {
+      for (const Variant &variant : variants)
+        json.value(variant.name);
+    });
     json.attributeArray("entries", [&] {
       for (const Entry &entry : entries)
         json.object([&] {

@@ -314,31 +314,63 @@ private:
     if (!request.separateWeights && !checkpoint)
       options.weights = ArrayRef<std::string>(request.weights);
     PassManager toLinalg(&context);
-    const lowering::InstructionSet *isa = nullptr;
-    if (library.pipeline == "cpu") {
-      isa = lowering::findInstructionSet(
-          library.cpu.empty() ? "x86-64-v3" : library.cpu);
-      if (!isa)
-        return fail("--pipeline=cpu: expected --cpu to be x86-64-v3 or x86-64-v4, found '" + library.cpu + "'");
-      library.cpu = isa->cpu.str();
+    if (hasKernels())
       lowering::buildCPUToLinalg(toLinalg, options);
-    } else {
+    else
       lowering::buildReferenceToLinalg(toLinalg, options);
-    }
     if (ExitCode code = run(toLinalg, "lower to linalg"))
       return code;
     if (request.emit == Emit::linalg)
       return write([&](raw_ostream &os) { module->print(os); });
+    if (request.instructionSets.size() > 1)
+      return emitVariants();
 
+    const lowering::InstructionSet *isa = nullptr;
+    if (!request.instructionSets.empty())
+      isa = lowering::findInstructionSet(request.instructionSets.front());
+    else if (hasKernels())
+      isa = lowering::findInstructionSet(
+          library.cpu.empty() ? "x86-64-v3" : library.cpu);
+    if (isa)
+      library.cpu = isa->cpu.str();
+    else if (hasKernels())
+      return fail("--pipeline=cpu: expected --cpu to be x86-64-v3 or x86-64-v4, found '" + library.cpu + "'");
+    if (ExitCode code = lowerLoops(*module, isa))
+      return code;
+    return emit();
+  }
+
+  /// Whether the lowering has kernels, which differ between instruction sets.
+  bool hasKernels() const { return library.pipeline == "cpu"; }
+
+  ExitCode lowerLoops(ModuleOp lowered, const lowering::InstructionSet *isa) {
+    if (!hasKernels())
+      isa = nullptr;
     PassManager toLoops(&context);
     lowering::buildLinalgToLoops(toLoops, isa);
-    if (ExitCode code = run(toLoops, "lower to loops"))
+    if (ExitCode code = run(toLoops, "lower to loops", lowered))
       return code;
     PassManager toLLVM(&context);
     lowering::buildLoopsToLLVM(toLLVM, isa);
-    if (ExitCode code = run(toLLVM, "lower to LLVM"))
-      return code;
-    return emit();
+    return run(toLLVM, "lower to LLVM", lowered);
+  }
+
+  /// A library of a variant for each instruction set.
+  ExitCode emitVariants() {
+    SmallVector<OwningOpRef<ModuleOp>> clones;
+    SmallVector<lowering::LibraryVariant> variants;
+    for (const std::string &name : request.instructionSets) {
+      const lowering::InstructionSet *isa = lowering::findInstructionSet(name);
+      clones.push_back(module->clone());
+      variants.push_back({isa->cpu.str(), *clones.back()});
+      if (ExitCode code = lowerLoops(*clones.back(), isa))
+        return code;
+    }
+    auto stage = [&](StringRef name) { report.endStage(name); };
+    return failed(lowering::emitLibrary(variants, request.output, library,
+                                        stage))
+               ? compileError
+               : compiled;
   }
 
   ExitCode emit() {
@@ -367,8 +399,11 @@ private:
   }
 
   ExitCode run(PassManager &manager, StringRef stage) {
+    return run(manager, stage, *module);
+  }
+  ExitCode run(PassManager &manager, StringRef stage, ModuleOp rewritten) {
     manager.enableCrashReproducerGeneration(reproducerPath());
-    LogicalResult status = manager.run(*module);
+    LogicalResult status = manager.run(rewritten);
     report.endStage(stage);
     return failed(status) ? compileError : compiled;
   }

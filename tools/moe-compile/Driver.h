@@ -56,6 +56,8 @@ struct CompileRequest {
   bool checkFinite = false;
   /// Print the plan and stop.
   bool dryRun = false;
+  /// Instruction sets that entries have variants for, the plainest first; empty: one variant, for library.cpu.
+  std::vector<std::string> instructionSets;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.
   bool separateWeights = false;
   /// Whether matrices of the archive lie in panels, as CPU kernels read them.

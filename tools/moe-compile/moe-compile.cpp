@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-compile/Driver.h"
 
+#include "lowering/CPU/Schedule.h"
 #include "lowering/Library/EntryTable.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/CommandLine.h"
@@ -9,6 +10,8 @@
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace llvm;
 using namespace moec;
@@ -157,6 +160,12 @@ static cl::opt<std::string>
     cpu("cpu", cl::desc("Oldest CPU to run on, or native (default: any of the "
                  "target)"),
         cl::cat(category));
+static cl::list<std::string> isas(
+    "isas", cl::CommaSeparated,
+    cl::desc("Instruction sets to have variants for, from which a call takes "
+             "the best that its CPU has: portable, x86-64-v3, x86-64-v4 "
+             "(default: one variant, for --cpu; --pipeline=cpu: all)"),
+    cl::value_desc("names"), cl::cat(category));
 static cl::opt<std::string>
     linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),
            cl::cat(category));
@@ -172,6 +181,37 @@ static cl::opt<bool> printLayout(
     "print-abi-layout",
     cl::desc("Print where generated code has the fields of moert/abi.h"),
     cl::Hidden, cl::cat(category));
+
+static int usage(const Twine &message);
+
+/// Takes over --isas, the plainest first.
+static int readInstructionSets(CompileRequest &request) {
+  if (isas.getNumOccurrences() && cpu.getNumOccurrences())
+    return usage("expected --cpu or --isas, found both");
+  for (auto [i, name] : enumerate(isas)) {
+    if (!lowering::findInstructionSet(name)) {
+      std::string known;
+      for (const lowering::InstructionSet &set : lowering::instructionSets())
+        known += (known.empty() ? "" : ", ") + set.name.str();
+      return usage("expected --isas to be of " + known + ", found '" + name +
+                   "'");
+    }
+    if (is_contained(ArrayRef<std::string>(isas).take_front(i), name))
+      return usage("expected --isas to name each once, found '" + name +
+                   "' twice");
+  }
+  if (isas.size() > 1 && (emit == Emit::object || emit == Emit::llvm))
+    return usage("expected --emit=library for several --isas");
+  Triple triple(target.empty() ? sys::getDefaultTargetTriple()
+                               : Triple::normalize(target));
+  bool isAll = pipeline == "cpu" && emit == Emit::library &&
+               !isas.getNumOccurrences() && !cpu.getNumOccurrences();
+  for (const lowering::InstructionSet &set : lowering::instructionSets())
+    if (isAll ? set.cpu.empty() || triple.getArch() == Triple::x86_64
+              : is_contained(isas, set.name.str()))
+      request.instructionSets.push_back(set.name.str());
+  return compiled;
+}
 
 static int usage(const Twine &message) {
   errs() << "moe-compile: " << message << "\n";
@@ -276,6 +316,8 @@ int main(int argc, char **argv) {
   if (pipeline != "reference" && pipeline != "cpu")
     return usage("unknown pipeline '" + pipeline +
                  "': expected reference or cpu");
+  if (int code = readInstructionSets(request))
+    return code;
   if (pipeline == "cpu" && layout.getNumOccurrences() == 0)
     request.inPanels = isCheckpoint || separateWeights;
   if (optLevel > 3)

@@ -111,8 +111,8 @@ std::string nameOf(const Callable &callable) {
 }
 
 Result<std::vector<double>> call(const Callable &callable,
-                                 std::span<Tensor> tensors, const Pool &pool,
-                                 int64_t repeat) {
+                                 std::span<Tensor> tensors,
+                                 const Manner &manner, int64_t repeat) {
   std::vector<DLTensor> views;
   for (Tensor &tensor : tensors)
     views.push_back({tensor.data.data(),
@@ -131,7 +131,8 @@ Result<std::vector<double>> call(const Callable &callable,
   call.size = sizeof call;
   call.abi_version = MOERT_ABI_VERSION;
   call.error = {text, sizeof text};
-  moert_pool_executor(pool.get(), &call.executor);
+  moert_pool_executor(manner.pool.get(), &call.executor);
+  call.isa = manner.isa.empty() ? nullptr : manner.isa.c_str();
   uint64_t bytes = 0;
   if (Status status =
           check(callable.layer

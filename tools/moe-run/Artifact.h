@@ -58,11 +58,19 @@ weights::Result<Callable> findNamed(const Artifact &artifact,
 /// The name of the layer, or of the entry.
 std::string nameOf(const Callable &callable);
 
-/// Runs it `repeat` times on the threads of the pool, which fills the outputs
-/// among the tensors; returns the seconds of each run.
+/// How calls are made.
+struct Manner {
+  Pool pool;
+  /// The variant; empty for the best one.
+  std::string isa;
+};
+
+/// Runs it `repeat` times, which fills the outputs among the tensors; returns
+/// the seconds of each run.
 weights::Result<std::vector<double>> call(const Callable &callable,
                                           std::span<Tensor> tensors,
-                                          const Pool &pool, int64_t repeat);
+                                          const Manner &manner,
+                                          int64_t repeat);
 
 } // namespace moec::run
 

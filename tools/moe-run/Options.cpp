@@ -34,6 +34,8 @@ usage: moe-run ARTIFACT [options]
   --output DIR        write each output to DIR/NAME.npy (bfloat16:
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
+  --isa NAME          variant to run, for example portable; by default the best
+                      one that this CPU has
   --threads N         threads that share the work of parallel loops, 0 for one
                       on each CPU (default 1)
   --compare-with OTHER
@@ -132,6 +134,7 @@ std::string *findText(Options &options, std::string_view name) {
          : name == "--output"       ? &options.output
          : name == "--compare-with" ? &options.compareWith
          : name == "--profile"      ? &options.profile
+         : name == "--isa"          ? &options.isa
                                     : nullptr;
 }
 

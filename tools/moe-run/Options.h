@@ -29,6 +29,8 @@ struct Options {
   std::string compareWith;
   /// Empty: no traffic is counted.
   std::string profile;
+  /// Empty: the best variant that the CPU has.
+  std::string isa;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
   int64_t seed = 0;

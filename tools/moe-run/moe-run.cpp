@@ -148,8 +148,9 @@ Status run(const Options &options) {
   Result<Pool> pool = makePool(options.threads);
   if (!pool)
     return Error{pool.error()};
+  Manner manner = {*std::move(pool), options.isa};
   Result<std::vector<double>> seconds =
-      call(*callable, *tensors, *pool, options.repeat);
+      call(*callable, *tensors, manner, options.repeat);
   if (!seconds)
     return Error{seconds.error()};
   if (Status status = reportOutputs(*tensors, options); !status)
@@ -169,7 +170,7 @@ Status run(const Options &options) {
     return success();
 
   std::printf("compared with %s:\n", options.compareWith.c_str());
-  seconds = call(*otherCallable, *others, *pool, options.repeat);
+  seconds = call(*otherCallable, *others, manner, options.repeat);
   if (!seconds)
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)

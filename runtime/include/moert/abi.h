@@ -9,8 +9,8 @@
  *   uint32_t    moec_abi_version(void);   MOERT_ABI_VERSION the library was made for
  *
  * `args` are the function's inputs, then its results: the caller allocates results (destination passing). Weights and
- * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, no thread is started, nothing is
- * kept after the call, and any number of threads may call with workspaces of their own. */
+ * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, no thread is started, nothing but
+ * what the CPU can do is kept after the call, and any number of threads may call with workspaces of their own. */
 #ifndef MOERT_ABI_H
 #define MOERT_ABI_H
 
@@ -66,7 +66,7 @@ typedef struct {
 } moert_executor;
 
 /** What the caller hands in besides tensors. Set `size` to sizeof(moert_call); unknown trailing fields are ignored, and a
- * call that ends before `executor` has none. */
+ * call may end in front of `executor`, or of any field behind it, which is then null. */
 typedef struct {
   uint32_t size;
   uint32_t abi_version;       /**< MOERT_ABI_VERSION the caller was compiled with */
@@ -76,6 +76,7 @@ typedef struct {
   moert_error_sink error;
   const moert_layer_binding *binding; /**< null for an entry without arguments of role MOERT_BINDING */
   const moert_executor *executor;     /**< null: all work is done by the calling thread */
+  const char *isa;            /**< variant to run, for tests and measurements; null: the best that this CPU can run */
 } moert_call;
 
 /** Highest rank of an argument. */
@@ -103,13 +104,38 @@ typedef struct {
   int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
 } moert_argument;
 
-/** What a compiled entry is: emitted by the compiler as constant data, read by the check in front of the kernel. */
+/** What code may need of the CPU, with the operating system's consent: bits of moert_variant.features. x86-64-v3 is all up
+ * to LZCNT, x86-64-v4 is all. Other architectures have none. */
+#define MOERT_CPU_SSE3 (UINT64_C(1) << 0)
+#define MOERT_CPU_SSSE3 (UINT64_C(1) << 1)
+#define MOERT_CPU_SSE4_1 (UINT64_C(1) << 2)
+#define MOERT_CPU_SSE4_2 (UINT64_C(1) << 3)
+#define MOERT_CPU_POPCNT (UINT64_C(1) << 4)
+#define MOERT_CPU_CX16 (UINT64_C(1) << 5)
+#define MOERT_CPU_SAHF (UINT64_C(1) << 6)
+#define MOERT_CPU_AVX (UINT64_C(1) << 7)
+#define MOERT_CPU_AVX2 (UINT64_C(1) << 8)
+#define MOERT_CPU_FMA (UINT64_C(1) << 9)
+#define MOERT_CPU_F16C (UINT64_C(1) << 10)
+#define MOERT_CPU_BMI (UINT64_C(1) << 11)
+#define MOERT_CPU_BMI2 (UINT64_C(1) << 12)
+#define MOERT_CPU_MOVBE (UINT64_C(1) << 13)
+#define MOERT_CPU_LZCNT (UINT64_C(1) << 14)
+#define MOERT_CPU_AVX512F (UINT64_C(1) << 15)
+#define MOERT_CPU_AVX512BW (UINT64_C(1) << 16)
+#define MOERT_CPU_AVX512CD (UINT64_C(1) << 17)
+#define MOERT_CPU_AVX512DQ (UINT64_C(1) << 18)
+#define MOERT_CPU_AVX512VL (UINT64_C(1) << 19)
+/** How many there are, and what LLVM calls them, in the order of the bits. */
+#define MOERT_CPU_FEATURE_COUNT 20
+#define MOERT_CPU_FEATURE_NAMES                                                                                        \
+  {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16",  "sahf",    "avx",      "avx2",     "fma",                   \
+   "f16c", "bmi",   "bmi2",   "movbe",  "lzcnt",  "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+
+/** One entry compiled for one instruction set. */
 typedef struct {
-  uint32_t size;
-  int32_t count;
-  const char *name;
-  /** Inputs and bindings in any order, then outputs. */
-  const moert_argument *arguments;
+  const char *name;           /**< "portable", "x86-64-v3", "x86-64-v4", or a CPU that was asked for */
+  uint64_t features;          /**< MOERT_CPU_* that it needs */
   /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8), each to
    * MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }, and
    * then the call's executor, or null. */
@@ -117,6 +143,18 @@ typedef struct {
   /** One pointer for each argument, whose shapes alone are read (data may be null), then an int64_t * that receives the
    * bytes. */
   void (*workspace)(void **descriptors);
+} moert_variant;
+
+/** What a compiled entry is: emitted by the compiler as constant data, read by the check in front of the kernel. */
+typedef struct {
+  uint32_t size;
+  int32_t count;
+  const char *name;
+  /** Inputs and bindings in any order, then outputs. */
+  const moert_argument *arguments;
+  /** The plainest first: of those that this CPU can run the last one runs. */
+  const moert_variant *variants;
+  int32_t variant_count;
 } moert_entry;
 
 /** Checks a call and runs it; linked into every library, hidden. */

@@ -1,6 +1,8 @@
 /* The check in front of every compiled entry: call and tensors against what the entry expects, then the kernel.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
+#include "cpu_features.h"
 #include "moert/abi.h"
+#include "variant.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -46,6 +48,7 @@ typedef struct {
 typedef struct {
   const moert_entry *entry;
   const moert_call *call;
+  const moert_variant *variant;
   /* One for each of the entry's arguments, from the caller's array or from the binding. */
   const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
@@ -312,12 +315,23 @@ static int32_t checkCall(const Check *check) {
   if (call->size < offsetof(moert_call, executor))
     return fail(check, MOERT_INVALID_ARGUMENT, "got a call of %u bytes, expected at least %u", call->size,
                 (unsigned)offsetof(moert_call, executor));
-  if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS)
-    return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments", entry->size,
-                (int)entry->count);
+  if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS ||
+      entry->variant_count < 1)
+    return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments, %d variants", entry->size,
+                (int)entry->count, entry->size < sizeof(moert_entry) ? 0 : (int)entry->variant_count);
   if (call->stream)
     return fail(check, MOERT_INVALID_ARGUMENT, "got a stream, expected null on CPU");
   return MOERT_OK;
+}
+
+/* Which variant runs. */
+static int32_t chooseVariant(Check *check) {
+  const moert_call *call = check->call;
+  const char *isa = call->size >= offsetof(moert_call, isa) + sizeof call->isa ? call->isa : NULL;
+  char message[256];
+  int32_t status =
+      moert_choose_variant(check->entry, isa, moert_cpu_features(), &check->variant, message, sizeof message);
+  return status == MOERT_OK ? MOERT_OK : fail(check, status, "%s", message);
 }
 
 /* The caller's threads; fills the pointer behind the workspace. */
@@ -365,6 +379,8 @@ static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count
 static int32_t checkShapes(Check *check, DLTensor *const *args, int32_t count, int64_t *spans) {
   int32_t status = checkCall(check);
   if (status == MOERT_OK)
+    status = chooseVariant(check);
+  if (status == MOERT_OK)
     status = collectTensors(check, args, count);
   for (int32_t i = 0; i < check->entry->count && status == MOERT_OK; ++i) {
     if (!check->tensors[i])
@@ -387,9 +403,9 @@ static int32_t checkShapes(Check *check, DLTensor *const *args, int32_t count, i
 /* Bytes of workspace by the entry's own word. Descriptors carry shapes by now. */
 static int32_t askWorkspace(Check *check, uint64_t *bytes) {
   int64_t answer = 0;
-  if (check->entry->workspace) {
+  if (check->variant->workspace) {
     check->pointers[check->entry->count] = &answer;
-    check->entry->workspace(check->pointers);
+    check->variant->workspace(check->pointers);
   }
   if (answer < 0)
     return fail(check, MOERT_INTERNAL, "the entry asked for a workspace of %lld bytes", (long long)answer);
@@ -454,7 +470,7 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
   if (status == MOERT_OK)
     status = checkExecutor(&check);
   if (status == MOERT_OK)
-    entry->kernel(check.pointers);
+    check.variant->kernel(check.pointers);
   return status;
 }
 

@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
   DLDevice cpu = {kDLCPU, 0};
   DLTensor tx = {x, cpu, 2, f32, shape, NULL, 0}, ty = {y, cpu, 2, f32, shape, NULL, 0};
   DLTensor *args[] = {&tx, &ty};
-  moert_call call = {sizeof call, MOERT_ABI_VERSION, NULL, NULL, 0, sink, NULL, NULL};
+  moert_call call = {sizeof call, MOERT_ABI_VERSION, NULL, NULL, 0, sink, NULL, NULL, NULL};
   uint64_t bytes = 0;
   moert_status_t status = moert_layer_workspace_bytes(layer, &call, args, 2, &bytes);
   if (status == MOERT_OK && bytes > 0) {

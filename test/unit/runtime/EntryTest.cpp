@@ -55,8 +55,9 @@ const moert_argument arguments[] = {
     {"gates", kDLFloat, 32, 0, 2, {-2, MOERT_DYNAMIC}},
     {"y", kDLFloat, 32, 1, 2, {-2, 4}},
 };
-const moert_entry entry = {sizeof(moert_entry), 3,      "moec_layer",
-                           arguments,           kernel, askWorkspace};
+const moert_variant plain = {"portable", 0, kernel, askWorkspace};
+const moert_entry entry = {
+    sizeof(moert_entry), 3, "moec_layer", arguments, &plain, 1};
 
 /// A call that is right; tests change one thing.
 class EntryTest : public testing::Test {
@@ -328,8 +329,9 @@ TEST_F(EntryTest, refusesOverlapsAmongOutputs) {
   const moert_argument two[] = {{"a", kDLFloat, 32, 1, 1, {4}},
                                 {"b", kDLFloat, 32, 1, 1, {4}},
                                 {"c", kDLFloat, 32, 1, 1, {4}}};
+  const moert_variant variant = {"portable", 0, kernel, nullptr};
   const moert_entry outputs = {
-      sizeof(moert_entry), 3, "moec_two", two, kernel, nullptr};
+      sizeof(moert_entry), 3, "moec_two", two, &variant, 1};
   TestTensor a{xData, kDLFloat, 32, {4}}, b{yData, kDLFloat, 32, {4}},
       c{yData + 3, kDLFloat, 32, {4}};
   args[0] = &a.view;
@@ -368,15 +370,70 @@ TEST_F(EntryTest, refusesWorkspaces) {
                 "moec_layer: the entry asked for a workspace of -1 bytes");
 }
 
+// The second variant needs more workspace, the third what no CPU has.
+void widerKernel(void **descriptors) {
+  kernel(descriptors);
+  kernelRuns += 10;
+}
+void askMoreWorkspace(void **descriptors) {
+  askWorkspace(descriptors);
+  *static_cast<int64_t *>(descriptors[3]) += 64;
+}
+const moert_variant three[] = {
+    {"portable", 0, kernel, askWorkspace},
+    {"better", 0, widerKernel, askMoreWorkspace},
+    {"future", UINT64_C(1) << 40, nullptr, nullptr}};
+
+TEST_F(EntryTest, runsTheBestVariantOrTheOneAskedFor) {
+  moert_entry many = entry;
+  many.variants = three;
+  many.variant_count = 3;
+  auto bytes = [&] {
+    uint64_t result = 0;
+    EXPECT_EQ(moert_entry_workspace(&many, &call.call, args, 3, &result),
+              MOERT_OK)
+        << call.message();
+    return result;
+  };
+  EXPECT_EQ(bytes(), 48u + 64);
+  EXPECT_EQ(run(3, many), MOERT_OK) << call.message();
+  EXPECT_EQ(kernelRuns, 11);
+  kernelRuns = 0;
+  call.call.isa = "portable";
+  EXPECT_EQ(bytes(), 48u);
+  EXPECT_EQ(run(3, many), MOERT_OK) << call.message();
+  EXPECT_EQ(kernelRuns, 1);
+  // A call that ends in front of it asks for none.
+  call.call.size = offsetof(moert_call, isa);
+  EXPECT_EQ(bytes(), 48u + 64);
+  call.call.size = sizeof(moert_call);
+  call.call.isa = "future";
+  EXPECT_EQ(run(3, many), MOERT_INCOMPATIBLE);
+  EXPECT_EQ(call.message(), "moec_layer: needs future, this CPU or its system "
+                            "lacks what this runtime does not know");
+  call.call.isa = "past";
+  uint64_t none = 0;
+  EXPECT_EQ(moert_entry_workspace(&many, &call.call, args, 3, &none),
+            MOERT_INVALID_ARGUMENT);
+  EXPECT_EQ(call.message(), "moec_layer: got the instruction set 'past', "
+                            "expected portable or better or future");
+}
+
 TEST_F(EntryTest, refusesADamagedEntry) {
   moert_entry damaged = entry;
   damaged.size = 8;
   EXPECT_EQ(run(3, damaged), MOERT_INTERNAL);
   EXPECT_EQ(call.message(),
-            "moec_layer: the entry table is damaged: size 8, 3 arguments");
+            "moec_layer: the entry table is damaged: size 8, 3 arguments, "
+            "0 variants");
   damaged = entry;
   damaged.count = MOERT_MAX_ARGUMENTS + 1;
   EXPECT_EQ(run(MOERT_MAX_ARGUMENTS + 1, damaged), MOERT_INTERNAL);
+  damaged = entry;
+  damaged.variant_count = 0;
+  EXPECT_EQ(run(3, damaged), MOERT_INTERNAL);
+  EXPECT_EQ(call.message(), "moec_layer: the entry table is damaged: size 40, "
+                            "3 arguments, 0 variants");
   moert_argument deep[] = {arguments[0], arguments[1], arguments[2]};
   deep[1].rank = MOERT_MAX_RANK + 1;
   damaged = entry;
@@ -426,9 +483,11 @@ TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
       {"a", kDLFloat, 32, 0, 8, {-2, -3, -4, -5, -6, -7, -8, -9}});
   static int runs;
   runs = 0;
-  const moert_entry large = {
-      sizeof(moert_entry), MOERT_MAX_ARGUMENTS,     "moec_large",
-      most.data(),         [](void **) { ++runs; }, nullptr};
+  const moert_variant variant = {"portable", 0, [](void **) { ++runs; },
+                                 nullptr};
+  const moert_entry large = {sizeof(moert_entry), MOERT_MAX_ARGUMENTS,
+                             "moec_large",        most.data(),
+                             &variant,            1};
   TestTensor tensor{xData, kDLFloat, 32, {1, 2, 1, 2, 1, 2, 1, 2}};
   std::vector<DLTensor *> all(MOERT_MAX_ARGUMENTS, &tensor.view);
   EXPECT_EQ(
@@ -444,8 +503,8 @@ const moert_argument boundArguments[] = {
     {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}},
     {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
 };
-const moert_entry boundEntry = {sizeof(moert_entry), 3,      "moec_bound",
-                                boundArguments,      kernel, askWorkspace};
+const moert_entry boundEntry = {
+    sizeof(moert_entry), 3, "moec_bound", boundArguments, &plain, 1};
 
 class BoundEntryTest : public EntryTest {
 protected:

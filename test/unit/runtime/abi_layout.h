@@ -7,7 +7,7 @@ MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, capacity) == 8);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 64);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_call) == 72);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, abi_version) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, stream) == 8);
@@ -16,6 +16,7 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, workspace_bytes) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, error) == 32);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, binding) == 48);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, executor) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_call, isa) == 64);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_executor) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, size) == 0);
@@ -42,8 +43,14 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, name) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, arguments) == 16);
-MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, kernel) == 24);
-MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, workspace) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, variants) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, variant_count) == 32);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_variant) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, name) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, features) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, kernel) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, workspace) == 24);
 
 /* DLPack's own layout. */
 MOEC_ABI_LAYOUT_ASSERT(sizeof(DLTensor) == 48);

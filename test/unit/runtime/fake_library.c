@@ -54,7 +54,8 @@ static const moert_argument arguments[] = {
     {"ids", kDLInt, 32, 0, 1, {-2}},
     {"y", kDLFloat, 32, 1, 2, {-2, 4}},
 };
-static const moert_entry layer = {sizeof(moert_entry), 3, "moec_layer", arguments, kernel, workspaceBytes};
+static const moert_variant variant = {"portable", 0, kernel, workspaceBytes};
+static const moert_entry layer = {sizeof(moert_entry), 3, "moec_layer", arguments, &variant, 1};
 
 EXPORT int32_t moec_layer(const moert_call *call, DLTensor *const *args, int32_t count);
 EXPORT int32_t moec_layer(const moert_call *call, DLTensor *const *args, int32_t count) {

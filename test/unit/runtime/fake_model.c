@@ -36,7 +36,8 @@ static const moert_argument arguments[] = {
     {"w.slots", kDLInt, 32, MOERT_BINDING, 1, {2}}, {"choice", kDLInt, 32, MOERT_BINDING, 1, {1}},
     {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
 };
-static const moert_entry block = {sizeof(moert_entry), 5, "moec_block", arguments, kernel, 0};
+static const moert_variant variant = {"portable", 0, kernel, 0};
+static const moert_entry block = {sizeof(moert_entry), 5, "moec_block", arguments, &variant, 1};
 
 EXPORT int32_t moec_block(const moert_call *call, DLTensor *const *args, int32_t count);
 EXPORT int32_t moec_block(const moert_call *call, DLTensor *const *args, int32_t count) {

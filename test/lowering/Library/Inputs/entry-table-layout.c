@@ -16,9 +16,14 @@ int main(void) {
   FIELD(moert_entry, count);
   FIELD(moert_entry, name);
   FIELD(moert_entry, arguments);
-  FIELD(moert_entry, kernel);
-  FIELD(moert_entry, workspace);
+  FIELD(moert_entry, variants);
+  FIELD(moert_entry, variant_count);
+  FIELD(moert_variant, name);
+  FIELD(moert_variant, features);
+  FIELD(moert_variant, kernel);
+  FIELD(moert_variant, workspace);
   printf("moert_argument %zu\n", sizeof(moert_argument));
   printf("moert_entry %zu\n", sizeof(moert_entry));
+  printf("moert_variant %zu\n", sizeof(moert_variant));
   return 0;
 }

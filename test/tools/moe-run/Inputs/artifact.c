@@ -167,8 +167,9 @@ static void specialKernel(void **descriptors) {
 #define ENTRY(name, LIST, kernel)                                                                                      \
   static const moert_argument name##Arguments[] = {LIST(ROW, ROW)};                                                    \
   static void name##Workspace(void **descriptors) { noBytes(descriptors, 0 LIST(ONE, ONE)); }                          \
-  static const moert_entry name##Entry = {sizeof(moert_entry), 0 LIST(ONE, ONE),   "moec_" #name,                      \
-                                          name##Arguments,             kernel, name##Workspace};                       \
+  static const moert_variant name##Variant = {"portable", 0, kernel, name##Workspace};                                 \
+  static const moert_entry name##Entry = {sizeof(moert_entry), 0 LIST(ONE, ONE), "moec_" #name,                        \
+                                          name##Arguments,     &name##Variant,   1};                                   \
   EXPORT int32_t moec_##name(const moert_call *call, DLTensor *const *args, int32_t count);                            \
   EXPORT int32_t moec_##name(const moert_call *call, DLTensor *const *args, int32_t count) {                           \
     return moert_entry_call(&name##Entry, call, args, count);                                                          \

@@ -1,0 +1,71 @@
+// Tests of what CPUs can do: answers of CPUID taken apart, and this machine's against the compiler's.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "entry/cpu_features.h"
+
+#include "moert/abi.h"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+constexpr uint64_t all = MOERT_CPU_AVX512VL * 2 - 1;
+constexpr moert_cpuid everything = {~0u, ~0u, ~0u, 0xE7};
+
+TEST(CpuFeatures, countsWhatTheSystemSaves) {
+  EXPECT_EQ(moert_features_of(&everything), all);
+  moert_cpuid answers = everything;
+  // AVX without the masks and registers of AVX-512.
+  answers.xcr0 = 0x7;
+  EXPECT_EQ(moert_features_of(&answers), MOERT_CPU_LZCNT * 2 - 1);
+  // Masks, but not all registers.
+  answers.xcr0 = 0x67;
+  EXPECT_EQ(moert_features_of(&answers), MOERT_CPU_LZCNT * 2 - 1);
+  // A system that saves no vectors but those of SSE.
+  answers.xcr0 = 0;
+  EXPECT_EQ(moert_features_of(&answers),
+            MOERT_CPU_SSE3 | MOERT_CPU_SSSE3 | MOERT_CPU_SSE4_1 |
+                MOERT_CPU_SSE4_2 | MOERT_CPU_POPCNT | MOERT_CPU_CX16 |
+                MOERT_CPU_SAHF | MOERT_CPU_BMI | MOERT_CPU_BMI2 |
+                MOERT_CPU_MOVBE | MOERT_CPU_LZCNT);
+}
+
+TEST(CpuFeatures, readsTheRightBits) {
+  auto features = [](moert_cpuid answers) {
+    answers.xcr0 = 0xE7;
+    return moert_features_of(&answers);
+  };
+  EXPECT_EQ(features({0, 0, 0, 0}), 0u);
+  EXPECT_EQ(features({1u << 12, 0, 0, 0}), MOERT_CPU_FMA);
+  EXPECT_EQ(features({1u << 29, 0, 0, 0}), MOERT_CPU_F16C);
+  EXPECT_EQ(features({0, 1u << 5, 0, 0}), MOERT_CPU_AVX2);
+  EXPECT_EQ(features({0, 1u << 16, 0, 0}), MOERT_CPU_AVX512F);
+  EXPECT_EQ(features({0, 0, 1u << 5, 0}), MOERT_CPU_LZCNT);
+}
+
+TEST(CpuFeatures, agreesWithTheCompilerOnThisMachine) {
+  uint64_t features = moert_cpu_features();
+  EXPECT_EQ(moert_cpu_features(), features);
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  auto has = [&](uint64_t feature) { return (features & feature) != 0; };
+  EXPECT_EQ(has(MOERT_CPU_SSE3), __builtin_cpu_supports("sse3") != 0);
+  EXPECT_EQ(has(MOERT_CPU_SSSE3), __builtin_cpu_supports("ssse3") != 0);
+  EXPECT_EQ(has(MOERT_CPU_SSE4_1), __builtin_cpu_supports("sse4.1") != 0);
+  EXPECT_EQ(has(MOERT_CPU_SSE4_2), __builtin_cpu_supports("sse4.2") != 0);
+  EXPECT_EQ(has(MOERT_CPU_POPCNT), __builtin_cpu_supports("popcnt") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX), __builtin_cpu_supports("avx") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX2), __builtin_cpu_supports("avx2") != 0);
+  EXPECT_EQ(has(MOERT_CPU_FMA), __builtin_cpu_supports("fma") != 0);
+  EXPECT_EQ(has(MOERT_CPU_BMI), __builtin_cpu_supports("bmi") != 0);
+  EXPECT_EQ(has(MOERT_CPU_BMI2), __builtin_cpu_supports("bmi2") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512F), __builtin_cpu_supports("avx512f") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512BW), __builtin_cpu_supports("avx512bw") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512CD), __builtin_cpu_supports("avx512cd") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512DQ), __builtin_cpu_supports("avx512dq") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512VL), __builtin_cpu_supports("avx512vl") != 0);
+#else
+  EXPECT_EQ(features, 0u);
+#endif
+}
+
+} // namespace
