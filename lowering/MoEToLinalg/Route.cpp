@@ -196,11 +196,23 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                        return inner.select(emitIsEligible(inner, score), score,
                                            emitMinusInfinity(inner, real));
                      });
-  // The sum over all members, or over the one or two first; a group of one has but one. By increasing column.
+  if (limit.getBy() == GroupBy::max)
+    // Keys are never NaN, and a group without members has -inf.
+    return e.generic("ppr", {keys, groupOf}, {{0, 2}, {2}},
+                     emitRows(limit.getGroups(), emitMinusInfinity(e, real)),
+                     {0, 1}, [&](Emitter &inner, ValueRange at) {
+                       Value isMember = inner.compare(
+                           arith::CmpIPredicate::eq, at[1],
+                           inner.loopIndexI32(1));
+                       Value isLarger = inner.compare(
+                           arith::CmpFPredicate::OGT, at[0], at[2]);
+                       return inner.select(inner.both(isMember, isLarger),
+                                           at[0], at[2]);
+                     });
+  // The sum over all members, or over the two first; a group of one has but one. By increasing column.
   SmallVector<Value> inputs{keys, groupOf};
   SmallVector<SmallVector<int64_t>> maps{{0, 2}, {2}};
   bool isWhole = limit.getBy() == GroupBy::sum;
-  int64_t summed = limit.getBy() == GroupBy::max ? 1 : 2;
   if (!isWhole) {
     inputs.push_back(emitRanks(keys, /*dim=*/1, groupOf));
     maps.push_back({0, 2});
@@ -211,7 +223,7 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
         Value counts = inner.compare(arith::CmpIPredicate::eq, at[1],
                                      inner.loopIndexI32(1));
         if (!isWhole)
-          counts = inner.both(counts, inner.inRange(at[2], summed));
+          counts = inner.both(counts, inner.inRange(at[2], 2));
         return inner.select(counts, inner.add(at.back(), at[0]), at.back());
       });
   Value members = e.generic(

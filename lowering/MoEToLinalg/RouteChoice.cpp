@@ -46,17 +46,44 @@ Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
       });
 }
 
-/// The columns of the k largest keys in descending order.
+/// The columns of the k largest keys in descending order: each slot takes the best of those behind the slot before it.
 Value Router::emitLargest(Value keys) {
-  return e.generic("ppr", {keys, emitRanks(keys)}, {{0, 2}, {0, 2}},
-                   emitRows(slotCount, e.i32(-1)), {0, 1},
-                   [](Emitter &inner, ValueRange at) {
-                     Value isNext = inner.compare(arith::CmpIPredicate::eq,
-                                                  at[1], inner.loopIndexI32(1));
-                     return inner.select(
-                         inner.both(isNext, emitIsEligible(inner, at[0])),
-                         inner.loopIndexI32(2), at[2]);
-                   });
+  Value none = e.i32(-1);
+  Value columns = emitRows(slotCount, none);
+  auto isBefore = [](Emitter &inner, Value key, Value column, Value otherKey,
+                     Value otherColumn) {
+    Value isLarger = inner.compare(arith::CmpFPredicate::OGT, key, otherKey);
+    Value isEqual = inner.compare(arith::CmpFPredicate::OEQ, key, otherKey);
+    Value isLower =
+        inner.compare(arith::CmpIPredicate::slt, column, otherColumn);
+    return Value(arith::OrIOp::create(inner.b, inner.loc, isLarger,
+                                      inner.both(isEqual, isLower)));
+  };
+  auto row = [&](Emitter &r, Value token, ValueRange carried) {
+    // Before the first slot stands what is before every column.
+    Value infinity = arith::ConstantOp::create(
+        r.b, r.loc,
+        r.b.getFloatAttr(real, APFloat::getInf(cast<FloatType>(real).getFloatSemantics())));
+    SmallVector<Value> state{carried[0], infinity, r.i32(-1)};
+    auto slot = [&](Emitter &s, Value j, ValueRange before) {
+      SmallVector<Value> nothing{emitMinusInfinity(s, real), s.i32(-1)};
+      SmallVector<Value> best = s.loop(
+          s.index(columnCount), nothing,
+          [&](Emitter &c, Value i, ValueRange best) {
+            Value key = c.extract(keys, {token, i}), column = c.toI32(i);
+            Value isNext = c.both(
+                isBefore(c, before[1], before[2], key, column),
+                isBefore(c, key, column, best[0], best[1]));
+            isNext = c.both(isNext, emitIsEligible(c, key));
+            return SmallVector<Value>{c.select(isNext, key, best[0]),
+                                      c.select(isNext, column, best[1])};
+          });
+      Value next = s.insert(best[1], before[0], {token, j});
+      return SmallVector<Value>{next, best[0], best[1]};
+    };
+    return SmallVector<Value>{r.loop(r.index(slotCount), state, slot)[0]};
+  };
+  return e.loop(e.extent(keys, 0), columns, row)[0];
 }
 
 Value Router::emitChosen(Value values, Value columns, Value missing) {

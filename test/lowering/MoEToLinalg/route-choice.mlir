@@ -5,21 +5,20 @@
 !gates = tensor<?x2xf32>
 
 // CHECK-DAG: #[[$ROW:.*]] = affine_map<(d0, d1, d2) -> (d0, d1)>
-// CHECK-DAG: #[[$OTHER_COLUMN:.*]] = affine_map<(d0, d1, d2) -> (d0, d2)>
 // CHECK-DAG: #[[$OTHER_TOKEN:.*]] = affine_map<(d0, d1, d2) -> (d2, d1)>
 
-// The rank of a key counts larger ones, and equal ones of lower index; a key of -inf is never chosen.
+// Each slot takes the best key behind that of the slot before it; of equal keys the lower column; one of -inf never.
 // CHECK-LABEL: func.func @top_k(
-// CHECK:         %[[RANKS:.*]] = linalg.generic {indexing_maps = [#[[$ROW]], #[[$OTHER_COLUMN]], #[[$ROW]]]
-// CHECK-NEXT:    ^bb0(%[[KEY:.*]]: f32, %[[OTHER:.*]]: f32,
-// CHECK-DAG:       %[[LARGER:.*]] = arith.cmpf ogt, %[[OTHER]], %[[KEY]]
-// CHECK-DAG:       %[[EQUAL:.*]] = arith.cmpf oeq, %[[OTHER]], %[[KEY]]
-// CHECK:           %[[TIE:.*]] = arith.andi %[[EQUAL]], %{{.*}} : i1
-// CHECK:           arith.ori %[[LARGER]], %[[TIE]] : i1
-// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[RANKS]] : {{.*}} outs(%{{.*}} : tensor<?x2xi32>)
-// CHECK:           %[[NEXT:.*]] = arith.cmpi eq
-// CHECK:           %[[ELIGIBLE:.*]] = arith.cmpf ogt
-// CHECK:           arith.andi %[[NEXT]], %[[ELIGIBLE]] : i1
+// CHECK:         %[[FIRST:.*]] = arith.constant 0x7F800000 : f32
+// CHECK:         scf.for %[[SLOT:.*]] = {{.*}} iter_args(%{{.*}} = %{{.*}}, %[[KEY:.*]] = %[[FIRST]], %[[COLUMN:.*]] = %{{.*}})
+// CHECK:           scf.for %{{.*}} iter_args(%[[BEST:.*]] = %{{.*}}, %[[AT:.*]] = %{{.*}}) -> (f32, i32)
+// CHECK:             %[[NEXT:.*]] = tensor.extract
+// CHECK-DAG:         arith.cmpf ogt, %[[KEY]], %[[NEXT]]
+// CHECK-DAG:         arith.cmpf oeq, %[[KEY]], %[[NEXT]]
+// CHECK:             arith.cmpf ogt, %[[NEXT]], %[[BEST]]
+// CHECK:             %[[ELIGIBLE:.*]] = arith.cmpf ogt, %[[NEXT]]
+// CHECK:             arith.andi %{{.*}}, %[[ELIGIBLE]] : i1
+// CHECK:           tensor.insert %{{.*}} into %{{.*}}[%{{.*}}, %[[SLOT]]] : tensor<?x2xi32>
 func.func @top_k(%l: tensor<?x8xf32>) -> (!ids, !gates) {
   %ids, %p = moe.route %l score identity choose <top_k 2> gates <softmax> : (tensor<?x8xf32>) -> (!ids, !gates)
   return %ids, %p : !ids, !gates
@@ -62,13 +61,13 @@ func.func @hash(%l: tensor<?x8xf32>, %h: tensor<?x2x!moe.id<expert[8]>>, %t: ten
   return %ids, %p : !ids, !gates
 }
 
-// Ranks among tokens say what a column takes, ranks among columns which of those a token keeps.
+// Ranks among tokens say what a column takes; a token keeps the best of those.
 // CHECK-LABEL: func.func @expert_choice(
 // CHECK:         math.ceil %{{.*}} : f64
 // CHECK:         %[[ACCEPTED:.*]] = arith.fptosi %{{.*}} : f64 to i32
 // CHECK:         linalg.generic {indexing_maps = [#[[$ROW]], #[[$OTHER_TOKEN]], #[[$ROW]]]
 // CHECK:         arith.cmpi ult, %{{.*}}, %[[ACCEPTED]] : i32
-// CHECK:         linalg.generic {indexing_maps = [#[[$ROW]], #[[$OTHER_COLUMN]], #[[$ROW]]]
+// CHECK:         tensor.insert %{{.*}} : tensor<?x2xi32>
 func.func @expert_choice(%l: tensor<?x8xf32>) -> (!ids, !gates) {
   %ids, %p = moe.route %l score softmax choose <expert_choice 2 at 1.5> gates <scores> : (tensor<?x8xf32>) -> (!ids, !gates)
   return %ids, %p : !ids, !gates
@@ -81,7 +80,7 @@ func.func @expert_choice(%l: tensor<?x8xf32>) -> (!ids, !gates) {
 // CHECK:           arith.cmpi ult, %{{.*}}, %c8_i32{{.*}} : i32
 // CHECK:         linalg.generic {{.*}} ins(%[[PRESENT]] :
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[CANDIDATES]] :
-// CHECK:         %[[COLUMNS:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<?x2xi32>)
+// CHECK:         %[[COLUMNS:.*]] = scf.for {{.*}} -> (tensor<?x2xi32>) {
 // CHECK:         %[[IDS:.*]] = linalg.generic {{.*}} ins(%[[COLUMNS]] : tensor<?x2xi32>) outs(%{{.*}} : tensor<?x2xi32>)
 // CHECK:           tensor.extract %[[CANDIDATES]]
 // CHECK:         return %[[IDS]],

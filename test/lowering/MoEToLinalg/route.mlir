@@ -7,14 +7,13 @@
 // Softmax over the columns; ids become i32, and no loop has to remember what was taken.
 // CHECK-LABEL: func.func @softmax(
 // CHECK-SAME:    %[[LOGITS:.*]]: tensor<?x8xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
-// CHECK-NOT:     scf.for
 // CHECK:         %[[POWERS:.*]] = linalg.generic {{.*}} ins(%[[LOGITS]], %{{.*}} : tensor<?x8xf32>, tensor<?xf32>)
 // CHECK:           math.exp
 // CHECK:         %[[SCORES:.*]] = linalg.generic {{.*}} ins(%[[POWERS]], %{{.*}} : tensor<?x8xf32>, tensor<?xf32>)
 // CHECK:           arith.divf
 // CHECK:         %[[KEYS:.*]] = linalg.generic {{.*}} ins(%[[SCORES]] :
-// CHECK:         %[[RANKS:.*]] = linalg.generic {{.*}} ins(%[[KEYS]], %[[KEYS]] :
-// CHECK:         %[[COLUMNS:.*]] = linalg.generic {{.*}} ins(%[[KEYS]], %[[RANKS]] : {{.*}} outs(%{{.*}} : tensor<?x2xi32>)
+// CHECK:         %[[COLUMNS:.*]] = scf.for {{.*}} -> (tensor<?x2xi32>) {
+// CHECK:           tensor.extract %[[KEYS]]
 // CHECK:         %[[GATES:.*]] = linalg.generic {{.*}} ins(%[[COLUMNS]] : {{.*}} outs(%{{.*}} : tensor<?x2xf32>)
 // CHECK:           tensor.extract %[[SCORES]]
 // CHECK:         return %[[COLUMNS]], %{{.*}} : tensor<?x2xi32>, tensor<?x2xf32>
@@ -86,6 +85,19 @@ func.func @f64(%l: tensor<?x8xf64>) -> (!ids, tensor<?x2xf64>) {
 // CHECK:           arith.select %{{.*}}, %{{.*}}, %[[MASKED]] : f32
 func.func @limit(%l: tensor<?x8xf32>) -> (!ids, !gates) {
   %ids, %p = moe.route %l score sigmoid limit <keep 2 of 4 by top2_sum> choose <top_k 2> gates <scores>
+    : (tensor<?x8xf32>) -> (!ids, !gates)
+  return %ids, %p : !ids, !gates
+}
+
+// The best member needs no ranks within groups.
+// CHECK-LABEL: func.func @limit_by_max(
+// CHECK:         %[[GROUP_OF:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<8xi32>)
+// CHECK-NOT:     tensor<?x8xi32>
+// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]] : {{.*}} outs(%{{.*}} : tensor<?x4xf32>)
+// CHECK:           arith.cmpi eq
+// CHECK:           arith.cmpf ogt
+func.func @limit_by_max(%l: tensor<?x8xf32>) -> (!ids, !gates) {
+  %ids, %p = moe.route %l score sigmoid limit <keep 2 of 4 by max> choose <top_k 2> gates <scores>
     : (tensor<?x8xf32>) -> (!ids, !gates)
   return %ids, %p : !ids, !gates
 }
