@@ -242,6 +242,20 @@ def FuseResidualPass : MoE_FunctionPass<"moe-fuse-residual"> {
   }];
 }
 
+def FuseCombinePass : MoE_FunctionPass<"moe-fuse-combine"> {
+  let summary = "sums hidden activations as they arise instead of storing one row for each pair";
+  let description = [{
+    ```
+    h = grouped_matmul … pair_rows(row) pair_experts(e) act     -> hidden, v = grouped_up … weighted(p) act … shrink(A)
+    hidden = scatter_combine(h by row weighted p)
+    v = h·A entries(e)                                             (where there is one)
+    ```
+    h is read by nothing else, so that a kernel needs it a tile at a time. Declines, with a remark, where h has another
+    use, or is summed unweighted or by another index. Takes functions in scheduled form, behind moe-fuse-residual and a
+    canonicalisation, which takes away questions for the extents of h.
+  }];
+}
+
 def VerifyScheduledFormPass : MoE_FunctionPass<"moe-verify-scheduled-form"> {
   let summary = "checks that a function is in scheduled form";
   let description = [{
@@ -288,7 +302,7 @@ def SelectLayoutPass : MoE_ModulePass<"moe-select-layout"> {
     moe.param @w : !moe.weight<64x32xf32, cluster[2]> = #moe.seeded<1> encoding <int8 group 32> layout panel16
     ```
     Takes params without a layout whose leaves are matrices of products only: of moe.apply, moe.experts and
-    moe.grouped_matmul (weights, residual factors, expand). Vectors (one row) and tables keep their order, silently.
+    moe.grouped_matmul and moe.grouped_up (weights, residual factors, expand, shrink). Vectors (one row) and tables keep their order, silently.
     Declines, with a remark, where another operation reads the matrix: one that builds a weight expression, a lookup, a
     call. No value changes; runs before moe-bind-params, which gives arguments their shapes.
   }];

@@ -34,11 +34,13 @@ void moec::buildOptimizePipeline(OpPassManager &manager, Form last) {
   if (last == Form::slot)
     return;
 
-  // Scheduled form: rows sorted by cluster, residuals in the base products.
+  // Scheduled form: rows sorted by cluster, residuals in the base products, hidden activations summed as they arise.
   function.addPass(createGroupTokensPass());
   function.addPass(createCSEPass());
   function.addPass(createFuseResidualPass());
   function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  function.addPass(createFuseCombinePass());
   function.addPass(createCSEPass());
   function.addPass(createVerifyScheduledFormPass());
 }

@@ -27,6 +27,8 @@ static bool isMatrixOfProduct(OpOperand &use) {
   if (auto experts = dyn_cast<ExpertsOp>(op))
     return weight == experts.getUp() || weight == experts.getGate() ||
            weight == experts.getDown();
+  if (auto up = dyn_cast<GroupedUpOp>(op))
+    return !llvm::is_contained(up.getBiases(), weight);
   auto matmul = dyn_cast<GroupedMatmulOp>(op);
   return matmul && !llvm::is_contained(matmul.getBiases(), weight);
 }

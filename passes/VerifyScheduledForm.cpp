@@ -17,7 +17,8 @@ struct VerifyScheduledFormPass : moec::impl::VerifyScheduledFormPassBase<VerifyS
 
   void runOnOperation() override {
     auto isAllowed = [this](Operation *op) {
-      if (isa<GroupOp, GatherOp, GroupedMatmulOp, ScatterCombineOp>(op))
+      if (isa<GroupOp, GatherOp, GroupedMatmulOp, GroupedUpOp,
+              ScatterCombineOp>(op))
         return true;
       if (!strict)
         return !isa<ExpertsOp>(op);

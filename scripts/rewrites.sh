@@ -28,7 +28,7 @@ fold() {
         $0 = substr($0, RSTART + RLENGTH)
       }
       line = line $0
-      if (line ~ /moe\.(apply|spread|combine|gather|grouped_matmul|scatter_combine)/) line = line "  " result
+      if (line ~ /moe\.(apply|spread|combine|gather|grouped_matmul|grouped_up|scatter_combine)/) line = line "  " result
       print "  " line
     }'
 }
@@ -68,6 +68,7 @@ check moe-distribute-weights "$share,moe-distribute-weights"
 check moe-share-base "$share,moe-share-base,canonicalize,cse"
 check moe-group-tokens "$share,moe-share-base,canonicalize,cse,moe-group-tokens"
 check moe-fuse-residual "$share,moe-share-base,canonicalize,cse,moe-group-tokens,cse,moe-fuse-residual"
+check moe-fuse-combine "$share,moe-share-base,canonicalize,cse,moe-group-tokens,cse,moe-fuse-residual,canonicalize,cse,moe-fuse-combine"
 echo
 
 before=$(count graph)

@@ -330,6 +330,20 @@ static SmallVector<Value> emitGroupedMatmul(Emitter &e, GroupedMatmulOp op,
   return {GroupedMatmul(e, op, in).emit()};
 }
 
+namespace {
+/// moe.grouped_up is what it stands for.
+struct DecomposeGroupedUp : OpConversionPattern<GroupedUpOp> {
+  using OpConversionPattern::OpConversionPattern;
+
+  LogicalResult
+  matchAndRewrite(GroupedUpOp op, OpAdaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOp(op, op.decompose(rewriter));
+    return success();
+  }
+};
+} // namespace
+
 void moec::lowering::populateScheduledToLinalgPatterns(
     const TypeConverter &converter, RewritePatternSet &patterns) {
   MLIRContext *context = patterns.getContext();
@@ -339,4 +353,5 @@ void moec::lowering::populateScheduledToLinalgPatterns(
                                               emitScatterCombine);
   patterns.add<EmitPattern<GroupedMatmulOp>>(converter, context,
                                              emitGroupedMatmul);
+  patterns.add<DecomposeGroupedUp>(converter, context);
 }

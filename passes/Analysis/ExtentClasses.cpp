@@ -200,7 +200,7 @@ private:
               moe::LookupOp, moe::ClustersOfOp, moe::SpreadOp, moe::ScaleRowsOp,
               moe::CombineOp, moe::ActivateOp, moe::RealExpertsOp,
               moe::SpecialExpertsOp, moe::IdCastOp, moe::GroupOp, moe::GatherOp,
-              moe::GroupedMatmulOp, moe::ScatterCombineOp>(
+              moe::GroupedMatmulOp, moe::GroupedUpOp, moe::ScatterCombineOp>(
             [&](auto known) { visitOp(known); })
         .Default([&](Operation *other) { visitScalar(other); });
   }
@@ -425,6 +425,10 @@ private:
     uniteFirst({op.getPairRow(), op.getPairExpert(), op.getSegment(),
                 op.getSegmentWeights(),
                 op.yieldsPairs() ? op.getInit() : Value()});
+  }
+  void visitOp(moe::GroupedUpOp op) {
+    uniteFirst({op.getPairRow(), op.getPairExpert(), op.getPairWeights(),
+                op.getShrunk()});
   }
   void visitOp(moe::ScatterCombineOp op) {
     uniteFirst({op.getInput(), op.getIndex(), op.getWeights()});

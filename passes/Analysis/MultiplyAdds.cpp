@@ -39,6 +39,9 @@ static int64_t getRowsPerToken(Value list) {
       list = gather.getIndex();
     else if (auto matmul = dyn_cast<GroupedMatmulOp>(op))
       list = matmul.yieldsPairs() ? matmul.getPairRow() : matmul.getInput();
+    else if (auto up = dyn_cast<GroupedUpOp>(op))
+      list = cast<OpResult>(list).getResultNumber() == 0 ? up.getInput()
+                                                         : up.getPairRow();
     else if (auto lookup = dyn_cast<LookupOp>(op))
       list = lookup.getIds();
     else if (auto scatter = dyn_cast<ScatterCombineOp>(op)) {
@@ -85,6 +88,19 @@ static int64_t countGroupedMatmul(GroupedMatmulOp op) {
   return total;
 }
 
+static int64_t countGroupedUp(GroupedUpOp op) {
+  int64_t rows = getRowsPerToken(op.getInput());
+  int64_t pairs = getRowsPerToken(op.getPairRow());
+  int64_t total = 0;
+  for (Value weight : op.getWeights())
+    addProducts(total, rows, weight);
+  for (Value factor : op.getResiduals())
+    addProducts(total, pairs, factor);
+  if (op.getShrink())
+    addProducts(total, pairs, op.getShrink());
+  return total;
+}
+
 int64_t moec::getMultiplyAddsPerToken(Operation *op) {
   if (auto experts = dyn_cast<ExpertsOp>(op))
     return countExperts(experts);
@@ -92,5 +108,7 @@ int64_t moec::getMultiplyAddsPerToken(Operation *op) {
     return countApply(apply);
   if (auto matmul = dyn_cast<GroupedMatmulOp>(op))
     return countGroupedMatmul(matmul);
+  if (auto up = dyn_cast<GroupedUpOp>(op))
+    return countGroupedUp(up);
   return 0;
 }

@@ -341,6 +341,61 @@ def typed(element, build):
     return typed_build
 
 
+# grouped_up
+
+
+def up_projection(f, gated=True, residual=True, bias=False, shrink=True, shared=False, grouped=True, element="f32"):
+    """Emits moe.grouped_up; expected is what its three operations give."""
+    x, row = inputs(f, element), integers(f, PAIR_ROW)
+    expert, p = id_list(f, PAIR_EXPERT, EXPERT), numbers(f, len(PAIR_ROW), element=element)
+    count = 2 if gated else 1
+    weights = [f.weight(D, F, CLUSTER if grouped else None, element=element) for _ in range(count)]
+    biases = [f.weight(1, F, EXPERT, element=element) for _ in range(count)] if bias else []
+    factors = [v for _ in range(count) for v in low_rank(f, element=element)] if residual else []
+    a = f.weight(F, R, None if shared else EXPERT, element=element) if shrink else None
+    where = offsets(f) if grouped else None
+    outs = [poison(f, ROWS, F, element=element)] + ([poison(f, len(PAIR_ROW), R, element=element)] if shrink else [])
+    clause = lambda word, values: f" {word}({', '.join(map(str, values))} : {', '.join(v.type for v in values)})" if values else ""
+    h = moe.grouped_matmul(x.data, [w.data for w in weights], len(PAIR_ROW), bias=[b.data for b in biases] or None,
+                           groups=where.data if grouped else None, pairs=(row.data, expert.data), experts=E, element=element,
+                           residual=[(v.data, w.data) for v, w in zip(factors[::2], factors[1::2])] or None, act=Act("silu"))
+    data = [moe.scatter_combine(h, row.data, np.zeros((ROWS, F)), p.data, element=element)]
+    if shrink:
+        data.append(moe.grouped_matmul(h, [a.data], len(PAIR_ROW), entries=None if shared else expert.data, experts=E, element=element))
+    types = ", ".join(o.type for o in outs)
+    results = f.ops(f"moe.grouped_up ins({x} : {x.type})" + clause("weights", weights) + clause("bias", biases) +
+                    clause("groups", [where] if grouped else []) + clause("pair_rows", [row]) + clause("pair_experts", [expert]) +
+                    clause("residual", factors) + clause("weighted", [p]) + " act <silu>" + clause("shrink", [a] if shrink else []) +
+                    f" outs({', '.join(map(str, outs))} : {types}) -> {types}",
+                    *[(o.type, d, element) for o, d in zip(outs, data)])
+    for result in results:
+        f.give(result)
+
+
+def up_of_a_layer(f):
+    up_projection(f)
+
+
+def up_biased(f):
+    up_projection(f, bias=True)
+
+
+def up_plain(f):
+    up_projection(f, gated=False, residual=False, shrink=False)
+
+
+def up_with_shared_shrink(f):
+    up_projection(f, shared=True)
+
+
+def up_on_one_matrix(f):
+    up_projection(f, grouped=False)
+
+
+def up_bf16(f):
+    up_projection(f, residual=False, element="bf16")
+
+
 # scatter_combine
 
 
@@ -426,6 +481,7 @@ OPS = [*GROUPS, gather_rows, gather_bf16, gather_numbers, gather_integers, gathe
        pairs_accumulated, segment_weighted, segment_unweighted, segment_shared_expand, segment_accumulated,
        segment_on_one_matrix, pairs_without_expert, pairs_of_rows_outside, offsets_that_fall, segment_of_pairs_without_expert,
        segment_of_a_row_without_group, *[typed(element, build) for element in ("bf16", "f16", "f64") for build in ("rows", "pairs", "segment")],
+       up_of_a_layer, up_biased, up_plain, up_with_shared_shrink, up_on_one_matrix, up_bf16,
        scatter_plain, scatter_weighted, scatter_accumulated, scatter_nothing, scatter_f16, layer]
 
 

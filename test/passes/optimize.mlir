@@ -30,15 +30,13 @@ moe.param private @up_b : !ib = #moe.seeded<7>
 moe.param private @down_a : !oa = #moe.seeded<8>
 moe.param private @down_b : !ob = #moe.seeded<9>
 
-// Shared basis: gate and up with their residuals and the activation in one product, down with its residual in another, and
-// no product besides but the residual's first factor.
+// Shared basis: gate and up with their residuals, the activation and its weighted sum in one operation, down with its
+// residual in another, and no product besides.
 // CHECK-LABEL: func.func @shared_basis
 // CHECK: %[[G:.+]]:5 = moe.group {{.*}} slots(
 // CHECK: %[[ROWS:.+]] = moe.gather ins(%{{.+}}, %[[G]]#0
-// CHECK: %[[H:.+]] = moe.grouped_matmul ins(%[[ROWS]] {{.*}} groups(%[[G]]#1 {{.*}} pair_rows(%[[G]]#2 {{.*}} residual(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}} : {{.*}} act <silu>
-// CHECK: %[[V:.+]] = moe.grouped_matmul ins(%[[H]] {{.*}} entries(%[[G]]#3
-// CHECK: %[[Z:.+]] = moe.scatter_combine ins(%[[H]], %[[G]]#2 {{.*}} weighted(%[[G]]#4
-// CHECK: %[[D:.+]] = moe.grouped_matmul ins(%[[Z]] {{.*}} groups(%[[G]]#1 {{.*}} segment(%[[V]] {{.*}} weighted(%[[G]]#4
+// CHECK: %[[H:.+]]:2 = moe.grouped_up ins(%[[ROWS]] {{.*}} groups(%[[G]]#1 {{.*}} pair_rows(%[[G]]#2 {{.*}} pair_experts(%[[G]]#3 {{.*}} residual(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}} : {{.*}} weighted(%[[G]]#4 {{.*}} act <silu> shrink(
+// CHECK: %[[D:.+]] = moe.grouped_matmul ins(%[[H]]#0 {{.*}} groups(%[[G]]#1 {{.*}} segment(%[[H]]#1 {{.*}} weighted(%[[G]]#4
 // CHECK: %[[Y:.+]] = moe.scatter_combine ins(%[[D]], %[[G]]#0
 // CHECK: return %[[Y]]
 func.func @shared_basis(%x: !x, %l: tensor<?x8xf32>) -> !x {
@@ -115,9 +113,8 @@ func.func @own_experts(%x: !x, %l: tensor<?x9xf32>, %g: !in, %u: !in, %d: !out, 
 // CHECK-LABEL: func.func @d2
 // CHECK-SAME: %[[X:.+]]: tensor<?x64xf32>,
 // CHECK: %[[G:.+]]:5 = moe.group
-// CHECK: %[[H:.+]] = moe.grouped_matmul ins(%[[X]] {{.*}} pair_rows(%[[G]]#0 {{.*}} residual({{.*}} act <silu>
-// CHECK: %[[SUM:.+]] = moe.scatter_combine ins(%[[H]], %[[G]]#0 {{.*}} -> tensor<?x32xf32>
-// CHECK: moe.grouped_matmul ins(%[[SUM]] : tensor<?x32xf32>) weights(%{{.+}} : !moe.weight<32x64xf32>)
+// CHECK: %[[H:.+]]:2 = moe.grouped_up ins(%[[X]] {{.*}} pair_rows(%[[G]]#0 {{.*}} residual({{.*}} act <silu> shrink(
+// CHECK: moe.grouped_matmul ins(%[[H]]#0 : tensor<?x32xf32>) weights(%{{.+}} : !moe.weight<32x64xf32>)
 func.func @d2(%x: !x, %ids: !ids, %p: !p, %u: !in_all, %d: !out_all, %ua: !ia, %ub: !moe.weight<4x32xf32>, %da: !oa, %db: !moe.weight<4x64xf32>) -> !x {
   %um = moe.weight.mul %ua, %ub : !ia, !moe.weight<4x32xf32>
   %dm = moe.weight.mul %da, %db : !oa, !moe.weight<4x64xf32>

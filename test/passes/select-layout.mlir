@@ -16,7 +16,7 @@
 
 // REMARK: remark: {{.+}}@built stays row_major: moe.weight.mul does not read it in panels
 // REMARK: remark: {{.+}}@both stays row_major: func.call does not read it in panels
-// REMARK: remark: {{.+}}"panel16 for 9 weights"
+// REMARK: remark: {{.+}}"panel16 for 11 weights"
 
 // Scheduled form: weights, residual factors, what a segment is expanded by; a bias is a vector.
 // CHECK: @up : {{.+}} encoding <int8 group 4> layout panel16
@@ -45,6 +45,20 @@ func.func @scheduled(%x: tensor<8x8xf32>, %off: tensor<5xi32>, %row: tensor<8xi3
     pair_experts(%e : tensor<8x!id>) segment(%v : tensor<8x2xf32>) expand(%expand : !moe.weight<2x8xf32, expert[4]>)
     outs(%p : tensor<8x8xf32>) -> tensor<8x8xf32>
   return %y : tensor<8x8xf32>
+}
+
+// CHECK: @fused : {{.+}} layout panel16
+// CHECK: @shrink : {{.+}} layout panel16
+moe.param private @fused : !moe.weight<8x6xf32> = #moe.seeded<15>
+moe.param private @shrink : !moe.weight<6x2xf32, expert[4]> = #moe.seeded<16>
+func.func @fused_up(%x: tensor<8x8xf32>, %row: tensor<8xi32>, %e: tensor<8x!id>, %p: tensor<8xf32>, %h: tensor<8x6xf32>, %v: tensor<8x2xf32>) -> tensor<8x6xf32> {
+  %up = moe.leaf @fused : !moe.weight<8x6xf32>
+  %bias = moe.leaf @bias : !v
+  %shrink = moe.leaf @shrink : !moe.weight<6x2xf32, expert[4]>
+  %0:2 = moe.grouped_up ins(%x : tensor<8x8xf32>) weights(%up : !moe.weight<8x6xf32>) bias(%bias : !v) pair_rows(%row : tensor<8xi32>) pair_experts(%e : tensor<8x!id>)
+    weighted(%p : tensor<8xf32>) act <silu> shrink(%shrink : !moe.weight<6x2xf32, expert[4]>) outs(%h, %v : tensor<8x6xf32>, tensor<8x2xf32>)
+    -> tensor<8x6xf32>, tensor<8x2xf32>
+  return %0#0 : tensor<8x6xf32>
 }
 
 // Graph and slot form.

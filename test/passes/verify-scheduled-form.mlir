@@ -14,6 +14,8 @@ func.func @allowed(%x: tensor<4x8xf32>, %l: tensor<4x5xf32>, %t: !moe.table<expe
     -> tensor<8xi32>, tensor<3xi32>, tensor<8xi32>, tensor<8x!moe.id<expert[4]>>, tensor<8xf32>
   %0 = moe.gather ins(%x, %g#0 : tensor<4x8xf32>, tensor<8xi32>) outs(%h : tensor<8x8xf32>) -> tensor<8x8xf32>
   %1 = moe.grouped_matmul ins(%0 : tensor<8x8xf32>) weights(%w : !moe.weight<8x8xf32, cluster[2]>) groups(%g#1 : tensor<3xi32>) outs(%h : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %10 = moe.grouped_up ins(%0 : tensor<8x8xf32>) weights(%w : !moe.weight<8x8xf32, cluster[2]>) groups(%g#1 : tensor<3xi32>) pair_rows(%g#2 : tensor<8xi32>)
+    pair_experts(%g#3 : tensor<8x!moe.id<expert[4]>>) weighted(%g#4 : tensor<8xf32>) act <silu> outs(%h : tensor<8x8xf32>) -> tensor<8x8xf32>
   %2 = moe.lookup %b at %g#3 : !moe.weight<1x8xf32, expert[4]>, tensor<8x!moe.id<expert[4]>> -> tensor<8x8xf32>
   %3 = moe.scale_rows %2 by %g#4 : tensor<8x8xf32>, tensor<8xf32> -> tensor<8x8xf32>
   %4 = moe.activate <silu> %1 gated by %3 : tensor<8x8xf32>

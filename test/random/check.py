@@ -33,6 +33,7 @@ PASSES = [
     "moe-share-base",
     "moe-group-tokens",
     "moe-fuse-residual",
+    "moe-fuse-combine",
 ]
 # Sums are taken in another order, and products in front of sums instead of behind: a few roundings of numbers that may be
 # larger than the result, since parts cancel.
@@ -72,7 +73,7 @@ def pipelines(seed):
     for _ in range(2):
         names = [draw.choice(PASSES) for _ in range(draw.randint(3, 8))]
         orders.append(f"func.func({','.join(names)})")
-    whole = "func.func(canonicalize,cse,moe-decompose-experts,moe-share-base,canonicalize,cse,moe-group-tokens,cse,moe-fuse-residual,canonicalize,cse)"
+    whole = "func.func(canonicalize,cse,moe-decompose-experts,moe-share-base,canonicalize,cse,moe-group-tokens,cse,moe-fuse-residual,canonicalize,cse,moe-fuse-combine,canonicalize,cse)"
     return [*alone, whole, *orders]
 
 

@@ -1,4 +1,4 @@
-// Scheduled form: verification (G1–G8), effects, shapes.
+// Scheduled form: verification (G1–G9), effects, shapes.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "dialects/MoE/IR/VerifyShapes.h"
 
@@ -60,6 +60,7 @@ static LogicalResult reifyInitShapes(Operation *op, OpBuilder &builder,
 SCHEDULED_OP_INTERFACES(GroupOp, false)
 SCHEDULED_OP_INTERFACES(GatherOp, false)
 SCHEDULED_OP_INTERFACES(GroupedMatmulOp, getAccumulate())
+SCHEDULED_OP_INTERFACES(GroupedUpOp, false)
 SCHEDULED_OP_INTERFACES(ScatterCombineOp, getAccumulate())
 #undef SCHEDULED_OP_INTERFACES
 
@@ -213,11 +214,11 @@ LogicalResult ScatterCombineOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
-// GroupedMatmulOp
+// GroupedMatmulOp, and what moe.grouped_up shares with it
 //===----------------------------------------------------------------------===//
 
 /// G1: what picks the matrix of a row.
-static LogicalResult verifyRowMatrices(GroupedMatmulOp op) {
+template <typename OpTy> static LogicalResult verifyRowMatrices(OpTy op) {
   Value offsets = op.getOffsets(), entries = op.getEntries();
   if (offsets && entries)
     return op.emitOpError("G1: groups and entries exclude each other");
@@ -250,7 +251,8 @@ static LogicalResult verifyRowMatrices(GroupedMatmulOp op) {
 }
 
 /// Factors of a low-rank residual: IN x r and r x OUT, each without axis or indexed as the pairs' experts.
-static LogicalResult verifyFactors(GroupedMatmulOp op, StringRef rule,
+template <typename OpTy>
+static LogicalResult verifyFactors(OpTy op, StringRef rule,
                                    WeightType weight, Value shrink,
                                    Value expand) {
   WeightType a = getWeightType(shrink), b = getWeightType(expand);
@@ -266,7 +268,7 @@ static LogicalResult verifyFactors(GroupedMatmulOp op, StringRef rule,
   return verifyIndexedBy(op, rule, "a residual factor", b, id);
 }
 
-static LogicalResult verifyPairs(GroupedMatmulOp op) {
+template <typename OpTy> static LogicalResult verifyPairs(OpTy op) {
   Value row = op.getPairRow(), expert = op.getPairExpert();
   if (bool(row) != bool(expert))
     return op.emitOpError("G2: pair_rows and pair_experts go together");
@@ -340,7 +342,7 @@ static LogicalResult verifySegment(GroupedMatmulOp op) {
   return success();
 }
 
-static LogicalResult verifyBiases(GroupedMatmulOp op) {
+template <typename OpTy> static LogicalResult verifyBiases(OpTy op) {
   if (op.getBiases().empty())
     return success();
   if (op.getBiases().size() != op.getWeights().size())
@@ -368,26 +370,36 @@ static LogicalResult verifyBiases(GroupedMatmulOp op) {
   return success();
 }
 
-LogicalResult GroupedMatmulOp::verify() {
-  if (failed(verifyOneForm(*this, "G3")) ||
-      failed(verifyRank(*this, "G3", "rows", getInput(), 2)) ||
-      failed(verifyRank(*this, "G3", "destination", getInit(), 2)))
+/// Rows times weights, into columns of the destination.
+template <typename OpTy>
+static LogicalResult verifyProduct(OpTy op, Value init) {
+  if (failed(verifyOneForm(op, "G3")) ||
+      failed(verifyRank(op, "G3", "rows", op.getInput(), 2)) ||
+      failed(verifyRank(op, "G3", "destination", init, 2)))
     return failure();
-  if (getWeights().empty() || getWeights().size() > 2)
-    return emitOpError("G5: expected one weight, or up and gate, found ")
-           << getWeights().size();
-  WeightType first = getWeightType(getWeights().front());
-  if (getWeights().size() == 2 && !getAct())
-    return emitOpError("G5: two weights need an activation");
-  if (getWeights().size() == 2 && getWeights()[1].getType() != first)
-    return emitOpError("G5: up is ") << first << " but gate is "
-                                     << getWeights()[1].getType();
-  if (!mayEqual(shapeOf(getInput())[1], first.getRows()) ||
-      !mayEqual(shapeOf(getInit())[1], first.getCols()) ||
-      elementOf(getInput()) != first.getElementType() ||
-      elementOf(getInit()) != first.getElementType())
-    return emitOpError("G3: ") << getInput().getType() << " times " << first
-                               << " does not fit " << getInit().getType();
+  OperandRange weights = op.getWeights();
+  if (weights.empty() || weights.size() > 2)
+    return op.emitOpError("G5: expected one weight, or up and gate, found ")
+           << weights.size();
+  WeightType first = getWeightType(weights.front());
+  if (weights.size() == 2 && !op.getAct())
+    return op.emitOpError("G5: two weights need an activation");
+  if (weights.size() == 2 && weights[1].getType() != first)
+    return op.emitOpError("G5: up is ") << first << " but gate is "
+                                        << weights[1].getType();
+  if (!mayEqual(shapeOf(op.getInput())[1], first.getRows()) ||
+      !mayEqual(shapeOf(init)[1], first.getCols()) ||
+      elementOf(op.getInput()) != first.getElementType() ||
+      elementOf(init) != first.getElementType())
+    return op.emitOpError("G3: ") << op.getInput().getType() << " times "
+                                  << first << " does not fit "
+                                  << init.getType();
+  return success();
+}
+
+LogicalResult GroupedMatmulOp::verify() {
+  if (failed(verifyProduct(*this, getInit())))
+    return failure();
   if (failed(verifyRowMatrices(*this)) || failed(verifyPairs(*this)) ||
       failed(verifySegment(*this)) || failed(verifyBiases(*this)))
     return failure();
@@ -398,4 +410,88 @@ LogicalResult GroupedMatmulOp::verify() {
   if (getAct())
     return verifyActivation(*this, *getAct(), getWeights().size() == 2);
   return success();
+}
+
+//===----------------------------------------------------------------------===//
+// GroupedUpOp
+//===----------------------------------------------------------------------===//
+
+MutableOperandRange GroupedUpOp::getDpsInitsMutable() {
+  // The destinations are the last operands.
+  unsigned count = getShrunk() ? 2 : 1;
+  return MutableOperandRange(*this, getNumOperands() - count, count);
+}
+
+/// G9: what becomes of the hidden activations.
+static LogicalResult verifyHidden(GroupedUpOp op) {
+  WeightType up = getWeightType(op.getWeights().front());
+  if (failed(verifyRank(op, "G9", "weighted", op.getPairWeights(), 1)) ||
+      failed(verifySameLeading(op, "G9", "weighted", op.getPairWeights(),
+                               "pair_rows", op.getPairRow(), 1)))
+    return failure();
+  if (elementOf(op.getPairWeights()) != up.getElementType())
+    return op.emitOpError("G9: weighted is ")
+           << op.getPairWeights().getType() << " but the weight is " << up;
+  if (bool(op.getShrink()) != bool(op.getShrunk()))
+    return op.emitOpError("G9: shrink and its destination go together");
+  if (!op.getShrink())
+    return success();
+  WeightType shrink = getWeightType(op.getShrink());
+  if (failed(verifyRank(op, "G9", "shrunk", op.getShrunk(), 2)) ||
+      failed(verifySameLeading(op, "G9", "shrunk", op.getShrunk(), "pair_rows",
+                               op.getPairRow(), 1)))
+    return failure();
+  if (shrink.getRows() != up.getCols() ||
+      shrink.getElementType() != up.getElementType() ||
+      elementOf(op.getShrunk()) != up.getElementType() ||
+      !mayEqual(shapeOf(op.getShrunk())[1], shrink.getCols()))
+    return op.emitOpError("G9: hidden activations of ")
+           << up << " times " << shrink << " do not fit "
+           << op.getShrunk().getType();
+  return verifyIndexedBy(op, "G9", "shrink", shrink,
+                         getIdType(op.getPairExpert()));
+}
+
+LogicalResult GroupedUpOp::verify() {
+  if (failed(verifyProduct(*this, getHidden())) ||
+      failed(verifyRowMatrices(*this)) || failed(verifyPairs(*this)) ||
+      failed(verifyBiases(*this)) || failed(verifyHidden(*this)))
+    return failure();
+  return verifyActivation(*this, getAct(), getWeights().size() == 2);
+}
+
+SmallVector<Value> GroupedUpOp::decompose(OpBuilder &builder) {
+  Location loc = getLoc();
+  auto hidden = cast<RankedTensorType>(getHidden().getType());
+  OpFoldResult sizes[] = {
+      tensor::getMixedSize(builder, loc, getPairRow(), 0),
+      builder.getIndexAttr(getWeightType(getWeights().front()).getCols())};
+  Value init = tensor::EmptyOp::create(builder, loc, sizes,
+                                       hidden.getElementType());
+  Value none;
+  auto product = [&](Value input, ValueRange weights, ValueRange biases,
+                     Value offsets, Value entries, Value pairRow,
+                     Value pairExpert, ValueRange residuals, Value into,
+                     ActivationAttr act) {
+    return GroupedMatmulOp::create(
+               builder, loc, TypeRange{into.getType()}, input, weights, biases,
+               offsets, entries, pairRow, pairExpert, residuals,
+               /*segment=*/none, /*expand=*/none, /*segmentWeights=*/none, into,
+               act, /*accumulate=*/false)
+        .getResult(0);
+  };
+  Value activated =
+      product(getInput(), getWeights(), getBiases(), getOffsets(), none,
+              getPairRow(), getPairExpert(), getResiduals(), init, getActAttr());
+  SmallVector<Value> results{
+      ScatterCombineOp::create(builder, loc, TypeRange{hidden}, activated,
+                               getPairRow(), getPairWeights(), getHidden(),
+                               /*accumulate=*/false)
+          .getResult(0)};
+  if (getShrink())
+    results.push_back(product(
+        activated, getShrink(), {}, none,
+        getWeightType(getShrink()).isIndexed() ? getPairExpert() : none, none,
+        none, {}, getShrunk(), ActivationAttr()));
+  return results;
 }

@@ -120,6 +120,51 @@ def MoE_GroupedMatmulOp : MoE_ScheduledOp<"grouped_matmul", [MoE_Segments<[0, 11
   }];
 }
 
+def MoE_GroupedUpOp : MoE_ScheduledOp<"grouped_up", [MoE_Segments<[0, 4, 5, 7, 9]>]> {
+  let summary = "up-projection of an expert layer whose hidden activations are summed as they arise";
+  let description = [{
+    Means three operations, whose hidden activations h need not be in memory:
+
+    * h = `moe.grouped_matmul` of pairs with `act`: a row for each pair;
+    * hidden = `moe.scatter_combine` of h by `pair_rows`, weighted by the pairs' gate weights: as a rule a row for each
+      row of the input; a pair whose row it does not have is skipped;
+    * with `shrink`, v = `moe.grouped_matmul` of h by the pairs' experts: the first factor of the down residual.
+
+    Made by moe-fuse-combine. Constraints G1–G3, G5, G6 as for moe.grouped_matmul, and G9.
+
+    ```mlir
+    func.func @up(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>,
+        %p: tensor<16xf32>, %a: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) -> (tensor<8x32xf32>, tensor<16x4xf32>) {
+      %hidden, %shrunk = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w, %w : !moe.weight<64x32xf32, cluster[2]>, !moe.weight<64x32xf32, cluster[2]>)
+        groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>) weighted(%p : tensor<16xf32>) act <silu>
+        shrink(%a : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+      return %hidden, %shrunk : tensor<8x32xf32>, tensor<16x4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins MoE_Array:$input, Variadic<MoE_WeightType>:$weights, Variadic<MoE_WeightType>:$biases,
+                       Optional<MoE_Array>:$offsets, MoE_Array:$pairRow, MoE_Array:$pairExpert,
+                       Variadic<MoE_WeightType>:$residuals, MoE_Array:$pairWeights, Optional<MoE_WeightType>:$shrink,
+                       MoE_Array:$hidden, Optional<MoE_Array>:$shrunk, MoE_ActivationAttr:$act);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $input `:` type($input) `)` `weights` `(` $weights `:` qualified(type($weights)) `)`
+    (`bias` `(` $biases^ `:` qualified(type($biases)) `)`)? (`groups` `(` $offsets^ `:` type($offsets) `)`)?
+    `pair_rows` `(` $pairRow `:` type($pairRow) `)` `pair_experts` `(` $pairExpert `:` type($pairExpert) `)`
+    (`residual` `(` $residuals^ `:` qualified(type($residuals)) `)`)? `weighted` `(` $pairWeights `:` type($pairWeights) `)`
+    `act` $act (`shrink` `(` $shrink^ `:` qualified(type($shrink)) `)`)?
+    `outs` `(` $hidden (`,` $shrunk^)? `:` type($hidden) (`,` type($shrunk)^)? `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable();
+    /// As of moe.grouped_matmul: no entries, and one row for each pair.
+    ::mlir::Value getEntries() { return {}; }
+    bool yieldsPairs() { return true; }
+    /// Builds the three operations that it stands for, on tensors, and returns their values for its results.
+    ::llvm::SmallVector<::mlir::Value> decompose(::mlir::OpBuilder &builder);
+  }];
+}
+
 def MoE_ScatterCombineOp : MoE_ScheduledOp<"scatter_combine"> {
   let summary = "sums weighted rows into the rows they came from";
   let description = [{

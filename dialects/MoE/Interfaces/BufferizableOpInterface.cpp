@@ -195,6 +195,7 @@ void moec::moe::registerBufferizableOpInterfaceExternalModels(
     GatherOp::attachInterface<ScheduledOpModel<GatherOp>>(*context);
     GroupedMatmulOp::attachInterface<ScheduledOpModel<GroupedMatmulOp>>(
         *context);
+    GroupedUpOp::attachInterface<ScheduledOpModel<GroupedUpOp>>(*context);
     ScatterCombineOp::attachInterface<ScheduledOpModel<ScatterCombineOp>>(
         *context);
     WrapOp::attachInterface<WrapModel>(*context);

@@ -193,3 +193,20 @@ func.func @segment(%x: tensor<?x16xf32>, %w: !w, %off: tensor<4xi32>, %row: !lis
     segment(%v : tensor<?x2xf32>) expand(%b : !b) weighted(%p : tensor<?xf32>) outs(%o : tensor<?x6xf32>) -> tensor<?x6xf32>
   return %0 : tensor<?x6xf32>
 }
+
+// moe.grouped_up is its three operations: product and activation of pairs, their weighted sum, the second product.
+// CHECK-LABEL: func.func @up
+// CHECK-COUNT-1: iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK: math.exp
+// CHECK: scf.for
+// CHECK: arith.mulf
+// CHECK: tensor.insert
+// CHECK-COUNT-1: iterator_types = ["parallel", "parallel", "reduction"]
+// CHECK-NOT: "reduction"
+// CHECK: return
+func.func @up(%x: tensor<?x16xf32>, %w: !moe.weight<16x6xf32>, %row: !list, %e: !experts, %p: tensor<?xf32>, %a: !moe.weight<6x2xf32>, %h: tensor<?x6xf32>, %v: tensor<?x2xf32>)
+    -> (tensor<?x6xf32>, tensor<?x2xf32>) {
+  %0:2 = moe.grouped_up ins(%x : tensor<?x16xf32>) weights(%w : !moe.weight<16x6xf32>) pair_rows(%row : !list) pair_experts(%e : !experts) weighted(%p : tensor<?xf32>)
+    act <silu> shrink(%a : !moe.weight<6x2xf32>) outs(%h, %v : tensor<?x6xf32>, tensor<?x2xf32>) -> tensor<?x6xf32>, tensor<?x2xf32>
+  return %0#0, %0#1 : tensor<?x6xf32>, tensor<?x2xf32>
+}

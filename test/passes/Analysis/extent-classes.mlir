@@ -221,3 +221,22 @@ func.func @contradiction(%x: tensor<?xf32>, %y: tensor<?xf32>) {
   %c = tensor.cast %y : tensor<?xf32> to tensor<4xf32>
   return
 }
+
+// -----
+
+// Pairs are as many as their weights and the rows of the second result; the first one's are those of its destination.
+// CHECK-LABEL: func.func @grouped_up
+// CHECK-SAME: name = "arg0", role = "input", shape = array<i64: -1, 4>
+// CHECK-SAME: name = "arg1", role = "input", shape = array<i64: -2>
+// CHECK-SAME: name = "arg2", role = "input", shape = array<i64: -2>
+// CHECK-SAME: name = "arg3", role = "input", shape = array<i64: -2>
+// CHECK-SAME: shape = array<i64: -3, 6>
+// CHECK-SAME: shape = array<i64: -2, 2>
+func.func @grouped_up(%x: tensor<?x4xf32>, %row: tensor<?xi32>, %e: tensor<?x!moe.id<expert[4]>>, %p: tensor<?xf32>, %w: tensor<4x6xf32>, %a: tensor<6x2xf32>,
+    %h: tensor<?x6xf32>, %v: tensor<?x2xf32>) -> (tensor<?x6xf32>, tensor<?x2xf32>) {
+  %up = moe.wrap %w : tensor<4x6xf32> to !moe.weight<4x6xf32>
+  %shrink = moe.wrap %a : tensor<6x2xf32> to !moe.weight<6x2xf32>
+  %0:2 = moe.grouped_up ins(%x : tensor<?x4xf32>) weights(%up : !moe.weight<4x6xf32>) pair_rows(%row : tensor<?xi32>) pair_experts(%e : tensor<?x!moe.id<expert[4]>>)
+    weighted(%p : tensor<?xf32>) act <silu> shrink(%shrink : !moe.weight<6x2xf32>) outs(%h, %v : tensor<?x6xf32>, tensor<?x2xf32>) -> tensor<?x6xf32>, tensor<?x2xf32>
+  return %0#0, %0#1 : tensor<?x6xf32>, tensor<?x2xf32>
+}

@@ -76,3 +76,28 @@ func.func @huge(%x: tensor<?x2147483647xf32>, %ids: tensor<?x8x!moe.id<expert[8]
   %0 = moe.apply %x, %a at %ids : tensor<?x2147483647xf32>, !moe.weight<2147483647x2147483647xf32, expert[8]> at tensor<?x8x!moe.id<expert[8]>> -> tensor<?x8x2147483647xf32>
   return %0 : tensor<?x8x2147483647xf32>
 }
+
+// The fused up-projection: two weights on 3 rows, their residuals and the shrink on 4 pairs: 2·3·32 + 2·4·(16 + 8) + 4·8. What
+// it makes has rows, and pairs.
+// CHECK: @grouped_up{{.*}}moe.multiply_adds_per_token = 576 :
+func.func @grouped_up(%c: tensor<2x3x!moe.id<cluster[4]>>, %ids: tensor<2x4x!moe.id<expert[4]>>, %p: tensor<2x4xf32>, %slot: tensor<2x4xi32>, %x: tensor<2x8xf32>,
+    %r: tensor<6xi32>, %o: tensor<5xi32>, %q: tensor<8xi32>, %e: tensor<8x!moe.id<expert[4]>>, %l: tensor<8xf32>, %w: !moe.weight<8x4xf32, cluster[4]>,
+    %a: !moe.weight<8x2xf32, expert[4]>, %b: !moe.weight<2x4xf32, expert[4]>, %s: !moe.weight<4x2xf32, expert[4]>, %d: !moe.weight<4x8xf32, cluster[4]>,
+    %t: !moe.weight<2x8xf32>, %rx: tensor<6x8xf32>, %rh: tensor<6x4xf32>, %pv: tensor<8x2xf32>, %px: tensor<8x8xf32>) -> (tensor<6x8xf32>, tensor<8x8xf32>) {
+  %g:5 = moe.group ins(%c, %ids, %p : tensor<2x3x!moe.id<cluster[4]>>, tensor<2x4x!moe.id<expert[4]>>, tensor<2x4xf32>) slots(%slot : tensor<2x4xi32>)
+    outs(%r, %o, %q, %e, %l : tensor<6xi32>, tensor<5xi32>, tensor<8xi32>, tensor<8x!moe.id<expert[4]>>, tensor<8xf32>)
+    -> tensor<6xi32>, tensor<5xi32>, tensor<8xi32>, tensor<8x!moe.id<expert[4]>>, tensor<8xf32>
+  %rows = moe.gather ins(%x, %g#0 : tensor<2x8xf32>, tensor<6xi32>) outs(%rx : tensor<6x8xf32>) -> tensor<6x8xf32>
+  // expected-remark @below {{416 multiply-adds per token}}
+  %0:2 = moe.grouped_up ins(%rows : tensor<6x8xf32>) weights(%w, %w : !moe.weight<8x4xf32, cluster[4]>, !moe.weight<8x4xf32, cluster[4]>) groups(%g#1 : tensor<5xi32>)
+    pair_rows(%g#2 : tensor<8xi32>) pair_experts(%g#3 : tensor<8x!moe.id<expert[4]>>)
+    residual(%a, %b, %a, %b : !moe.weight<8x2xf32, expert[4]>, !moe.weight<2x4xf32, expert[4]>, !moe.weight<8x2xf32, expert[4]>, !moe.weight<2x4xf32, expert[4]>)
+    weighted(%g#4 : tensor<8xf32>) act <silu> shrink(%s : !moe.weight<4x2xf32, expert[4]>) outs(%rh, %pv : tensor<6x4xf32>, tensor<8x2xf32>) -> tensor<6x4xf32>, tensor<8x2xf32>
+  // 3 rows.
+  // expected-remark @below {{96 multiply-adds per token}}
+  %1 = moe.grouped_matmul ins(%0#0 : tensor<6x4xf32>) weights(%d : !moe.weight<4x8xf32, cluster[4]>) groups(%g#1 : tensor<5xi32>) outs(%rx : tensor<6x8xf32>) -> tensor<6x8xf32>
+  // 4 pairs.
+  // expected-remark @below {{64 multiply-adds per token}}
+  %2 = moe.grouped_matmul ins(%0#1 : tensor<8x2xf32>) weights(%t : !moe.weight<2x8xf32>) outs(%px : tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %1, %2 : tensor<6x8xf32>, tensor<8x8xf32>
+}

@@ -51,13 +51,16 @@ func.func @tensors(%x: tensor<?x4xf32>, %i: tensor<?xi32>, %o: tensor<?x4xf32>, 
 // SAME-COUNT-2: moe.gather
 // SAME-COUNT-2: moe.grouped_matmul accumulate
 // SAME-COUNT-1: moe.scatter_combine
+// SAME-COUNT-1: moe.grouped_up
 // SAME: return
-func.func @buffers(%x: memref<?x4xf32>, %i: memref<?xi32>, %o: memref<?x4xf32>, %w: !moe.weight<4x4xf32>) {
+func.func @buffers(%x: memref<?x4xf32>, %i: memref<?xi32>, %o: memref<?x4xf32>, %w: !moe.weight<4x4xf32>, %e: memref<?x!moe.id<expert[4]>>, %p: memref<?xf32>) {
   moe.gather ins(%x, %i : memref<?x4xf32>, memref<?xi32>) outs(%o : memref<?x4xf32>)
   moe.gather ins(%x, %i : memref<?x4xf32>, memref<?xi32>) outs(%o : memref<?x4xf32>)
   moe.grouped_matmul accumulate ins(%x : memref<?x4xf32>) weights(%w : !moe.weight<4x4xf32>) outs(%o : memref<?x4xf32>)
   moe.grouped_matmul accumulate ins(%x : memref<?x4xf32>) weights(%w : !moe.weight<4x4xf32>) outs(%o : memref<?x4xf32>)
   moe.scatter_combine ins(%x, %i : memref<?x4xf32>, memref<?xi32>) outs(%o : memref<?x4xf32>)
+  moe.grouped_up ins(%x : memref<?x4xf32>) weights(%w : !moe.weight<4x4xf32>) pair_rows(%i : memref<?xi32>) pair_experts(%e : memref<?x!moe.id<expert[4]>>)
+    weighted(%p : memref<?xf32>) act <silu> outs(%o : memref<?x4xf32>)
   return
 }
 

@@ -1083,3 +1083,138 @@ func.func @f(%x: tensor<8x64xf32>) {
   %0 = "moe.grouped_matmul"(%x, %x) : (tensor<8x64xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
   return
 }
+
+// -----
+
+// G9: grouped_up.
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16x1xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: weighted must have rank 1, is 'tensor<16x1xf32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16x1xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<15xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: weighted is 'tensor<15xf32>' but pair_rows is 'tensor<16xi32>': extent 0 differs}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<15xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf16>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: weighted is 'tensor<16xf16>' but the weight is '!moe.weight<64x32xf32, cluster[2]>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf16>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: shrink and its destination go together}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: shrink and its destination go together}}
+  %0 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h : tensor<8x32xf32>) -> tensor<8x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16xf32>) {
+  // expected-error @below {{G9: shrunk must have rank 2, is 'tensor<16xf32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16xf32>) -> tensor<8x32xf32>, tensor<16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<8x4xf32>) {
+  // expected-error @below {{G9: shrunk is 'tensor<8x4xf32>' but pair_rows is 'tensor<16xi32>': extent 0 differs}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<8x4xf32>) -> tensor<8x32xf32>, tensor<8x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<31x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: hidden activations of '!moe.weight<64x32xf32, cluster[2]>' times '!moe.weight<31x4xf32, expert[4]>' do not fit 'tensor<16x4xf32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<31x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x5xf32>) {
+  // expected-error @below {{G9: hidden activations of '!moe.weight<64x32xf32, cluster[2]>' times '!moe.weight<32x4xf32, expert[4]>' do not fit 'tensor<16x5xf32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x5xf32>) -> tensor<8x32xf32>, tensor<16x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[5]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G9: shrink is '!moe.weight<32x4xf32, expert[5]>' but ids are '!moe.id<expert[4]>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[5]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x63xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G3: 'tensor<8x63xf32>' times '!moe.weight<64x32xf32, cluster[2]>' does not fit 'tensor<8x32xf32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x63xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[3]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G1: '!moe.weight<64x32xf32, cluster[3]>' needs 4 offsets, found 'tensor<3xi32>'}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[3]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<15x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G3: pair_rows is 'tensor<16xi32>' but pair_experts is 'tensor<15x!moe.id<expert[4]>>': extent 0 differs}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<15x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: memref<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>) {
+  // expected-error @below {{G3: operands must be all tensors or all buffers}}
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w : !moe.weight<64x32xf32, cluster[2]>) groups(%off : memref<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!moe.id<expert[4]>>)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32>) {
+  // expected-error @below {{'moe.grouped_up' op failed to verify that operands that are not optional must be there}}
+  %0 = "moe.grouped_up"(%x, %w, %w, %w, %x) {act = #moe.activation<silu>, operandSegmentSizes = array<i32: 1, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0>} : (tensor<8x64xf32>, !moe.weight<64x32xf32>, !moe.weight<64x32xf32>, !moe.weight<64x32xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
+  return
+}

@@ -156,3 +156,22 @@ func.func @matmul_buffers(%x: memref<?x64xf32>, %w: !w, %g: !w, %off: memref<3xi
     pair_experts(%e : memref<?x!id4>) segment(%v : memref<?x4xf32>) expand(%b : !b) weighted(%p : memref<?xf32>) outs(%o : memref<?x32xf32>)
   return
 }
+
+// Up and gate with all there may be; one weight without axis; buffers.
+// CHECK-LABEL: func.func @grouped_up
+// CHECK: moe.grouped_up ins(%{{.*}} : tensor<8x64xf32>) weights(%{{.*}}, %{{.*}} : !moe.weight<64x32xf32, cluster[2]>, {{.*}}) bias(%{{.*}}, %{{.*}} : {{.*}}) groups(%{{.*}} : tensor<3xi32>) pair_rows(%{{.*}} : tensor<16xi32>) pair_experts(%{{.*}} : tensor<16x!moe.id<expert[4]>>) residual(%{{.*}} : {{.*}}) weighted(%{{.*}} : tensor<16xf32>) act <silu> shrink(%{{.*}} : !moe.weight<32x4xf32, expert[4]>) outs(%{{.*}}, %{{.*}} : tensor<8x32xf32>, tensor<16x4xf32>) -> tensor<8x32xf32>, tensor<16x4xf32>
+// CHECK: moe.grouped_up ins(%{{.*}} : tensor<8x64xf32>) weights(%{{.*}} : !moe.weight<64x32xf32>) pair_rows({{.*}}) pair_experts({{.*}}) weighted({{.*}}) act <relu> outs(%{{.*}} : tensor<8x32xf32>) -> tensor<8x32xf32>
+// CHECK: moe.grouped_up {{.*}} shrink({{.*}}) outs(%{{.*}}, %{{.*}} : memref<?x32xf32>, memref<?x4xf32>){{$}}
+func.func @grouped_up(%x: tensor<8x64xf32>, %w: !w, %wb: !moe.weight<1x32xf32, expert[4]>, %one: !moe.weight<64x32xf32>, %off: tensor<3xi32>, %row: tensor<16xi32>,
+                      %e: tensor<16x!id4>, %a: !a, %b: !b, %p: tensor<16xf32>, %s: !moe.weight<32x4xf32, expert[4]>, %h: tensor<8x32xf32>, %v: tensor<16x4xf32>,
+                      %mx: memref<?x64xf32>, %mrow: memref<?xi32>, %me: memref<?x!id4>, %mp: memref<?xf32>, %mh: memref<?x32xf32>, %mv: memref<?x4xf32>) {
+  %0:2 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%w, %w : !w, !w) bias(%wb, %wb : !moe.weight<1x32xf32, expert[4]>, !moe.weight<1x32xf32, expert[4]>)
+    groups(%off : tensor<3xi32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!id4>) residual(%a, %b, %a, %b : !a, !b, !a, !b)
+    weighted(%p : tensor<16xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<8x32xf32>, tensor<16x4xf32>)
+    -> tensor<8x32xf32>, tensor<16x4xf32>
+  %1 = moe.grouped_up ins(%x : tensor<8x64xf32>) weights(%one : !moe.weight<64x32xf32>) pair_rows(%row : tensor<16xi32>) pair_experts(%e : tensor<16x!id4>)
+    weighted(%p : tensor<16xf32>) act <relu> outs(%h : tensor<8x32xf32>) -> tensor<8x32xf32>
+  moe.grouped_up ins(%mx : memref<?x64xf32>) weights(%one : !moe.weight<64x32xf32>) pair_rows(%mrow : memref<?xi32>) pair_experts(%me : memref<?x!id4>)
+    weighted(%mp : memref<?xf32>) act <relu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%mh, %mv : memref<?x32xf32>, memref<?x4xf32>)
+  return
+}

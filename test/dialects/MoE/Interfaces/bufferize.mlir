@@ -188,3 +188,22 @@ func.func @written_before(%t: tensor<4x4xf32> {bufferization.writable = true}) -
   %w = moe.wrap %ones : tensor<4x4xf32> to !moe.weight<4x4xf32>
   return %w : !moe.weight<4x4xf32>
 }
+
+// Two destinations, each written in place.
+// CHECK-LABEL: func.func @grouped_up
+// CHECK-NOT: memref.copy
+// CHECK: moe.grouped_up ins(%{{.+}} : memref<?x64xf32>) {{.*}} outs(%[[H:[a-z0-9_]+]], %[[V:[a-z0-9_]+]] : memref<?x32xf32>, memref<?x4xf32>)
+// CHECK-NOT: memref.copy
+// CHECK: return %[[H]], %[[V]]
+func.func @grouped_up(%x: tensor<?x64xf32>, %w: !gu, %off: tensor<3xi32>, %row: tensor<?xi32>, %e: tensor<?x!id4>, %p: tensor<?xf32>,
+    %s: !moe.weight<32x4xf32, expert[4]>) -> (tensor<?x32xf32>, tensor<?x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %rows = tensor.dim %x, %c0 : tensor<?x64xf32>
+  %pairs = tensor.dim %row, %c0 : tensor<?xi32>
+  %h = tensor.empty(%rows) : tensor<?x32xf32>
+  %v = tensor.empty(%pairs) : tensor<?x4xf32>
+  %0:2 = moe.grouped_up ins(%x : tensor<?x64xf32>) weights(%w : !gu) groups(%off : tensor<3xi32>) pair_rows(%row : tensor<?xi32>) pair_experts(%e : tensor<?x!id4>)
+    weighted(%p : tensor<?xf32>) act <silu> shrink(%s : !moe.weight<32x4xf32, expert[4]>) outs(%h, %v : tensor<?x32xf32>, tensor<?x4xf32>)
+    -> tensor<?x32xf32>, tensor<?x4xf32>
+  return %0#0, %0#1 : tensor<?x32xf32>, tensor<?x4xf32>
+}
