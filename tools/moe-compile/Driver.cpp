@@ -262,6 +262,8 @@ private:
     if (layerWeights.isEmpty())
       return compiled;
     library.layoutHash = layerWeights.layoutHash();
+    if (request.noArchive)
+      return compiled;
     library.writeWeights = [&](StringRef path) {
       LogicalResult status = layerWeights.write(module->getLoc(), path,
                                                 progressOnTerminal("weights",

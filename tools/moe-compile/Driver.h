@@ -62,6 +62,8 @@ struct CompileRequest {
   bool separateWeights = false;
   /// Whether matrices of the archive lie in panels, as CPU kernels read them.
   bool inPanels = false;
+  /// Whether that archive is left to be written elsewhere.
+  bool noArchive = false;
   /// Bindings of external params.
   std::vector<std::string> weights;
   /// Where times and remarks go; empty for nowhere.

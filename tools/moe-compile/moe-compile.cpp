@@ -148,6 +148,11 @@ static cl::opt<std::string>
            cl::desc("Order of matrices in the archive: row_major (default), or "
                     "panel16 as CPU kernels read them"),
            cl::init("row_major"), cl::cat(category));
+static cl::opt<bool> noArchive(
+    "no-archive",
+    cl::desc("With --separate-weights: do not write the archive; whoever calls "
+             "an entry binds its weights"),
+    cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -238,6 +243,7 @@ int main(int argc, char **argv) {
   request.passes = passes;
   request.optimize = optimize;
   request.separateWeights = separateWeights;
+  request.noArchive = noArchive;
   request.profile = profile;
   request.cache = cache;
   request.instrument = instrument;
@@ -301,6 +307,9 @@ int main(int argc, char **argv) {
     return usage("--layout is for an archive of weights, found neither "
                  "--separate-weights nor a checkpoint");
   request.inPanels = layout == "panel16";
+  if (noArchive && !separateWeights)
+    return usage("--no-archive is for --separate-weights, found no "
+                 "--separate-weights");
   request.weights = weights;
   request.report = report;
   request.library.pipeline = pipeline;
