@@ -49,7 +49,9 @@ def main():
     sources = [
         path
         for path in project.files(root, ".c", ".cpp")
-        if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend") or path.is_relative_to("runtime/src")
+        if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend")
+        or path.is_relative_to("runtime/src")
+        or path.is_relative_to("tools/moe-bench")
     ]
     for path in sources:
         named = TESTED_BY.pop(str(path), None)
