@@ -19,6 +19,7 @@ namespace {
 
 struct Close {
   void operator()(moert_model *model) const { moert_model_close(model); }
+  void operator()(moert_pool *pool) const { moert_pool_destroy(pool); }
   void operator()(moert_library *library) const {
     moert_library_close(library);
   }
@@ -51,9 +52,16 @@ public:
       moert_layer_release(layer, held);
   }
 
-  Status open(bool randomWeights) {
+  Status open(bool randomWeights, int64_t threads) {
     char text[512] = "";
     moert_error_sink sink = {text, sizeof text};
+    if (threads > 1) {
+      moert_pool *made = nullptr;
+      if (moert_pool_create(int32_t(threads), &sink, &made) != MOERT_OK)
+        return Error{text};
+      pool.reset(made);
+      moert_pool_executor(made, &call.executor);
+    }
     const std::string &path = spec.artifact;
     std::error_code code;
     bool hasArchive =
@@ -193,6 +201,11 @@ private:
     }
     if (!held && !weightTensors.empty()) {
       weights.make(weightTensors, 7);
+      for (size_t i = 0; i < weightTensors.size(); ++i) {
+        const std::string &name = weightTensors[i].name;
+        zeroPadding(weightTensors[i], weights.data(i, 0),
+                    columnsOf(problem, name.substr(0, name.find('.'))));
+      }
       makeBindings();
     }
     call.size = sizeof call;
@@ -286,6 +299,7 @@ private:
     return Error{spec.artifact + ": " + message};
   }
 
+  std::unique_ptr<moert_pool, Close> pool;
   std::unique_ptr<moert_model, Close> model;
   std::unique_ptr<moert_library, Close> library;
   const moert_library_entry *entry = nullptr;
@@ -312,9 +326,10 @@ private:
 
 Result<std::unique_ptr<Contender>> openArtifact(const Problem &problem,
                                                 const ContenderSpec &spec,
-                                                bool randomWeights) {
+                                                bool randomWeights,
+                                                int64_t threads) {
   auto contender = std::make_unique<ArtifactContender>(problem, spec);
-  if (Status status = contender->open(randomWeights); !status)
+  if (Status status = contender->open(randomWeights, threads); !status)
     return Error{status.error()};
   return std::unique_ptr<Contender>(std::move(contender));
 }

@@ -9,10 +9,11 @@ namespace moec::bench {
 
 /// Opens spec.artifact: its only entry, or that of its first layer. Binding
 /// tensors are made up, unless the artifact has an archive of weights and
-/// `randomWeights` is false.
+/// `randomWeights` is false. More than one thread is a pool for its parallel
+/// loops.
 weights::Result<std::unique_ptr<Contender>>
 openArtifact(const Problem &problem, const ContenderSpec &spec,
-             bool randomWeights);
+             bool randomWeights, int64_t threads);
 
 } // namespace moec::bench
 

@@ -23,6 +23,16 @@ std::vector<float> normalValues(int64_t count, uint32_t seed) {
   return values;
 }
 
+int64_t columnsOf(const Problem &problem, const std::string &name) {
+  if (name.ends_with("_a"))
+    return problem.rank;
+  for (const char *matrix : {"w", "gate", "up", "down"})
+    for (const char *suffix : {"", "_base", "_b"})
+      if (name == std::string(matrix) + suffix)
+        return name[0] == 'd' ? problem.width : problem.inner;
+  return 0;
+}
+
 /// Of all tokens of a block: its normed activations times its router.
 static std::vector<float> blockLogits(const Problem &problem,
                                       const Inputs &inputs) {

@@ -28,6 +28,9 @@ struct Inputs {
 
 Inputs makeInputs(const Problem &problem, int64_t tokens, int64_t routings);
 
+/// Columns of the weight that bench/make_module.py calls so; 0 for another one.
+int64_t columnsOf(const Problem &problem, const std::string &name);
+
 /// N(0, 1).
 std::vector<float> normalValues(int64_t count, uint32_t seed);
 

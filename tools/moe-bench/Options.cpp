@@ -24,7 +24,7 @@ usage: moe-bench --suite FILE [options] [CONTENDER=ARTIFACT...]
                       artifact of the module of that contender
   --only TEXT         problems with TEXT in their name
   --tokens N,N...     tokens of a call (default: the suite's, or 8)
-  --threads N,N...    processors used (default 1); artifacts run on one
+  --threads N,N...    threads and processors used (default 1)
   --seconds S         time for each point (default 2)
   --rounds N          at least so many rounds for each point (default 5)
   --rotate N          copies of the weights that are used in turn (default: as

@@ -229,7 +229,7 @@ private:
         own.artifact = *artifact;
       }
       Result<std::unique_ptr<Contender>> contender =
-          openArtifact(problem, own, options.randomWeights);
+          openArtifact(problem, own, options.randomWeights, threads);
       if (!contender)
         return Error{spec.name + ": " + contender.error()};
       contenders.push_back(*std::move(contender));

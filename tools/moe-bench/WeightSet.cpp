@@ -4,7 +4,9 @@
 
 #include "weights/FloatFormats.h"
 #include "weights/Seeded.h"
+#include "weights/StoredTensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -150,64 +152,76 @@ void WeightSet::setCopies(size_t count) {
   }
 }
 
+namespace {
+
+/// The form of one matrix among the views: in panels if its codes have their
+/// shape.
+TensorForm formOf(const WeightTensor &codes, const Encoding &encoding,
+                  int64_t rows, int64_t columns) {
+  TensorForm form;
+  form.values = encoding;
+  form.shape = {rows, columns};
+  int64_t codeRows =
+      encoding.format == Format::Int4 || encoding.format == Format::MXFP4
+          ? (rows + 1) / 2
+          : rows;
+  const int64_t panel[] = {(columns + 15) / 16, codeRows, 16};
+  const std::vector<int64_t> &shape = codes.shape;
+  if (shape.size() >= 3 && std::equal(shape.end() - 3, shape.end(), panel) &&
+      !(shape.size() == 3 && columns == 16 && codeRows == rows))
+    form.layout = Layout::Panel16;
+  return form;
+}
+
+} // namespace
+
+void zeroPadding(const WeightTensor &tensor, uint8_t *data, int64_t columns) {
+  size_t rank = tensor.shape.size();
+  int64_t panels = (columns + 15) / 16;
+  if (columns % 16 == 0 || rank < 3 || tensor.shape[rank - 1] != 16 ||
+      tensor.shape[rank - 3] != panels)
+    return;
+  uint64_t width = tensor.type.bits / 8;
+  uint64_t rows = uint64_t(tensor.shape[rank - 2]);
+  uint64_t panelBytes = rows * 16 * width;
+  for (uint64_t panel = uint64_t(panels) - 1;
+       panel < tensor.bytes() / panelBytes; panel += uint64_t(panels))
+    for (uint64_t row = 0; row < rows; ++row)
+      std::memset(data + panel * panelBytes +
+                      (row * 16 + uint64_t(columns % 16)) * width,
+                  0, (16 - uint64_t(columns % 16)) * width);
+}
+
 Result<std::vector<float>> decodeMatrix(std::span<const TensorView> views,
                                         const std::string &name,
                                         const Encoding &encoding, int64_t entry,
                                         int64_t rows, int64_t columns) {
-  auto find = [&](const std::string &wanted,
-                  const std::string &part) -> const TensorView * {
+  auto find = [&](const std::string &wanted) -> const TensorView * {
     for (const TensorView &view : views)
-      if (view.tensor->name == wanted && view.tensor->part == part)
+      if (view.tensor->name == wanted)
         return &view;
     return nullptr;
   };
-  const TensorView *codes = find(name, "codes");
+  const TensorView *codes = find(name);
   if (!codes)
     return Error{"expected a weight '" + name +
-                 "' to check results with, "
-                 "found none"};
-  EncodedTensor one;
-  one.encoding = encoding;
-  one.shape = {1, rows, columns};
-  auto take = [&](const TensorView &view, uint64_t bytes) {
-    const uint8_t *begin = view.data + uint64_t(entry) * bytes;
-    return std::vector<uint8_t>(begin, begin + bytes);
-  };
-  Result<EncodedTensor> sizes = encode(
-      encoding, one.shape, std::vector<float>(size_t(rows * columns), 1.0f));
-  if (!sizes)
-    return Error{sizes.error()};
-  if (codes->tensor->bytes() < (uint64_t(entry) + 1) * sizes->codes.size())
-    return Error{"expected codes of '" + name + "' in " + toString(encoding) +
-                 ", found too few bytes"};
-  one.codes = take(*codes, sizes->codes.size());
-  const std::vector<int64_t> &shape = codes->tensor->shape;
-  size_t rank = shape.size();
-  if (rank >= 3 && shape[rank - 1] == 16 && shape[rank - 2] == rows &&
-      shape[rank - 3] * 16 == columns && columns != 16) {
-    uint64_t width = sizes->codes.size() / uint64_t(rows * columns);
-    std::vector<uint8_t> panels = one.codes;
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        std::memcpy(
-            &one.codes[uint64_t(row * columns + column) * width],
-            &panels[uint64_t((column / 16 * rows + row) * 16 + column % 16) *
-                    width],
-            width);
+                 "' to check results with, found none"};
+  TensorForm form = formOf(*codes->tensor, encoding, rows, columns);
+  Result<std::vector<PartForm>> parts = partsOf(form);
+  if (!parts)
+    return Error{parts.error()};
+  StoredTensorView stored;
+  for (const PartForm &part : *parts) {
+    std::string full = name + std::string(partSuffix(part.part));
+    const TensorView *view = find(full);
+    if (!view)
+      return Error{"expected '" + full + "', found none"};
+    if (view->tensor->bytes() < (uint64_t(entry) + 1) * part.bytes)
+      return Error{"expected '" + full + "' to be of " + toString(form) +
+                   ", found too few bytes"};
+    stored[part.part] = {view->data + uint64_t(entry) * part.bytes, part.bytes};
   }
-  if (!sizes->scales.empty()) {
-    const TensorView *scales = find(name + ".scales", "scales");
-    if (!scales)
-      return Error{"expected scales of '" + name + "', found none"};
-    one.scales = take(*scales, sizes->scales.size());
-  }
-  if (!sizes->zeroPoints.empty()) {
-    const TensorView *zeros = find(name + ".zero_points", "zero_points");
-    if (!zeros)
-      return Error{"expected zero points of '" + name + "', found none"};
-    one.zeroPoints = take(*zeros, sizes->zeroPoints.size());
-  }
-  return decode(one);
+  return loadFloats(form, stored);
 }
 
 } // namespace moec::bench

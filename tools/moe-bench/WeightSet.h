@@ -38,6 +38,10 @@ std::string partFromName(const std::string &name, int64_t below);
 /// scales; slots in order; a table that gives members in turn.
 void fillTensor(const WeightTensor &tensor, uint8_t *data, uint32_t seed);
 
+/// Of a tensor in panels of 16 columns whose last panel is not full: what is
+/// behind the columns becomes zero, as in an archive.
+void zeroPadding(const WeightTensor &tensor, uint8_t *data, int64_t columns);
+
 /// Some tensors in huge pages.
 class WeightSet {
 public:

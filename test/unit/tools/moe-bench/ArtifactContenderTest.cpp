@@ -16,7 +16,7 @@ TEST(ArtifactContender, runsAnEntryOfWhichNothingIsKnown) {
   ContenderSpec spec;
   spec.artifact = MOEC_TEST_FAKES "/fake_library.so";
   Result<std::unique_ptr<Contender>> opened =
-      openArtifact(problem, spec, false);
+      openArtifact(problem, spec, false, 2);
   ASSERT_TRUE(bool(opened)) << opened.error();
   Contender &contender = **opened;
   EXPECT_EQ(contender.bytes(), 0u);
@@ -40,9 +40,9 @@ TEST(ArtifactContender, saysWhatIsNoArtifact) {
   Problem problem;
   ContenderSpec spec;
   spec.artifact = folder.path;
-  EXPECT_NE(openArtifact(problem, spec, false).error(), "");
+  EXPECT_NE(openArtifact(problem, spec, false, 2).error(), "");
   folder.write("weights.safetensors", "no weights");
-  EXPECT_NE(openArtifact(problem, spec, false).error(), "");
+  EXPECT_NE(openArtifact(problem, spec, false, 2).error(), "");
 }
 
 } // namespace

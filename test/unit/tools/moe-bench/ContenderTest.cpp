@@ -20,6 +20,19 @@ TEST(Contender, normalValues) {
   EXPECT_NEAR(squares / 20000, 1, 0.03);
 }
 
+TEST(Contender, columnsOfWeights) {
+  Problem problem;
+  problem.width = 8;
+  problem.inner = 6;
+  problem.rank = 2;
+  EXPECT_EQ(columnsOf(problem, "gate_base"), 6);
+  EXPECT_EQ(columnsOf(problem, "w"), 6);
+  EXPECT_EQ(columnsOf(problem, "down"), 8);
+  EXPECT_EQ(columnsOf(problem, "down_b"), 8);
+  EXPECT_EQ(columnsOf(problem, "up_a"), 2);
+  EXPECT_EQ(columnsOf(problem, "cluster"), 0);
+}
+
 TEST(Contender, inputsOfALayer) {
   Problem problem;
   problem.width = 8;

@@ -3,7 +3,9 @@
 #include "tools/moe-bench/WeightSet.h"
 
 #include "weights/FloatFormats.h"
+#include "weights/StoredTensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -134,6 +136,41 @@ TEST(WeightSet, decodesPanels) {
   EXPECT_EQ((*rows)[32], 16);
 }
 
+TEST(WeightSet, decodesPanelsOfCodes) {
+  std::vector<float> values;
+  for (int i = 0; i < 32 * 20; ++i)
+    values.push_back(float(std::sin(i)));
+  TensorForm form;
+  form.values = *encodingFromText("int4 group 16");
+  form.shape = {32, 20};
+  std::vector<float> expected = *loadFloats(form, *storeFloats(form, values));
+  form.layout = Layout::Panel16;
+  StoredTensor stored = *storeFloats(form, values);
+  WeightTensor codes = {"w", "codes", i8, {2, 16, 16}, 0},
+               scales = {"w.scales", "scales", f32, {2, 2, 16}, 0};
+  ASSERT_EQ(codes.bytes(), stored.codes.size());
+  ASSERT_EQ(scales.bytes(), stored.scales.size());
+  TensorView views[] = {{&codes, stored.codes.data()},
+                        {&scales, stored.scales.data()}};
+  Result<std::vector<float>> found =
+      decodeMatrix(views, "w", *form.encoding(), 0, 32, 20);
+  ASSERT_TRUE(bool(found)) << found.error();
+  EXPECT_EQ(*found, expected);
+}
+
+TEST(WeightSet, paddingIsZero) {
+  // Two entries of two panels; 20 columns.
+  WeightTensor codes = {"w", "codes", f16, {2, 2, 3, 16}, 0};
+  std::vector<uint8_t> data(codes.bytes(), 1);
+  zeroPadding(codes, data.data(), 32);
+  EXPECT_EQ(std::count(data.begin(), data.end(), 0), 0);
+  zeroPadding(codes, data.data(), 20);
+  EXPECT_EQ(std::count(data.begin(), data.end(), 0), 2 * 3 * 12 * 2);
+  // Column 4 of the last panel of the first entry, row 0.
+  EXPECT_EQ(data[(3 * 16 + 4) * 2], 0);
+  EXPECT_EQ(data[(3 * 16 + 3) * 2], 1);
+}
+
 TEST(WeightSet, saysWhichPartIsMissing) {
   WeightTensor codes = {"w", "codes", i8, {512}, 0};
   std::vector<uint8_t> data(512);
@@ -145,16 +182,9 @@ TEST(WeightSet, saysWhichPartIsMissing) {
   EXPECT_EQ(errorOf("v", "f32", 0),
             "expected a weight 'v' to check results with, found none");
   EXPECT_EQ(errorOf("w", "f32", 1),
-            "expected codes of 'w' in f32, found too few bytes");
+            "expected 'w' to be of f32 row_major [16, 8], found too few bytes");
   EXPECT_EQ(errorOf("w", "int8 group 16", 0),
-            "expected scales of 'w', found none");
-  WeightTensor scales = {"w.scales", "scales", f32, {8}, 0};
-  TensorView both[] = {view, {&scales, data.data()}};
-  EXPECT_EQ(decodeMatrix(both, "w",
-                         *encodingFromText("int8 group 16 zero_point"), 0, 16,
-                         8)
-                .error(),
-            "expected zero points of 'w', found none");
+            "expected 'w.scales', found none");
   EXPECT_NE(errorOf("w", "int4 group 32", 0), "");
 }
 
