@@ -54,7 +54,8 @@ class Call(ctypes.Structure):
     """moert_call."""
 
     _fields_ = [("size", ctypes.c_uint32), ("abi_version", ctypes.c_uint32), ("stream", ctypes.c_void_p),
-                ("workspace", ctypes.c_void_p), ("workspace_bytes", ctypes.c_uint64), ("error", ErrorSink), ("binding", ctypes.c_void_p)]
+                ("workspace", ctypes.c_void_p), ("workspace_bytes", ctypes.c_uint64), ("error", ErrorSink), ("binding", ctypes.c_void_p),
+                ("executor", ctypes.c_void_p), ("isa", ctypes.c_char_p)]
 
 
 class ArtifactError(RuntimeError):

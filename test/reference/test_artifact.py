@@ -30,6 +30,7 @@ int main(void) {
   printf("%zu ", sizeof(moert_call));
   FIELD(moert_call, size); FIELD(moert_call, abi_version); FIELD(moert_call, stream); FIELD(moert_call, workspace);
   FIELD(moert_call, workspace_bytes); FIELD(moert_call, error); FIELD(moert_call, binding);
+  FIELD(moert_call, executor); FIELD(moert_call, isa);
   printf("%u %d %d %d %d %d\n", MOERT_ABI_VERSION, MOERT_INVALID_ARGUMENT, MOERT_WORKSPACE_TOO_SMALL, MOERT_INCOMPATIBLE,
          MOERT_INTERNAL, kDLBfloat);
   return 0;
@@ -51,14 +52,15 @@ static void kernel(void **d) {
 }
 static void workspace(void **d) { *(int64_t *)d[2] = 128; }
 static const moert_argument arguments[] = {{"x", kDLFloat, 32, 0, 2, {-2, 3}}, {"y", kDLFloat, 32, 1, 2, {-2, 3}}};
-static const moert_entry entry = {sizeof(moert_entry), 2, "next", arguments, kernel, workspace};
+static const moert_variant variant = {"portable", 0, kernel, workspace};
+static const moert_entry entry = {sizeof(moert_entry), 2, "next", arguments, &variant, 1};
 int32_t moec_next(const moert_call *c, DLTensor *const *a, int32_t n) { return moert_entry_call(&entry, c, a, n); }
 int32_t moec_next_workspace(const moert_call *c, DLTensor *const *a, int32_t n, uint64_t *b) { return moert_entry_workspace(&entry, c, a, n, b); }
 const char *moec_manifest(void) { return MANIFEST; }
 uint32_t moec_abi_version(void) { return VERSION; }
 """
 
-MANIFEST = {"moec_manifest": "0.1", "abi": "0.2", "entries": [
+MANIFEST = {"moec_manifest": "0.1", "abi": "0.3", "entries": [
     {"name": "next", "symbol": "moec_next", "arguments": [
         {"name": "x", "dtype": "float32", "shape": [-2, 3], "role": "input"},
         {"name": "y", "dtype": "float32", "shape": [-2, 3], "role": "output"}]}]}
@@ -81,10 +83,12 @@ def test_layouts(tmp_path):
 def library(directory, manifest=MANIFEST, version="MOERT_ABI_VERSION", beside=None):
     text = json.dumps(json.dumps(manifest))
     (directory / "manifest.json").write_text(json.dumps(manifest if beside is None else beside))
-    object_file = directory / "entry.o"
-    subprocess.run([COMPILER, "-c", "-fPIC", "-I", INCLUDE, ROOT / "runtime/src/entry/entry.c", "-o", object_file], check=True)
+    objects = []
+    for part in ("entry", "variant", "cpu_features"):
+        objects.append(directory / f"{part}.o")
+        subprocess.run([COMPILER, "-c", "-fPIC", "-I", INCLUDE, ROOT / f"runtime/src/entry/{part}.c", "-o", objects[-1]], check=True)
     source = f"#define MANIFEST {text}\n#define VERSION {version}\n{LIBRARY}"
-    c_compile(source, directory / "library.so", "-shared", "-fPIC", "-x", "none", object_file)
+    c_compile(source, directory / "library.so", "-shared", "-fPIC", "-x", "none", *objects)
     return artifact.Artifact(directory)
 
 
