@@ -14,18 +14,27 @@ namespace {
 struct Floats {
   Code &c;
 
-  Value add(Value l, Value r) { return arith::AddFOp::create(c.b, c.loc, l, r); }
-  Value sub(Value l, Value r) { return arith::SubFOp::create(c.b, c.loc, l, r); }
-  Value mul(Value l, Value r) { return arith::MulFOp::create(c.b, c.loc, l, r); }
-  Value div(Value l, Value r) { return arith::DivFOp::create(c.b, c.loc, l, r); }
+  Value add(Value l, Value r) {
+    return arith::AddFOp::create(c.b, c.loc, l, r);
+  }
+  Value sub(Value l, Value r) {
+    return arith::SubFOp::create(c.b, c.loc, l, r);
+  }
+  Value mul(Value l, Value r) {
+    return arith::MulFOp::create(c.b, c.loc, l, r);
+  }
+  Value div(Value l, Value r) {
+    return arith::DivFOp::create(c.b, c.loc, l, r);
+  }
   Value number(double value) { return c.reals(value); }
 
-  /// e^x: x = n·ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6, 2^n by its bits. 0 below -87.3,
-  /// infinity above 88.7, NaN of NaN.
+  /// e^x: x = n·ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of
+  /// degree 6, 2^n by its bits. 0 below -87.3, infinity above 88.7, NaN of NaN.
   Value exp(Value x) {
     Value low = arith::MaximumFOp::create(c.b, c.loc, x, number(-87.33));
     Value bounded = arith::MinimumFOp::create(c.b, c.loc, low, number(88.8));
-    // Adding 1.5·2^23 rounds to an integer, whose bits then stand at the end of the number.
+    // Adding 1.5·2^23 rounds to an integer, whose bits then stand at the end of
+    // the number.
     Value magic = number(12582912.0);
     Value shifted = add(mul(bounded, number(1.44269504088896341)), magic);
     Value n = sub(shifted, magic);
@@ -36,10 +45,10 @@ struct Floats {
       y = add(mul(y, r), number(factor));
     Type ints = c.vectorOf(c.i32());
     Value bits = arith::BitcastOp::create(c.b, c.loc, ints, shifted);
-    Value biased = arith::AddIOp::create(c.b, c.loc, bits,
-                                         c.ints(127, c.i32()));
-    Value power = arith::ShLIOp::create(c.b, c.loc, biased,
-                                        c.ints(23, c.i32()));
+    Value biased =
+        arith::AddIOp::create(c.b, c.loc, bits, c.ints(127, c.i32()));
+    Value power =
+        arith::ShLIOp::create(c.b, c.loc, biased, c.ints(23, c.i32()));
     return mul(y, arith::BitcastOp::create(c.b, c.loc, x.getType(), power));
   }
 
@@ -59,14 +68,14 @@ struct Floats {
     case ActivationKind::sigmoid_alpha:
       return silu(x, act.getAlpha() ? act.getAlpha().getValueAsDouble() : 1);
     case ActivationKind::gelu: {
-      Value erf = math::ErfOp::create(c.b, c.loc,
-                                      mul(x, number(0.70710678118654752)));
+      Value erf =
+          math::ErfOp::create(c.b, c.loc, mul(x, number(0.70710678118654752)));
       return mul(mul(number(0.5), x), add(number(1), erf));
     }
     case ActivationKind::gelu_tanh: {
       Value cube = mul(mul(x, x), x);
-      Value inner = mul(number(0.79788456080286536),
-                        add(x, mul(number(0.044715), cube)));
+      Value inner =
+          mul(number(0.79788456080286536), add(x, mul(number(0.044715), cube)));
       Value tanh = math::TanhOp::create(c.b, c.loc, inner);
       return mul(mul(number(0.5), x), add(number(1), tanh));
     }
@@ -84,8 +93,8 @@ struct Floats {
 };
 } // namespace
 
-Value moec::lowering::activateVector(Code &c, moe::ActivationAttr act,
-                                     Value up, Value gate) {
+Value moec::lowering::activateVector(Code &c, moe::ActivationAttr act, Value up,
+                                     Value gate) {
   Floats floats{c};
   Value x = gate ? gate : up;
   if (act.getClamp()) {

@@ -97,9 +97,8 @@ void Code::loop(Value from, Value to, int64_t step,
                      });
 }
 
-Code::Values
-Code::loop(Value from, Value to, int64_t step, ValueRange inits,
-           llvm::function_ref<Values(Value, ValueRange)> body) {
+Code::Values Code::loop(Value from, Value to, int64_t step, ValueRange inits,
+                        llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(
       b, loc, from, to, index(step), inits,
       [&](OpBuilder &, Location, Value i, ValueRange carried) {
@@ -163,8 +162,7 @@ Value Code::flatten(Value buffer) {
   auto parts = memref::ExtractStridedMetadataOp::create(b, loc, buffer);
   return memref::ReinterpretCastOp::create(
       b, loc, flat, parts.getBaseBuffer(), OpFoldResult(parts.getOffset()),
-      ArrayRef<OpFoldResult>{count},
-      ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+      ArrayRef<OpFoldResult>{count}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
 }
 
 Value Code::address(Value list, Value at) {
@@ -174,14 +172,12 @@ Value Code::address(Value list, Value at) {
       b, loc, parts.getBaseBuffer());
   int64_t bytes = (element.getIntOrFloatBitWidth() + 7) / 8;
   Value place = add(base, mul(add(parts.getOffset(), at), bytes));
-  Value number =
-      arith::IndexCastOp::create(b, loc, b.getI64Type(), place);
+  Value number = arith::IndexCastOp::create(b, loc, b.getI64Type(), place);
   return LLVM::IntToPtrOp::create(b, loc, pointer(), number);
 }
 
 Value Code::advance(Value pointer, Type element, Value elements) {
-  Value number =
-      arith::IndexCastOp::create(b, loc, b.getI64Type(), elements);
+  Value number = arith::IndexCastOp::create(b, loc, b.getI64Type(), elements);
   return LLVM::GEPOp::create(b, loc, this->pointer(), element, pointer,
                              ArrayRef<LLVM::GEPArg>{number});
 }

@@ -1,5 +1,6 @@
-// A small vocabulary over OpBuilder for CPU kernels: index arithmetic, loops, memory, vectors of 16 numbers.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// A small vocabulary over OpBuilder for CPU kernels: index arithmetic, loops,
+// memory, vectors of 16 numbers. Part of moec, under the Apache License v2.0
+// with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_CODE_H
 #define MOEC_LOWERING_CPU_CODE_H
 
@@ -10,10 +11,12 @@
 
 namespace moec::lowering {
 
-/// Numbers in a vector, and columns in a panel of layout panel16. LLVM splits vectors where registers are narrower.
+/// Numbers in a vector, and columns in a panel of layout panel16. LLVM splits
+/// vectors where registers are narrower.
 inline constexpr int64_t lanes = 16;
 
-/// A list in memory: memref<?xT, strided<[1], offset: ?>>. Kernels see all buffers so.
+/// A list in memory: memref<?xT, strided<[1], offset: ?>>. Kernels see all
+/// buffers so.
 mlir::MemRefType flatType(mlir::Type element);
 
 /// Emits plain arith, scf, memref and vector operations at one place.
@@ -91,7 +94,8 @@ public:
                       mlir::Value elements);
   /// What is at a pointer, as a list.
   mlir::Value listAt(mlir::Value pointer, mlir::Type element);
-  /// Scratch of a kernel, aligned to 64 bytes; at the beginning of a function only.
+  /// Scratch of a kernel, aligned to 64 bytes; at the beginning of a function
+  /// only.
   mlir::Value scratch(int64_t elements, mlir::Type element);
   mlir::Value load(mlir::Value list, mlir::Value at);
   void store(mlir::Value value, mlir::Value list, mlir::Value at);

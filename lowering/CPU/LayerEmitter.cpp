@@ -1,5 +1,5 @@
-// Scheduled operations on buffers: what is common to them, and those that only move rows.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Scheduled operations on buffers: what is common to them, and those that only
+// move rows. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -88,7 +88,6 @@ std::string moec::lowering::reasonAgainstKernels(Operation *op) {
           reason = reasonAgainst(matmul.getExpand());
         return reason;
       })
-#ifdef GROUPED_UP
       .Case([&](GroupedUpOp up) -> std::string {
         if (!floats({up.getInput(), up.getHidden()}))
           return notF32.str();
@@ -101,7 +100,6 @@ std::string moec::lowering::reasonAgainstKernels(Operation *op) {
           reason = reasonAgainst(up.getShrink());
         return reason;
       })
-#endif
       .Default([](Operation *) { return "it is not of the scheduled form"; });
 }
 
@@ -118,9 +116,11 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
       return op->emitError("moe.schedule: expected one of ")
              << llvm::join(Schedule::fieldNames(), ", ") << ", found '"
              << each.getName().getValue() << "'";
-    if (!value || value.getInt() < (each.getName() == "prefetch_rows" ? 0 : 1) ||
+    if (!value ||
+        value.getInt() < (each.getName() == "prefetch_rows" ? 0 : 1) ||
         value.getInt() > 4096)
-      return op->emitError("moe.schedule: expected a number from 1 to 4096 for ")
+      return op->emitError(
+                 "moe.schedule: expected a number from 1 to 4096 for ")
              << each.getName().getValue() << ", found " << each.getValue();
     *field = value.getInt();
   }
@@ -158,11 +158,12 @@ Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
   OpBuilder outside(c.b.getContext());
   Type i64 = c.b.getI64Type(), index = c.b.getIndexType();
   TypeRange results = returnsIndex ? TypeRange(index) : TypeRange();
-  // Through a function of buffers: up to its call everyone sees that they are in use.
-  std::string through = (entry.getSymName() + "_" + name + Twine(tasks++)).str();
+  // Through a function of buffers: up to its call everyone sees that they are
+  // in use.
+  std::string through =
+      (entry.getSymName() + "_" + name + Twine(tasks++)).str();
   auto wrapper = func::FuncOp::create(
-      c.loc, through,
-      outside.getFunctionType(arguments.getTypes(), results));
+      c.loc, through, outside.getFunctionType(arguments.getTypes(), results));
   wrapper.setPrivate();
   symbols.insert(wrapper);
   Block *body = wrapper.addEntryBlock();
@@ -178,9 +179,9 @@ Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
   }
   auto function = symbols.lookup<func::FuncOp>(name);
   if (!function) {
-    auto type = outside.getFunctionType(ValueRange(operands).getTypes(),
-                                        returnsIndex ? TypeRange(i64)
-                                                     : TypeRange());
+    auto type =
+        outside.getFunctionType(ValueRange(operands).getTypes(),
+                                returnsIndex ? TypeRange(i64) : TypeRange());
     function = func::FuncOp::create(c.loc, name, type);
     function.setPrivate();
     symbols.insert(function);
@@ -188,8 +189,8 @@ Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
   auto inside = func::CallOp::create(outside, c.loc, function, operands);
   SmallVector<Value> returned;
   if (returnsIndex)
-    returned.push_back(arith::IndexCastOp::create(outside, c.loc, index,
-                                                  inside.getResult(0)));
+    returned.push_back(
+        arith::IndexCastOp::create(outside, c.loc, index, inside.getResult(0)));
   func::ReturnOp::create(outside, c.loc, returned);
   auto call = func::CallOp::create(c.b, c.loc, wrapper, arguments);
   return returnsIndex ? call.getResult(0) : Value();
@@ -197,8 +198,8 @@ Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
 
 Value LayerEmitter::allocate(Code &c, Value count, Type element) {
   auto type = MemRefType::get({ShapedType::kDynamic}, element);
-  Value buffer =
-      memref::AllocOp::create(c.b, c.loc, type, count, c.b.getI64IntegerAttr(64));
+  Value buffer = memref::AllocOp::create(c.b, c.loc, type, count,
+                                         c.b.getI64IntegerAttr(64));
   return memref::CastOp::create(c.b, c.loc, flatType(element), buffer);
 }
 
@@ -217,8 +218,7 @@ Value LayerEmitter::contiguous(Code &c, Value buffer) {
   for (int64_t d = type.getRank() - 1; isKnown && d >= 0; --d) {
     isKnown = strides[d] == expected;
     // Only the outermost extent may be unknown without strides being so.
-    expected = type.isDynamicDim(d) ? 0
-                                    : expected * type.getDimSize(d);
+    expected = type.isDynamicDim(d) ? 0 : expected * type.getDimSize(d);
   }
   if (isKnown)
     return c.flatten(buffer);
@@ -291,19 +291,17 @@ LogicalResult LayerEmitter::emit(GroupOp op) {
   Value tokens = extent(c, op.getClusters(), 0);
   Value places = extent(c, op.getClusters(), 1);
   Value groups = c.index(idCount(op.getClusters()));
-  Value scratch =
-      allocate(c, c.add(groups, c.mul(tokens, places)), c.i32());
+  Value scratch = allocate(c, c.add(groups, c.mul(tokens, places)), c.i32());
   Value none = LLVM::ZeroOp::create(c.b, c.loc, c.pointer());
-  callRuntime(
-      c, "moert_group_rows",
-      {list(op.getClusters()), list(op.getIds()), list(op.getWeights()),
-       op.getSlots() ? list(op.getSlots()) : none, tokens, places,
-       extent(c, op.getIds(), 1), groups, c.index(idCount(op.getIds())),
-       scratch, list(op.getRowToken()), extent(c, op.getRowToken(), 0),
-       list(op.getRowOffsets()), list(op.getPairRow()),
-       list(op.getPairExpert()), list(op.getPairWeight()),
-       extent(c, op.getPairRow(), 0)},
-      /*returnsIndex=*/false);
+  callRuntime(c, "moert_group_rows",
+              {list(op.getClusters()), list(op.getIds()), list(op.getWeights()),
+               op.getSlots() ? list(op.getSlots()) : none, tokens, places,
+               extent(c, op.getIds(), 1), groups, c.index(idCount(op.getIds())),
+               scratch, list(op.getRowToken()), extent(c, op.getRowToken(), 0),
+               list(op.getRowOffsets()), list(op.getPairRow()),
+               list(op.getPairExpert()), list(op.getPairWeight()),
+               extent(c, op.getPairRow(), 0)},
+              /*returnsIndex=*/false);
   op.erase();
   return success();
 }
@@ -318,7 +316,8 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
   auto type = cast<MemRefType>(op.getInput().getType());
   int64_t columns = type.getRank() == 2 ? type.getDimSize(1) : 1;
   Type element = cast<MemRefType>(input.getType()).getElementType();
-  Value sources = extent(c, op.getInput(), 0), rows = extent(c, op.getInit(), 0);
+  Value sources = extent(c, op.getInput(), 0),
+        rows = extent(c, op.getInit(), 0);
   stage(c, "gather", c.ceilDiv(rows, rowsOfTask),
         {input, index, init, sources, rows},
         [&](Code &t, const IRMapping &in, Value task) {
@@ -327,11 +326,10 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
           Value last = t.min(t.add(first, rowsOfTask), of(rows));
           int64_t whole = columns / lanes * lanes;
           Type vector = t.vectorOf(element);
-          Value missing =
-              element.isF32()
-                  ? Value(arith::ConstantOp::create(t.b, t.loc,
-                                                    t.b.getF32FloatAttr(0)))
-                  : t.number(-1, element);
+          Value missing = element.isF32()
+                              ? Value(arith::ConstantOp::create(
+                                    t.b, t.loc, t.b.getF32FloatAttr(0)))
+                              : t.number(-1, element);
           Value missingVector =
               vector::BroadcastOp::create(t.b, t.loc, vector, missing);
           t.loop(first, last, 1, [&](Value row) {
@@ -367,7 +365,8 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
 LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
   OpBuilder b(op);
   Code c(b, op.getLoc());
-  // Columns are split, not rows: rows that meet in one place are added in their order whoever does it.
+  // Columns are split, not rows: rows that meet in one place are added in their
+  // order whoever does it.
   constexpr int64_t columnsOfTask = 8 * lanes;
   Value input = contiguous(c, op.getInput());
   Value index = contiguous(c, op.getIndex());
@@ -377,56 +376,58 @@ LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
   if (op.getWeights())
     captured.push_back(weights = contiguous(c, op.getWeights()));
   int64_t columns = cast<MemRefType>(op.getInit().getType()).getDimSize(1);
-  Value sources = extent(c, op.getInput(), 0), rows = extent(c, op.getInit(), 0);
+  Value sources = extent(c, op.getInput(), 0),
+        rows = extent(c, op.getInit(), 0);
   captured.append({sources, rows});
   bool accumulate = op.getAccumulate();
   int64_t tasks = (columns + columnsOfTask - 1) / columnsOfTask;
-  stage(c, "scatter", c.index(tasks), captured, [&](Code &t, const IRMapping &in,
-                                                    Value task) {
-    auto of = [&](Value value) { return in.lookup(value); };
-    int64_t whole = columns / lanes * lanes;
-    Value first = t.mul(task, columnsOfTask);
-    Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
-    Value lastWhole = t.min(last, t.index(whole));
-    Value tail = t.select(t.isBelow(t.index(whole), first), first, t.index(whole));
-    Value zero = arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
-    if (!accumulate)
-      t.loop(t.index(0), of(rows), 1, [&](Value row) {
-        Value to = t.mul(row, columns);
-        t.loop(first, lastWhole, lanes, [&](Value at) {
-          t.storeVector(t.zeros(), of(init), t.add(to, at));
-        });
-        t.loop(tail, last, 1, [&](Value at) {
-          t.store(zero, of(init), t.add(to, at));
-        });
-      });
-    t.loop(t.index(0), of(sources), 1, [&](Value row) {
-      Value target = t.load(of(index), row);
-      t.when(t.isWithin(target, of(rows)), [&] {
-        Value from = t.mul(row, columns);
-        Value to = t.mul(t.toIndex(target), columns);
-        Value weight = weights ? t.load(of(weights), row) : Value();
-        Value weightVector = weights ? t.broadcast(weight) : Value();
-        auto sum = [&](Value x, Value factor, Value before) -> Value {
-          if (factor)
-            x = arith::MulFOp::create(t.b, t.loc, factor, x);
-          return arith::AddFOp::create(t.b, t.loc, before, x);
-        };
-        t.loop(first, lastWhole, lanes, [&](Value at) {
-          Value place = t.add(to, at);
-          t.storeVector(sum(t.loadVector(of(input), t.add(from, at)),
-                            weightVector, t.loadVector(of(init), place)),
+  stage(c, "scatter", c.index(tasks), captured,
+        [&](Code &t, const IRMapping &in, Value task) {
+          auto of = [&](Value value) { return in.lookup(value); };
+          int64_t whole = columns / lanes * lanes;
+          Value first = t.mul(task, columnsOfTask);
+          Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
+          Value lastWhole = t.min(last, t.index(whole));
+          Value tail =
+              t.select(t.isBelow(t.index(whole), first), first, t.index(whole));
+          Value zero =
+              arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
+          if (!accumulate)
+            t.loop(t.index(0), of(rows), 1, [&](Value row) {
+              Value to = t.mul(row, columns);
+              t.loop(first, lastWhole, lanes, [&](Value at) {
+                t.storeVector(t.zeros(), of(init), t.add(to, at));
+              });
+              t.loop(tail, last, 1,
+                     [&](Value at) { t.store(zero, of(init), t.add(to, at)); });
+            });
+          t.loop(t.index(0), of(sources), 1, [&](Value row) {
+            Value target = t.load(of(index), row);
+            t.when(t.isWithin(target, of(rows)), [&] {
+              Value from = t.mul(row, columns);
+              Value to = t.mul(t.toIndex(target), columns);
+              Value weight = weights ? t.load(of(weights), row) : Value();
+              Value weightVector = weights ? t.broadcast(weight) : Value();
+              auto sum = [&](Value x, Value factor, Value before) -> Value {
+                if (factor)
+                  x = arith::MulFOp::create(t.b, t.loc, factor, x);
+                return arith::AddFOp::create(t.b, t.loc, before, x);
+              };
+              t.loop(first, lastWhole, lanes, [&](Value at) {
+                Value place = t.add(to, at);
+                t.storeVector(sum(t.loadVector(of(input), t.add(from, at)),
+                                  weightVector, t.loadVector(of(init), place)),
+                              of(init), place);
+              });
+              t.loop(tail, last, 1, [&](Value at) {
+                Value place = t.add(to, at);
+                t.store(sum(t.load(of(input), t.add(from, at)), weight,
+                            t.load(of(init), place)),
                         of(init), place);
+              });
+            });
+          });
         });
-        t.loop(tail, last, 1, [&](Value at) {
-          Value place = t.add(to, at);
-          t.store(sum(t.load(of(input), t.add(from, at)), weight,
-                      t.load(of(init), place)),
-                  of(init), place);
-        });
-      });
-    });
-  });
   op.erase();
   return success();
 }

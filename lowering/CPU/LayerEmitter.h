@@ -8,16 +8,17 @@
 
 namespace moec::lowering {
 
-/// Why an operation cannot be made of CPU kernels; empty if it can. Works on tensors and on buffers.
+/// Why an operation cannot be made of CPU kernels; empty if it can. Works on
+/// tensors and on buffers.
 std::string reasonAgainstKernels(mlir::Operation *op);
 
-/// The schedule of an operation: the instruction set's, with what its attribute `moe.schedule` says otherwise. A wrong field is
-/// an error at the operation.
+/// The schedule of an operation: the instruction set's, with what its attribute
+/// `moe.schedule` says otherwise. A wrong field is an error at the operation.
 mlir::FailureOr<Schedule> scheduleOf(mlir::Operation *op,
                                      const InstructionSet &isa);
 
-/// Replaces scheduled operations of one function by loops. Each becomes a few stages; a stage is a scf.parallel whose body is
-/// one call: a task.
+/// Replaces scheduled operations of one function by loops. Each becomes a few
+/// stages; a stage is a scf.parallel whose body is one call: a task.
 class LayerEmitter {
 public:
   LayerEmitter(mlir::func::FuncOp entry, MatmulKernels &kernels)
@@ -27,22 +28,22 @@ public:
   mlir::LogicalResult emit(moe::GatherOp op);
   mlir::LogicalResult emit(moe::ScatterCombineOp op);
   mlir::LogicalResult emit(moe::GroupedMatmulOp op);
-#ifdef GROUPED_UP
   mlir::LogicalResult emit(moe::GroupedUpOp op);
-#endif
 
 private:
   friend class MatmulStages;
   using Body =
       llvm::function_ref<void(Code &, const mlir::IRMapping &, mlir::Value)>;
 
-  /// A stage of `count` tasks. `captured` are what the body uses, found in its mapping.
+  /// A stage of `count` tasks. `captured` are what the body uses, found in its
+  /// mapping.
   void stage(Code &c, llvm::StringRef name, mlir::Value count,
              mlir::ValueRange captured, Body body);
   /// Calls a function of the runtime's entry archive; buffers become pointers.
   mlir::Value callRuntime(Code &c, llvm::StringRef name,
                           mlir::ValueRange arguments, bool returnsIndex);
-  /// The buffer as a list, copied together first where a caller's strides are wide.
+  /// The buffer as a list, copied together first where a caller's strides are
+  /// wide.
   mlir::Value contiguous(Code &c, mlir::Value buffer);
   /// Scratch of the entry: a list of the workspace.
   mlir::Value allocate(Code &c, mlir::Value count, mlir::Type element);

@@ -1,5 +1,5 @@
-// The micro-kernel: register tiles over panels, blocked in the reduction and in rows.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// The micro-kernel: register tiles over panels, blocked in the reduction and in
+// rows. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/Matmul.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -10,14 +10,16 @@ using namespace mlir;
 using namespace moec::lowering;
 
 namespace {
-/// Rows are cut into tiles of nearly equal height: `big` tiles of `height` + 1 rows, then tiles of `height`.
+/// Rows are cut into tiles of nearly equal height: `big` tiles of `height` + 1
+/// rows, then tiles of `height`.
 struct Tiling {
   Tiling(Code &c, Value rows, int64_t most)
       : count(c.ceilDiv(rows, most)), height(c.div(rows, count)),
         big(c.rem(rows, count)) {}
 
   Value heightOf(Code &c, Value tile) const {
-    return c.add(height, c.select(c.isBelow(tile, big), c.index(1), c.index(0)));
+    return c.add(height,
+                 c.select(c.isBelow(tile, big), c.index(1), c.index(0)));
   }
   Value firstRow(Code &c, Value tile) const {
     return c.add(c.mul(tile, height), c.min(tile, big));
@@ -68,7 +70,8 @@ public:
     int64_t mostPanels = isPacked ? schedule.tilePanels : schedule.loosePanels;
     if (decodes())
       decoded = c.scratch(blockRows() * mostPanels * lanes, c.f32());
-    // One and two rows leave registers for more panels, whose weights are streams beside each other.
+    // One and two rows leave registers for more panels, whose weights are
+    // streams beside each other.
     auto whole = [&](int64_t width) {
       return c.mul(c.div(panels, width), width);
     };
@@ -85,17 +88,16 @@ public:
       heights.push_back(h);
     Value one = c.isEqual(rows, c.index(1)), two = c.isEqual(rows, c.index(2));
     Value isFew = isPacked ? c.either(one, two) : one;
-    c.when(
-        c.isBelow(c.index(0), rows), [&] {
-          c.when(
-              isFew,
-              [&] {
-                c.when(one, [&] { nests({1}, schedule.panelsAt1); });
-                if (isPacked)
-                  c.when(two, [&] { nests({2}, schedule.panelsAt2); });
-              },
-              [&] { nests(heights, mostPanels); });
-        });
+    c.when(c.isBelow(c.index(0), rows), [&] {
+      c.when(
+          isFew,
+          [&] {
+            c.when(one, [&] { nests({1}, schedule.panelsAt1); });
+            if (isPacked)
+              c.when(two, [&] { nests({2}, schedule.panelsAt2); });
+          },
+          [&] { nests(heights, mostPanels); });
+    });
   }
 
 private:
@@ -118,7 +120,8 @@ private:
     Value inner = isWhole ? k : Value(c.index(block));
     auto body = [&](Value panel, Value from, Value to) {
       if (isSingle) {
-        tile(heights[0], width, c.index(0), panel, from, to, codesAt(panel, width));
+        tile(heights[0], width, c.index(0), panel, from, to,
+             codesAt(panel, width));
         return;
       }
       auto tilesFrom = [&](const Readers &readers) {
@@ -144,8 +147,8 @@ private:
       return;
     }
     // Few rows: panel > block > tile; many: block > panel > tile.
-    Value outer = c.select(c.isBelow(c.index(schedule.streamRows), rows),
-                           inner, c.select(c.isEqual(k, c.index(0)), c.index(1), k));
+    Value outer = c.select(c.isBelow(c.index(schedule.streamRows), rows), inner,
+                           c.select(c.isEqual(k, c.index(0)), c.index(1), k));
     Value isEmpty = c.isEqual(k, c.index(0));
     // Without a reduction there is still a start to be written.
     Value last = c.select(isEmpty, c.index(1), k);
@@ -156,7 +159,8 @@ private:
     Value outerTo = c.min(c.add(outerFrom, outer), last);
     panelLoop([&](Value panel) {
       c.loop(outerFrom, outerTo, block, [&](Value blockFrom) {
-        body(panel, blockFrom, c.min(c.min(c.add(blockFrom, block), outerTo), k));
+        body(panel, blockFrom,
+             c.min(c.min(c.add(blockFrom, block), outerTo), k));
       });
     });
   }
@@ -177,9 +181,17 @@ private:
       Value at = c.mul(c.add(panel, p), stride);
       Value scaleAt = c.mul(c.add(panel, p), scaleStride);
       readers.panels.emplace_back(
-          c, form, c.listAt(c.advance(codes, form.elementType(context), at), form.elementType(context)),
-          form.hasScales ? c.listAt(c.advance(scales, form.scaleType(context), scaleAt), form.scaleType(context)) : Value(),
-          form.hasZeroPoints ? c.listAt(c.advance(zeroPoints, c.b.getI8Type(), scaleAt), c.b.getI8Type()) : Value());
+          c, form,
+          c.listAt(c.advance(codes, form.elementType(context), at),
+                   form.elementType(context)),
+          form.hasScales
+              ? c.listAt(c.advance(scales, form.scaleType(context), scaleAt),
+                         form.scaleType(context))
+              : Value(),
+          form.hasZeroPoints
+              ? c.listAt(c.advance(zeroPoints, c.b.getI8Type(), scaleAt),
+                         c.b.getI8Type())
+              : Value());
     }
     return readers;
   }
@@ -206,7 +218,8 @@ private:
       auto span = [&](Value first, Value last, Value group) {
         Value zero = group ? coded.panels[p].zeroPoint(group) : Value();
         Value scale = group ? coded.panels[p].scale(group) : Value();
-        Value whole = c.add(first, c.mul(c.div(c.sub(last, first), step), step));
+        Value whole =
+            c.add(first, c.mul(c.div(c.sub(last, first), step), step));
         c.loop(first, whole, step,
                [&](Value row) { rowsOf(row, step, step, zero, scale, p); });
         if (step > 1)
@@ -281,8 +294,8 @@ private:
       return c.choose(
           isFirst, types,
           [&] {
-            return c.choose(hasInit, types, [&] { return load(init, initRow); },
-                            zeros);
+            return c.choose(
+                hasInit, types, [&] { return load(init, initRow); }, zeros);
           },
           [&] { return load(y, yRow); });
     };
@@ -308,9 +321,8 @@ private:
           for (int64_t i = 0; i < height; ++i) {
             Value k = c.add(at, j);
             Value scalar =
-                isPacked
-                    ? c.load(x, c.add(packed, c.add(c.mul(k, height), i)))
-                    : c.load(x, c.add(xRow[i], k));
+                isPacked ? c.load(x, c.add(packed, c.add(c.mul(k, height), i)))
+                         : c.load(x, c.add(xRow[i], k));
             Value a = c.broadcast(scalar);
             for (int64_t p = 0; p < width; ++p) {
               Value &sum = next[p * height + i];
@@ -325,7 +337,8 @@ private:
     /// Σ over rows [first, last), added to `before`.
     auto reduce = [&](Value first, Value last, ValueRange before,
                       ArrayRef<Value> zeroPoints) {
-      Value whole = c.add(first, c.mul(c.div(c.sub(last, first), unroll), unroll));
+      Value whole =
+          c.add(first, c.mul(c.div(c.sub(last, first), unroll), unroll));
       Code::Values sums = c.loop(
           first, whole, unroll, before, [&](Value row, ValueRange carried) {
             prefetch(readers, row);
@@ -336,14 +349,15 @@ private:
       Value pairs = last;
       if (per > 1)
         pairs = c.add(whole, c.mul(c.div(c.sub(last, whole), per), per));
-      sums = c.loop(whole, pairs, per, sums, [&](Value row, ValueRange carried) {
-        return step(row, per, carried, zeroPoints);
-      });
+      sums =
+          c.loop(whole, pairs, per, sums, [&](Value row, ValueRange carried) {
+            return step(row, per, carried, zeroPoints);
+          });
       if (per > 1)
-        sums = c.loop(pairs, last, per, sums,
-                      [&](Value row, ValueRange carried) {
-                        return step(row, 1, carried, zeroPoints);
-                      });
+        sums =
+            c.loop(pairs, last, per, sums, [&](Value row, ValueRange carried) {
+              return step(row, 1, carried, zeroPoints);
+            });
       return sums;
     };
     SmallVector<Value> none(width);
@@ -398,7 +412,8 @@ private:
   Value decoded;
 };
 
-/// A name for a schedule that differs from the instruction set's in what kernels are made of.
+/// A name for a schedule that differs from the instruction set's in what
+/// kernels are made of.
 std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard) {
   std::string text;
   Schedule left = schedule, right = standard;
@@ -414,9 +429,9 @@ std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard) {
 MatmulKernels::MatmulKernels(ModuleOp module, const InstructionSet &isa)
     : module(module), symbolTable(module), isa(isa) {}
 
-func::FuncOp MatmulKernels::function(
-    StringRef name, TypeRange inputs,
-    llvm::function_ref<void(Code &, ValueRange)> emit) {
+func::FuncOp
+MatmulKernels::function(StringRef name, TypeRange inputs,
+                        llvm::function_ref<void(Code &, ValueRange)> emit) {
   if (auto known = symbolTable.lookup<func::FuncOp>(name))
     return known;
   OpBuilder builder(module.getContext());
@@ -499,17 +514,20 @@ void MatmulKernels::callPack(Code &c, const Schedule &schedule, Value x,
             Value first = tiles.firstRow(c, tile);
             Value height = tiles.heightOf(c, tile);
             Value base = c.mul(first, k);
-            // Eight numbers of a row at a time: a line of the source is read while it is near.
+            // Eight numbers of a row at a time: a line of the source is read
+            // while it is near.
             Value whole = c.mul(c.div(k, 8), 8);
             auto copy = [&](Value column, int64_t count) {
               c.loop(c.index(0), height, 1, [&](Value i) {
                 Value source = c.add(base, c.add(c.mul(i, k), column));
                 for (int64_t j = 0; j < count; ++j)
-                  c.store(c.load(from, c.add(source, j)), to,
-                          c.add(base, c.add(c.mul(c.add(column, j), height), i)));
+                  c.store(
+                      c.load(from, c.add(source, j)), to,
+                      c.add(base, c.add(c.mul(c.add(column, j), height), i)));
               });
             };
-            c.loop(c.index(0), whole, 8, [&](Value column) { copy(column, 8); });
+            c.loop(c.index(0), whole, 8,
+                   [&](Value column) { copy(column, 8); });
             c.loop(whole, k, 1, [&](Value column) { copy(column, 1); });
           });
         });

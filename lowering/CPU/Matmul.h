@@ -1,5 +1,6 @@
-// The micro-kernel: rows times panels of a stored weight, as a function that every step of a layer calls.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// The micro-kernel: rows times panels of a stored weight, as a function that
+// every step of a layer calls. Part of moec, under the Apache License v2.0 with
+// LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_MATMUL_H
 #define MOEC_LOWERING_CPU_MATMUL_H
 
@@ -10,20 +11,22 @@
 
 namespace moec::lowering {
 
-/// Where rows of floats are: row i begins at `data` + number(i)·stride, number(i) being list[i].
+/// Where rows of floats are: row i begins at `data` + number(i)·stride,
+/// number(i) being list[i].
 struct Rows {
   mlir::Value data, stride;
   /// A pointer to i32; only of loose rows.
   mlir::Value list;
 };
 
-/// Panels of a stored weight, for a call: pointers at the first row that counts, elements from panel to panel.
+/// Panels of a stored weight, for a call: pointers at the first row that
+/// counts, elements from panel to panel.
 struct Panels {
   mlir::Value codes, scales, zeroPoints, stride, scaleStride;
 };
 
-/// Makes and calls y[i, :] = init[i, :] + x[i, 0 ... k)·W for `panels` panels; without init it starts from zero. `init`
-/// may be `y`.
+/// Makes and calls y[i, :] = init[i, :] + x[i, 0 ... k)·W for `panels` panels;
+/// without init it starts from zero. `init` may be `y`.
 class MatmulKernels {
 public:
   MatmulKernels(mlir::ModuleOp module, const InstructionSet &isa);
@@ -38,13 +41,15 @@ public:
                  const Rows &x, const Panels &w, const Rows &init,
                  mlir::Value hasInit, const Rows &y, mlir::Value rows,
                  mlir::Value panels, mlir::Value k);
-  /// Copies rows [first, first + rows) of x [.., k] to the place that callPacked reads: tile by tile, [k][rows of the tile].
+  /// Copies rows [first, first + rows) of x [.., k] to the place that
+  /// callPacked reads: tile by tile, [k][rows of the tile].
   void callPack(Code &c, const Schedule &schedule, mlir::Value x,
                 mlir::Value rows, mlir::Value k, mlir::Value packed);
 
   mlir::SymbolTable &symbols() { return symbolTable; }
   const InstructionSet &instructionSet() const { return isa; }
-  /// A private function of that name, made by `emit` in its body where there is none yet.
+  /// A private function of that name, made by `emit` in its body where there is
+  /// none yet.
   mlir::func::FuncOp
   function(llvm::StringRef name, mlir::TypeRange inputs,
            llvm::function_ref<void(Code &, mlir::ValueRange)> emit);

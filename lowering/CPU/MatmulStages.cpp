@@ -1,13 +1,16 @@
 // moe.grouped_matmul and moe.grouped_up as stages of tasks.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
-//   plan     rows of each group in blocks; pairs sorted by block and expert (the runtime's plan.c)
-//   pack     rows of a block tile by tile, as register tiles read them
-//   shrink   T = x·[Au | Ag] for each pair, by expert
-//   base     a task is a block times a run of panels, a few panels at a time: the base product of its rows, once for all
-//            experts of the cluster; with pairs an epilogue by expert, while the base is in the cache: + T·B, activation,
-//            gate-weighted sum into the row, and v = h·Ad
-//   reduce   v summed over the runs of panels, in their order: how many threads there are does not change a bit
+//   plan     rows of each group in blocks; pairs sorted by block and expert
+//   (the runtime's plan.c) pack     rows of a block tile by tile, as register
+//   tiles read them shrink   T = x·[Au | Ag] for each pair, by expert base a
+//   task is a block times a run of panels, a few panels at a time: the base
+//   product of its rows, once for all
+//            experts of the cluster; with pairs an epilogue by expert, while
+//            the base is in the cache: + T·B, activation, gate-weighted sum
+//            into the row, and v = h·Ad
+//   reduce   v summed over the runs of panels, in their order: how many threads
+//   there are does not change a bit
 //
 // docs/cpu.md shows the loops.
 #include "lowering/CPU/Activation.h"
@@ -80,14 +83,15 @@ public:
     k = weights[0].rows;
     n = weights[0].cols;
     panels = weights[0].panels();
-    // Nothing is gained by tasks of more panels than there are. Columns of a chunk are rows of `shrink`: whole groups of them.
+    // Nothing is gained by tasks of more panels than there are. Columns of a
+    // chunk are rows of `shrink`: whole groups of them.
     int64_t &taskPanels = this->schedule.taskPanels;
     taskPanels = std::min(taskPanels, panels);
     while (shrink && shrink->form.group && taskPanels < panels &&
            taskPanels * lanes % shrink->form.group)
       ++taskPanels;
-    int64_t chunks = (panels + this->schedule.taskPanels - 1) /
-                     this->schedule.taskPanels;
+    int64_t chunks =
+        (panels + this->schedule.taskPanels - 1) / this->schedule.taskPanels;
     splits = std::min(schedule.splits, chunks);
     chunksOfSplit = (chunks + splits - 1) / splits;
     splits = (chunks + chunksOfSplit - 1) / chunksOfSplit;
@@ -136,10 +140,14 @@ private:
     int64_t entries = 1;
     if (type.isIndexed())
       entries = cast<ShapedType>(wrap.getTensor().getType()).getDimSize(0);
-    return {*StoredForm::of(wrap), type.getRows(),
-            type.getCols(),        entries,
-            type.isIndexed(),      list(wrap.getTensor()),
-            list(wrap.getScales()), list(wrap.getZeroPoints()),
+    return {*StoredForm::of(wrap),
+            type.getRows(),
+            type.getCols(),
+            entries,
+            type.isIndexed(),
+            list(wrap.getTensor()),
+            list(wrap.getScales()),
+            list(wrap.getZeroPoints()),
             wrap.getSlots() ? layer.contiguous(c, wrap.getSlots()) : Value()};
   }
 
@@ -176,14 +184,16 @@ private:
       symbols.insert(global);
     }
     Value list = memref::GetGlobalOp::create(t.b, t.loc, type, "moe_counting");
-    return t.address(memref::CastOp::create(t.b, t.loc, flatType(t.i32()), list),
-                     t.index(0));
+    return t.address(
+        memref::CastOp::create(t.b, t.loc, flatType(t.i32()), list),
+        t.index(0));
   }
 
   Value null(Code &t) { return LLVM::ZeroOp::create(t.b, t.loc, t.pointer()); }
 
-  /// Panels of one entry, in a task. `*count` becomes 0 where there is no such entry: nothing is added then. `entry` is an i32
-  /// that may be anything, null for a weight without axis.
+  /// Panels of one entry, in a task. `*count` becomes 0 where there is no such
+  /// entry: nothing is added then. `entry` is an i32 that may be anything, null
+  /// for a weight without axis.
   Panels panelsOf(Code &t, Mapping in, const Stored &w, Value entry,
                   Value firstPanel, Value firstRow, Value *count) {
     Value at = t.index(0);
@@ -203,15 +213,14 @@ private:
     Value panel = t.add(t.mul(at, w.panels()), firstPanel);
     Value element = t.mul(panel, w.panelStride());
     if (firstRow)
-      element = t.add(element, t.mul(t.div(firstRow, w.form.rowsPerElement()),
-                                     lanes));
+      element = t.add(element,
+                      t.mul(t.div(firstRow, w.form.rowsPerElement()), lanes));
     Panels result;
     result.codes = t.address(in.lookup(w.codes), element);
     Value scale = w.form.group ? t.mul(panel, w.scaleStride()) : at;
     if (firstRow && w.form.group)
       scale = t.add(scale, t.mul(t.div(firstRow, w.form.group), lanes));
-    result.scales =
-        w.scales ? t.address(in.lookup(w.scales), scale) : null(t);
+    result.scales = w.scales ? t.address(in.lookup(w.scales), scale) : null(t);
     result.zeroPoints =
         w.zeroPoints ? t.address(in.lookup(w.zeroPoints), scale) : null(t);
     result.stride = t.index(w.panelStride());
@@ -219,9 +228,7 @@ private:
     return result;
   }
 
-  Value isTrue(Code &t, bool value) {
-    return t.number(value, t.b.getI1Type());
-  }
+  Value isTrue(Code &t, bool value) { return t.number(value, t.b.getI1Type()); }
 
   //===--------------------------------------------------------------------===//
   // Plans
@@ -273,8 +280,8 @@ private:
     pairs = extent(request.pairRow, 0);
     Value experts = expertCount();
     Value most = arith::MaxUIOp::create(b, c.loc, rows, experts);
-    Value scratch = allocate(
-        c.add(c.add(c.add(rows, c.mul(pairs, 4)), most), 3), c.i32());
+    Value scratch =
+        allocate(c.add(c.add(c.add(rows, c.mul(pairs, 4)), most), 3), c.i32());
     pairOf = allocate(pairs, c.i32());
     rowOf = allocate(pairs, c.i32());
     weightOf = allocate(pairs, c.f32());
@@ -325,10 +332,9 @@ private:
                 });
   }
 
-  /// Columns of T that one matrix's residual takes: the rank, filled up to panels.
-  int64_t shrunkColumns(size_t i) {
-    return residuals[2 * i].panels() * lanes;
-  }
+  /// Columns of T that one matrix's residual takes: the rank, filled up to
+  /// panels.
+  int64_t shrunkColumns(size_t i) { return residuals[2 * i].panels() * lanes; }
   int64_t shrunkOffset(size_t i) {
     int64_t columns = 0;
     for (size_t j = 0; j < i; ++j)
@@ -343,27 +349,27 @@ private:
     SmallVector<Value> captured{segments, rowOf, input, shrunk};
     for (size_t i = 0; i < weights.size(); ++i)
       capture(captured, residuals[2 * i]);
-    layer.stage(c, "shrink", count, captured, [&](Code &t, Mapping in,
-                                                  Value task) {
-      Segment of = segment(t, in, task);
-      Value size = t.sub(of.last, of.first);
-      Value list = countingList(t);
-      for (size_t i = 0; i < weights.size(); ++i) {
-        const Stored &factor = residuals[2 * i];
-        Value reduction = t.index(k);
-        Panels w = panelsOf(t, in, factor, of.expert, t.index(0), Value(),
-                            &reduction);
-        Value place = t.add(t.mul(of.first, shrunkStride()),
-                            t.index(shrunkOffset(i)));
-        Rows x{t.address(in.lookup(input), t.index(0)), t.index(k),
-               t.address(in.lookup(rowOf), of.first)};
-        Rows y{t.address(in.lookup(shrunk), place), t.index(shrunkStride()),
-               list};
-        layer.kernels.callLoose(t, factor.form, schedule, x, w, y,
-                                isTrue(t, false), y, size,
-                                t.index(factor.panels()), reduction);
-      }
-    });
+    layer.stage(
+        c, "shrink", count, captured, [&](Code &t, Mapping in, Value task) {
+          Segment of = segment(t, in, task);
+          Value size = t.sub(of.last, of.first);
+          Value list = countingList(t);
+          for (size_t i = 0; i < weights.size(); ++i) {
+            const Stored &factor = residuals[2 * i];
+            Value reduction = t.index(k);
+            Panels w = panelsOf(t, in, factor, of.expert, t.index(0), Value(),
+                                &reduction);
+            Value place = t.add(t.mul(of.first, shrunkStride()),
+                                t.index(shrunkOffset(i)));
+            Rows x{t.address(in.lookup(input), t.index(0)), t.index(k),
+                   t.address(in.lookup(rowOf), of.first)};
+            Rows y{t.address(in.lookup(shrunk), place), t.index(shrunkStride()),
+                   list};
+            layer.kernels.callLoose(t, factor.form, schedule, x, w, y,
+                                    isTrue(t, false), y, size,
+                                    t.index(factor.panels()), reduction);
+          }
+        });
   }
 
   /// weight·v in the order of the segments.
@@ -372,24 +378,24 @@ private:
     int64_t rank = expand->rows;
     Value v = layer.contiguous(c, request.segment);
     scaled = allocate(c.mul(pairs, rank), c.f32());
-    layer.stage(
-        c, "scale", c.ceilDiv(validPairs, pairsOfTask),
-        {validPairs, pairOf, weightOf, v, scaled},
-        [&](Code &t, Mapping in, Value task) {
-          Value first = t.mul(task, pairsOfTask);
-          Value last = t.min(t.add(first, pairsOfTask), in.lookup(validPairs));
-          t.loop(first, last, 1, [&](Value at) {
-            Value weight = t.load(in.lookup(weightOf), at);
-            Value from =
-                t.mul(t.toIndex(t.load(in.lookup(pairOf), at)), rank);
-            Value to = t.mul(at, rank);
-            t.loop(t.index(0), t.index(rank), 1, [&](Value j) {
-              Value x = t.load(in.lookup(v), t.add(from, j));
-              t.store(arith::MulFOp::create(t.b, t.loc, weight, x),
-                      in.lookup(scaled), t.add(to, j));
-            });
-          });
-        });
+    layer.stage(c, "scale", c.ceilDiv(validPairs, pairsOfTask),
+                {validPairs, pairOf, weightOf, v, scaled},
+                [&](Code &t, Mapping in, Value task) {
+                  Value first = t.mul(task, pairsOfTask);
+                  Value last =
+                      t.min(t.add(first, pairsOfTask), in.lookup(validPairs));
+                  t.loop(first, last, 1, [&](Value at) {
+                    Value weight = t.load(in.lookup(weightOf), at);
+                    Value from =
+                        t.mul(t.toIndex(t.load(in.lookup(pairOf), at)), rank);
+                    Value to = t.mul(at, rank);
+                    t.loop(t.index(0), t.index(rank), 1, [&](Value j) {
+                      Value x = t.load(in.lookup(v), t.add(from, j));
+                      t.store(arith::MulFOp::create(t.b, t.loc, weight, x),
+                              in.lookup(scaled), t.add(to, j));
+                    });
+                  });
+                });
   }
 
   /// Result rows of pairs whose row is nowhere.
@@ -418,18 +424,18 @@ private:
 
   bool isRagged() const { return n % lanes != 0; }
 
-  /// Runs `full` where 16 columns from `column` on exist, else `each` for those that do.
+  /// Runs `full` where 16 columns from `column` on exist, else `each` for those
+  /// that do.
   void columns16(Code &t, Value column, llvm::function_ref<void()> full,
                  llvm::function_ref<void(Value)> each) {
     if (!isRagged()) {
       full();
       return;
     }
-    Value isFull = t.compare(arith::CmpIPredicate::sle,
-                             t.add(column, lanes), t.index(n));
-    t.when(isFull, full, [&] {
-      t.loop(t.index(0), t.sub(t.index(n), column), 1, each);
-    });
+    Value isFull =
+        t.compare(arith::CmpIPredicate::sle, t.add(column, lanes), t.index(n));
+    t.when(isFull, full,
+           [&] { t.loop(t.index(0), t.sub(t.index(n), column), 1, each); });
   }
 
   /// Stores 16 results of row `at` (an element place), or adds them.
@@ -491,8 +497,9 @@ private:
     Block block;
     /// Of the chunk at hand.
     Value panel, count, column;
-    /// Scratch: base products of each weight, [rows of a task][columns of a chunk]; the same with residuals for a few pairs;
-    /// activations of these; 16 numbers.
+    /// Scratch: base products of each weight, [rows of a task][columns of a
+    /// chunk]; the same with residuals for a few pairs; activations of these;
+    /// 16 numbers.
     SmallVector<Value> base, own;
     Value hidden, spill;
   };
@@ -514,8 +521,7 @@ private:
     for (const StoredBias &bias : biases)
       captured.push_back(bias.values);
     if (request.pairRow)
-      captured.append(
-          {segments, segmentOfBlock, rowOf, pairOf, weightOf});
+      captured.append({segments, segmentOfBlock, rowOf, pairOf, weightOf});
     if (shrunk)
       captured.push_back(shrunk);
     for (size_t i = 0; i < residuals.size() / 2; ++i)
@@ -531,10 +537,9 @@ private:
     // The same weights may be captured twice; a mapping takes each once.
     llvm::SmallSetVector<Value, 16> unique(captured.begin(), captured.end());
     StringRef name = request.combines || request.yieldsPairs ? "up" : "matmul";
-    layer.stage(c, name, c.mul(blockCount, splits), unique.getArrayRef(),
-                [&](Code &t, Mapping in, Value number) {
-                  emitTask(t, in, number);
-                });
+    layer.stage(
+        c, name, c.mul(blockCount, splits), unique.getArrayRef(),
+        [&](Code &t, Mapping in, Value number) { emitTask(t, in, number); });
   }
 
   void emitTask(Code &t, Mapping in, Value number) {
@@ -569,14 +574,15 @@ private:
         [&] {
           t.loop(firstPanel, lastPanel, schedule.taskPanels, [&](Value panel) {
             task.panel = panel;
-            task.count = t.min(t.index(schedule.taskPanels),
-                               t.sub(lastPanel, panel));
+            task.count =
+                t.min(t.index(schedule.taskPanels), t.sub(lastPanel, panel));
             task.column = t.mul(panel, lanes);
             emitChunk(task);
           });
         },
         [&] {
-          // Rows of no group are zero; with pairs result rows are the pairs', or the row's own.
+          // Rows of no group are zero; with pairs result rows are the pairs',
+          // or the row's own.
           if (request.yieldsPairs || request.accumulate)
             return;
           Value first = t.mul(firstPanel, lanes);
@@ -604,8 +610,7 @@ private:
     t.loop(t.index(0), whole, lanes,
            [&](Value i) { t.storeVector(t.zeros(), list, t.add(at, i)); });
     Value zero = arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
-    t.loop(whole, size, 1,
-           [&](Value i) { t.store(zero, list, t.add(at, i)); });
+    t.loop(whole, size, 1, [&](Value i) { t.store(zero, list, t.add(at, i)); });
   }
 
   void emitChunk(Task &task) {
@@ -657,8 +662,7 @@ private:
     Value list = task.in.lookup(segmentOfBlock);
     Value from = t.toIndex(t.load(list, task.blockNumber));
     Value to = t.toIndex(t.load(list, t.add(task.blockNumber, 1)));
-    t.loop(from, to, 1,
-           [&](Value at) { body(segment(t, task.in, at)); });
+    t.loop(from, to, 1, [&](Value at) { body(segment(t, task.in, at)); });
   }
 
   /// Σ weight·v·B into the block's rows: the second segment of the reduction.
@@ -710,17 +714,15 @@ private:
       Value column = t.add(task.column, t.mul(q, lanes));
       SmallVector<Value> bias;
       for (const StoredBias &each : biases)
-        bias.push_back(biasColumns(t, task.in, each,
-                                   t.toIndex(task.block.group), column,
-                                   task.spill));
+        bias.push_back(biasColumns(
+            t, task.in, each, t.toIndex(task.block.group), column, task.spill));
       t.loop(t.index(0), task.block.rows, 1, [&](Value i) {
         Value from = t.add(t.mul(i, chunkColumns()), t.mul(q, lanes));
         SmallVector<Value> values;
         for (size_t w = 0; w < weights.size(); ++w) {
           values.push_back(t.loadVector(task.base[w], from));
           if (!bias.empty())
-            values[w] =
-                arith::AddFOp::create(t.b, t.loc, values[w], bias[w]);
+            values[w] = arith::AddFOp::create(t.b, t.loc, values[w], bias[w]);
         }
         Value result = values[0];
         if (request.act)
@@ -759,20 +761,20 @@ private:
     for (size_t i = 0; i < residuals.size() / 2; ++i) {
       const Stored &factor = residuals[2 * i + 1];
       Value reduction = t.index(factor.rows);
-      Panels w = panelsOf(t, task.in, factor, expert, task.panel, Value(),
-                          &reduction);
-      Value place = t.add(t.mul(first, shrunkStride()),
-                          t.index(shrunkOffset(i)));
-      Rows x{t.address(task.in.lookup(shrunk), place),
-             t.index(shrunkStride()), counting};
+      Panels w =
+          panelsOf(t, task.in, factor, expert, task.panel, Value(), &reduction);
+      Value place =
+          t.add(t.mul(first, shrunkStride()), t.index(shrunkOffset(i)));
+      Rows x{t.address(task.in.lookup(shrunk), place), t.index(shrunkStride()),
+             counting};
       Rows before{rowZero(task, i), t.index(chunkColumns()), rowsAt};
       Rows y{t.address(task.own[i], t.index(0)), t.index(chunkColumns()),
              counting};
       layer.kernels.callLoose(t, factor.form, schedule, x, w, before,
                               isTrue(t, true), y, size, task.count, reduction);
     }
-    Value isExpert = t.compare(arith::CmpIPredicate::sge, expert,
-                               t.number(0, t.i32()));
+    Value isExpert =
+        t.compare(arith::CmpIPredicate::sge, expert, t.number(0, t.i32()));
     t.loop(t.index(0), size, 1, [&](Value i) {
       Value at = t.add(first, i);
       Value row = t.toIndex(t.load(task.in.lookup(rowOf), at));
@@ -793,8 +795,8 @@ private:
           if (!biases.empty()) {
             // A pair without expert has no bias.
             Value entry = t.select(isExpert, t.toIndex(expert), t.index(0));
-            Value bias = biasColumns(t, task.in, biases[w], entry, column,
-                                     task.spill);
+            Value bias =
+                biasColumns(t, task.in, biases[w], entry, column, task.spill);
             bias = t.select(isExpert, bias, t.zeros());
             x = arith::AddFOp::create(t.b, t.loc, x, bias);
           }
@@ -818,8 +820,8 @@ private:
       return;
     // v of this run of panels; its first chunk starts it.
     int64_t stride = shrink->panels() * lanes;
-    Value reduction = t.min(t.mul(task.count, lanes),
-                            t.sub(t.index(n), task.column));
+    Value reduction =
+        t.min(t.mul(task.count, lanes), t.sub(t.index(n), task.column));
     Panels w = panelsOf(t, task.in, *shrink, expert, t.index(0), task.column,
                         &reduction);
     Rows x{t.address(task.hidden, t.index(0)), t.index(chunkColumns()),
@@ -855,12 +857,12 @@ private:
                     Value sum = t.loop(
                         t.index(0), t.index(splits), 1, {t.zeros()},
                         [&](Value s, ValueRange before) {
-                          Value from = t.add(
-                              t.mul(t.add(t.mul(s, count), pair), stride),
-                              q * lanes);
+                          Value from =
+                              t.add(t.mul(t.add(t.mul(s, count), pair), stride),
+                                    q * lanes);
                           Value x = t.loadVector(in.lookup(partial), from);
-                          return Code::Values{arith::AddFOp::create(
-                              t.b, t.loc, before[0], x)};
+                          return Code::Values{
+                              arith::AddFOp::create(t.b, t.loc, before[0], x)};
                         })[0];
                     int64_t left = std::min(lanes, rank - q * lanes);
                     Value place = t.add(to, q * lanes);
@@ -870,8 +872,7 @@ private:
                     }
                     t.storeVector(sum, spill, t.index(0));
                     t.loop(t.index(0), t.index(left), 1, [&](Value j) {
-                      t.store(t.load(spill, j), in.lookup(v),
-                              t.add(place, j));
+                      t.store(t.load(spill, j), in.lookup(v), t.add(place, j));
                     });
                   }
                 },
@@ -921,7 +922,6 @@ LogicalResult LayerEmitter::emit(GroupedMatmulOp op) {
   return success();
 }
 
-#ifdef GROUPED_UP
 LogicalResult LayerEmitter::emit(GroupedUpOp op) {
   FailureOr<Schedule> schedule = scheduleOf(op, kernels.instructionSet());
   if (failed(schedule))
@@ -944,4 +944,3 @@ LogicalResult LayerEmitter::emit(GroupedUpOp op) {
   MatmulStages(*this, request, *schedule).emit();
   return success();
 }
-#endif

@@ -1,5 +1,5 @@
-// convert-moe-to-cpu: scheduled operations on buffers become loops over panels, in tasks.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// convert-moe-to-cpu: scheduled operations on buffers become loops over panels,
+// in tasks. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
@@ -31,7 +31,8 @@ static void allocateNumbers(func::FuncOp entry) {
     MemRefType type = op.getType();
     auto numbers = memref::AllocOp::create(
         builder, op.getLoc(),
-        MemRefType(MemRefType::Builder(type).setElementType(builder.getI32Type())),
+        MemRefType(
+            MemRefType::Builder(type).setElementType(builder.getI32Type())),
         op.getDynamicSizes(), op.getSymbolOperands(), op.getAlignmentAttr());
     auto ids = IdCastOp::create(builder, op.getLoc(), type, numbers);
     op.replaceAllUsesWith(ids.getResult());
@@ -48,7 +49,8 @@ struct ConvertMoEToCPUPass
     allocateNumbers(entry);
     SmallVector<Operation *> scheduled;
     entry.walk([&](Operation *op) {
-      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp>(op))
+      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
+              GroupedUpOp>(op))
         scheduled.push_back(op);
     });
     LayerEmitter layer(entry, kernels);
@@ -60,8 +62,8 @@ struct ConvertMoEToCPUPass
         return op->emitOpError("is on tensors: expected buffers");
       LogicalResult emitted =
           llvm::TypeSwitch<Operation *, LogicalResult>(op)
-              .Case<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp>(
-                  [&](auto each) { return layer.emit(each); })
+              .Case<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
+                    GroupedUpOp>([&](auto each) { return layer.emit(each); })
               .Default(failure());
       if (failed(emitted))
         return failure();

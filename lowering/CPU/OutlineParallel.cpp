@@ -30,7 +30,8 @@ constexpr llvm::StringLiteral parallelFor = "moert_parallel_for";
 /// The loop's fewest turns for a call of their own.
 constexpr llvm::StringLiteral grainName = "moe.grain";
 
-/// Whether the loop can be shared among threads: one dimension, step 1, no reduction.
+/// Whether the loop can be shared among threads: one dimension, step 1, no
+/// reduction.
 bool isShared(scf::ParallelOp loop) {
   return loop.getNumLoops() == 1 && loop.getInitVals().empty() &&
          matchPattern(loop.getStep().front(), m_One());
@@ -79,8 +80,8 @@ private:
     if (Attribute asked = loop->getAttr(grainName)) {
       auto number = dyn_cast<IntegerAttr>(asked);
       if (!number || number.getInt() < 1)
-        return loop.emitOpError("has ")
-               << grainName << " = " << asked << ": expected a number from 1 on";
+        return loop.emitOpError("has ") << grainName << " = " << asked
+                                        << ": expected a number from 1 on";
       grain = number.getInt();
     }
     if (failed(checkAllocas(loop)) || failed(collectCaptures(loop, lower)))
@@ -92,9 +93,9 @@ private:
     auto toInteger = [&](Value index) {
       return arith::IndexCastOp::create(builder, loc, i64, index);
     };
-    Value count =
-        arith::SubIOp::create(builder, loc, toInteger(loop.getUpperBound().front()),
-                              toInteger(lower));
+    Value count = arith::SubIOp::create(builder, loc,
+                                        toInteger(loop.getUpperBound().front()),
+                                        toInteger(lower));
     Value address = UnrealizedConversionCastOp::create(
                         builder, loc, pointer,
                         func::ConstantOp::create(
@@ -160,13 +161,14 @@ private:
                                ArrayRef<LLVM::GEPArg>{0, int32_t(field)});
   }
 
-  /// Puts what the loop uses where its body finds it; the place is made at the entry's begin, so once.
+  /// Puts what the loop uses where its body finds it; the place is made at the
+  /// entry's begin, so once.
   Value storeCaptures(Location loc, OpBuilder &builder) {
     if (captures.empty())
       return LLVM::ZeroOp::create(builder, loc, pointer);
     OpBuilder start = OpBuilder::atBlockBegin(&entry.getBody().front());
-    Value one = LLVM::ConstantOp::create(start, loc, i64,
-                                         start.getI64IntegerAttr(1));
+    Value one =
+        LLVM::ConstantOp::create(start, loc, i64, start.getI64IntegerAttr(1));
     Value data = LLVM::AllocaOp::create(start, loc, pointer, structure, one);
     for (auto [i, value] : llvm::enumerate(captures))
       LLVM::StoreOp::create(builder, loc,
@@ -175,7 +177,8 @@ private:
     return data;
   }
 
-  /// body(data, first, last): the turns from `first` on, up to `last`, one after the other.
+  /// body(data, first, last): the turns from `first` on, up to `last`, one
+  /// after the other.
   func::FuncOp createBody(scf::ParallelOp loop, Value lower) {
     Location loc = loop.getLoc();
     OpBuilder builder(context);
@@ -191,28 +194,29 @@ private:
     for (Value constant : constants)
       builder.clone(*constant.getDefiningOp(), mapping);
     for (auto [i, value] : llvm::enumerate(captures)) {
-      Value loaded = LLVM::LoadOp::create(
-          builder, loc, structure.getBody()[i],
-          fieldOf(block->getArgument(0), i, loc, builder));
+      Value loaded =
+          LLVM::LoadOp::create(builder, loc, structure.getBody()[i],
+                               fieldOf(block->getArgument(0), i, loc, builder));
       mapping.map(value, castTo(value.getType(), loaded, builder));
     }
     auto boundOf = [&](Value number) -> Value {
-      Value index = arith::IndexCastOp::create(
-          builder, loc, builder.getIndexType(), number);
+      Value index = arith::IndexCastOp::create(builder, loc,
+                                               builder.getIndexType(), number);
       return arith::AddIOp::create(builder, loc, mapping.lookup(lower), index);
     };
     Value first = boundOf(block->getArgument(1));
     Value last = boundOf(block->getArgument(2));
-    auto turns = scf::ForOp::create(
-        builder, loc, first, last,
-        arith::ConstantIndexOp::create(builder, loc, 1));
+    auto turns =
+        scf::ForOp::create(builder, loc, first, last,
+                           arith::ConstantIndexOp::create(builder, loc, 1));
     mapping.map(loop.getInductionVars().front(), turns.getInductionVar());
     func::ReturnOp::create(builder, loc);
 
     builder.setInsertionPointToStart(turns.getBody());
     for (Operation &op : loop.getBody()->without_terminator())
       builder.clone(op, mapping);
-    // One place on the stack serves all turns: a turn finds nothing in it that it may read.
+    // One place on the stack serves all turns: a turn finds nothing in it that
+    // it may read.
     turns.walk([&](memref::AllocaOp alloca) {
       alloca->moveBefore(block, block->begin());
     });
@@ -250,8 +254,8 @@ struct OutlineParallelPass
 
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    for (auto function : llvm::make_early_inc_range(
-             getOperation().getOps<func::FuncOp>()))
+    for (auto function :
+         llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
       if (lowering::hasEntryArguments(function) && !function.isExternal() &&
           failed(Outliner(function, symbols).run()))
         return signalPassFailure();

@@ -28,16 +28,29 @@ static constexpr Field fields[] = {
     {"unroll", &Schedule::unroll},
 };
 
-// A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one activation in registers: on AVX2 6 x 1 (12 + 2 + 1
-// of 16), on AVX-512 12 x 2 (24 + 2 + 1 of 32), on SSE2 2 x 1 (8 + 4 + 1 of 16).
+// A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one
+// activation in registers: on AVX2 6 x 1 (12 + 2 + 1 of 16), on AVX-512 12 x 2
+// (24 + 2 + 1 of 32), on SSE2 2 x 1 (8 + 4 + 1 of 16).
 static const InstructionSet sets[] = {
-    {"portable", "", /*hasFma=*/false, /*hasHalf=*/false, 128,
+    {"portable",
+     "",
+     /*hasFma=*/false,
+     /*hasHalf=*/false,
+     128,
      {/*tile*/ 2, 1, /*at 1, 2*/ 2, 1, /*loose*/ 2, 1, /*k*/ 256,
       /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
       /*unroll*/ 4}},
-    {"x86-64-v3", "x86-64-v3", true, true, 256,
+    {"x86-64-v3",
+     "x86-64-v3",
+     true,
+     true,
+     256,
      {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, 0, 4}},
-    {"x86-64-v4", "x86-64-v4", true, true, 512,
+    {"x86-64-v4",
+     "x86-64-v4",
+     true,
+     true,
+     512,
      {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 8, 16, 0, 4}},
 };
 
@@ -45,8 +58,7 @@ llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {
   return sets;
 }
 
-const InstructionSet *
-moec::lowering::findInstructionSet(llvm::StringRef name) {
+const InstructionSet *moec::lowering::findInstructionSet(llvm::StringRef name) {
   for (const InstructionSet &set : sets)
     if (set.name == name)
       return &set;

@@ -1,5 +1,5 @@
-// What each instruction set gets: sizes of register tiles and blocks, in one table.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// What each instruction set gets: sizes of register tiles and blocks, in one
+// table. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_SCHEDULE_H
 #define MOEC_LOWERING_CPU_SCHEDULE_H
 
@@ -11,19 +11,24 @@
 
 namespace moec::lowering {
 
-/// Sizes that a kernel is generated with. Rows are tokens (or pairs) of one cluster, panels are 16 columns.
+/// Sizes that a kernel is generated with. Rows are tokens (or pairs) of one
+/// cluster, panels are 16 columns.
 struct Schedule {
   /// Most rows of a register tile, and panels beside each other in it.
   int64_t tileRows, tilePanels;
-  /// Panels beside each other for one row and for two: many streams of weights hide the latency of memory.
+  /// Panels beside each other for one row and for two: many streams of weights
+  /// hide the latency of memory.
   int64_t panelsAt1, panelsAt2;
-  /// Tile where the rows are read where they lie, not packed (shrink, expand): few, as each takes a pointer.
+  /// Tile where the rows are read where they lie, not packed (shrink, expand):
+  /// few, as each takes a pointer.
   int64_t looseRows, loosePanels;
   /// Rows of the reduction in a block that stays in the first cache.
   int64_t kBlock;
-  /// Up to so many rows, weights stream once: panel > k block > tile. Above, k block > panel > tile.
+  /// Up to so many rows, weights stream once: panel > k block > tile. Above, k
+  /// block > panel > tile.
   int64_t streamRows;
-  /// From so many rows on, coded panels are decoded once per block and not once per tile.
+  /// From so many rows on, coded panels are decoded once per block and not once
+  /// per tile.
   int64_t decodeRows;
   /// Rows that a task computes at a time, and the panels of one matrix.
   int64_t taskRows, taskPanels;
@@ -34,7 +39,8 @@ struct Schedule {
   /// Steps of the reduction in one turn of a loop.
   int64_t unroll;
 
-  /// One field by name, for overrides in IR and listings; null if there is none.
+  /// One field by name, for overrides in IR and listings; null if there is
+  /// none.
   int64_t *field(llvm::StringRef name);
   static llvm::ArrayRef<llvm::StringRef> fieldNames();
 };

@@ -1,5 +1,6 @@
-// moe-select-cpu-kernels: which operations become CPU kernels, and which the reference lowering makes.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe-select-cpu-kernels: which operations become CPU kernels, and which the
+// reference lowering makes. Part of moec, under the Apache License v2.0 with
+// LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/Passes.h"
 #include "passes/Decisions.h"
@@ -24,7 +25,8 @@ struct SelectCPUKernelsPass
   void runOnOperation() override {
     SmallVector<Operation *> scheduled;
     getOperation().walk([&](Operation *op) {
-      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp>(op))
+      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
+              GroupedUpOp>(op))
         scheduled.push_back(op);
     });
     // A wrap whose weight both kinds read is there twice.
@@ -34,7 +36,8 @@ struct SelectCPUKernelsPass
       std::string reason = reasonAgainstKernels(op);
       if (!reason.empty()) {
         Decision::declined(op->getLoc(), passName)
-            << op->getName().getStringRef() << " is lowered plainly: " << reason;
+            << op->getName().getStringRef()
+            << " is lowered plainly: " << reason;
         continue;
       }
       ++taken;

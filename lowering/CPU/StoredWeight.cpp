@@ -109,10 +109,8 @@ double StoredForm::bytesPerRow() const {
 //===----------------------------------------------------------------------===//
 
 static Value extendBf16(Code &c, Value bits) {
-  Value wide =
-      arith::ExtUIOp::create(c.b, c.loc, c.vectorOf(c.i32()), bits);
-  Value shifted =
-      arith::ShLIOp::create(c.b, c.loc, wide, c.ints(16, c.i32()));
+  Value wide = arith::ExtUIOp::create(c.b, c.loc, c.vectorOf(c.i32()), bits);
+  Value shifted = arith::ShLIOp::create(c.b, c.loc, wide, c.ints(16, c.i32()));
   return arith::BitcastOp::create(c.b, c.loc, c.vectorOf(c.f32()), shifted);
 }
 
@@ -131,8 +129,8 @@ Value moec::lowering::loadFloats(Code &c, Value list, Value at) {
 
 Value PanelReader::fromHalfBits(Value bits) const {
   Code &c = *code;
-  Value half = arith::BitcastOp::create(c.b, c.loc,
-                                        c.vectorOf(c.b.getF16Type()), bits);
+  Value half =
+      arith::BitcastOp::create(c.b, c.loc, c.vectorOf(c.b.getF16Type()), bits);
   return arith::ExtFOp::create(c.b, c.loc, c.vectorOf(c.f32()), half);
 }
 
@@ -161,15 +159,14 @@ Value PanelReader::scale(Value group) const {
     return Value();
   if (form.format == Format::mxfp4) {
     // E8M0: a power of two; 0 is 2^-127, 255 is NaN.
-    Value bits = arith::ExtUIOp::create(
-        c.b, c.loc, c.vectorOf(c.i32()),
-        c.loadVector(scales, c.mul(group, lanes)));
+    Value bits =
+        arith::ExtUIOp::create(c.b, c.loc, c.vectorOf(c.i32()),
+                               c.loadVector(scales, c.mul(group, lanes)));
     auto is = [&](int64_t value) -> Value {
       return arith::CmpIOp::create(c.b, c.loc, arith::CmpIPredicate::eq, bits,
                                    c.ints(value, c.i32()));
     };
-    Value power =
-        arith::ShLIOp::create(c.b, c.loc, bits, c.ints(23, c.i32()));
+    Value power = arith::ShLIOp::create(c.b, c.loc, bits, c.ints(23, c.i32()));
     power = c.select(is(0), c.ints(0x00400000, c.i32()), power);
     power = c.select(is(255), c.ints(0x7FC00000, c.i32()), power);
     return arith::BitcastOp::create(c.b, c.loc, c.vectorOf(c.f32()), power);
@@ -211,12 +208,12 @@ Code::Values PanelReader::read(Value row) const {
     return {toFloat(wide(loaded, i32, /*isSigned=*/!form.hasZeroPoints))};
   }
   case Format::f8e4m3: {
-    // As f16 with the exponent's bias off by 8: subnormals come out right too. The one NaN of a sign has its own bits.
+    // As f16 with the exponent's bias off by 8: subnormals come out right too.
+    // The one NaN of a sign has its own bits.
     Value byte = wide(c.loadVector(codes, c.mul(row, lanes)), i16, false);
     Value magnitude = masked(byte, 0x7F, i16);
-    Value isNan =
-        arith::CmpIOp::create(c.b, c.loc, arith::CmpIPredicate::eq, magnitude,
-                              c.ints(0x7F, i16));
+    Value isNan = arith::CmpIOp::create(c.b, c.loc, arith::CmpIPredicate::eq,
+                                        magnitude, c.ints(0x7F, i16));
     Value bits = c.select(isNan, c.ints(0x7E00, i16), shl(magnitude, 7, i16));
     Value sign = shl(masked(byte, 0x80, i16), 8, i16);
     bits = arith::OrIOp::create(c.b, c.loc, bits, sign);
@@ -226,8 +223,7 @@ Code::Values PanelReader::read(Value row) const {
     Value bytes = c.loadVector(codes, c.mul(c.div(row, 2), lanes));
     if (form.hasZeroPoints) {
       Value all = wide(bytes, i32, false);
-      Value high =
-          arith::ShRUIOp::create(c.b, c.loc, all, c.ints(4, i32));
+      Value high = arith::ShRUIOp::create(c.b, c.loc, all, c.ints(4, i32));
       return {toFloat(masked(all, 15, i32)), toFloat(high)};
     }
     Value all = wide(bytes, i32, true);
@@ -256,7 +252,8 @@ Code::Values PanelReader::read(Value row) const {
 void PanelReader::prefetch(Value row, int64_t count) const {
   Code &c = *code;
   constexpr double line = 64;
-  int64_t rowsOfLine = std::max<int64_t>(int64_t(line / stored->bytesPerRow()), 1);
+  int64_t rowsOfLine =
+      std::max<int64_t>(int64_t(line / stored->bytesPerRow()), 1);
   for (int64_t done = 0; done < count; done += rowsOfLine) {
     Value at = c.mul(c.div(c.add(row, done), stored->rowsPerElement()), lanes);
     memref::PrefetchOp::create(c.b, c.loc, codes, ValueRange{at},

@@ -1,5 +1,6 @@
-// How kernels read stored weights of layout panel16: 16 numbers of a row at a time (docs/archive.md, docs/spec.md 2.2).
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// How kernels read stored weights of layout panel16: 16 numbers of a row at a
+// time (docs/archive.md, docs/spec.md 2.2). Part of moec, under the Apache
+// License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_STOREDWEIGHT_H
 #define MOEC_LOWERING_CPU_STOREDWEIGHT_H
 
@@ -11,7 +12,8 @@
 
 namespace moec::lowering {
 
-/// What a kernel must know of a weight: how its numbers are coded, not how many there are.
+/// What a kernel must know of a weight: how its numbers are coded, not how many
+/// there are.
 struct StoredForm {
   moe::Format format = moe::Format::f32;
   /// Rows that share a scale; 0: one scale for the whole matrix, or none.
@@ -22,7 +24,8 @@ struct StoredForm {
 
   bool operator==(const StoredForm &) const = default;
 
-  /// The form of a wrap's weight; nothing where kernels cannot read it: f64, groups along columns, other layouts.
+  /// The form of a wrap's weight; nothing where kernels cannot read it: f64,
+  /// groups along columns, other layouts.
   static std::optional<StoredForm> of(moe::WrapOp wrap);
   static StoredForm plain() { return {}; }
 
@@ -41,21 +44,24 @@ struct StoredForm {
   double bytesPerRow() const;
 };
 
-/// Reads one panel inside a kernel. `codes`, `scales` and `zeroPoints` are lists at the panel's first row.
+/// Reads one panel inside a kernel. `codes`, `scales` and `zeroPoints` are
+/// lists at the panel's first row.
 class PanelReader {
 public:
   PanelReader(Code &c, const StoredForm &form, mlir::Value codes,
               mlir::Value scales, mlir::Value zeroPoints)
-      : code(&c), stored(&form), codes(codes), scales(scales), zeroPoints(zeroPoints) {
-  }
+      : code(&c), stored(&form), codes(codes), scales(scales),
+        zeroPoints(zeroPoints) {}
 
   /// The zero point of a group as 16 floats; null where there are none.
   mlir::Value zeroPoint(mlir::Value group) const;
   /// The scale of a group as 16 floats; null where there are none.
   mlir::Value scale(mlir::Value group) const;
-  /// Rows from `row` on, as many as an element has: what the codes stand for, before zero point and scale.
+  /// Rows from `row` on, as many as an element has: what the codes stand for,
+  /// before zero point and scale.
   Code::Values read(mlir::Value row) const;
-  /// Brings the lines of `count` rows from `row` on into the cache; there need not be so many.
+  /// Brings the lines of `count` rows from `row` on into the cache; there need
+  /// not be so many.
   void prefetch(mlir::Value row, int64_t count) const;
 
 private:

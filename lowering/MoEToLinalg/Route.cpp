@@ -1,5 +1,6 @@
-// Reference lowering of moe.route: scores, keys and limits (docs/spec.md §4.1, stages 1 to 3).
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Reference lowering of moe.route: scores, keys and limits (docs/spec.md §4.1,
+// stages 1 to 3). Part of moec, under the Apache License v2.0 with LLVM
+// Exceptions.
 #include "lowering/MoEToLinalg/Router.h"
 
 #include "lowering/MoEToLinalg/Applying.h"
@@ -65,7 +66,8 @@ Value Router::emitRows(int64_t width, Value scalar) {
 Value Router::emitSoftmax(Value rows) {
   OpFoldResult tokens = e.size(rows, 0);
   int64_t width = cast<RankedTensorType>(rows.getType()).getDimSize(1);
-  // NaN anywhere makes the sum NaN, so it does not matter that the maximum passes it by.
+  // NaN anywhere makes the sum NaN, so it does not matter that the maximum
+  // passes it by.
   Value largest = e.generic(
       "pr", {rows}, {{0, 1}}, e.filled({tokens}, emitMinusInfinity(e, real)),
       {0}, [](Emitter &inner, ValueRange at) {
@@ -92,8 +94,8 @@ static Value emitSqrtSoftplus(Emitter &e, Value x) {
   Value magnitude = math::AbsFOp::create(e.b, e.loc, x);
   Value power = math::ExpOp::create(
       e.b, e.loc, arith::NegFOp::create(e.b, e.loc, magnitude));
-  // Not math.log1p: upstream lowers it to log(1 + y), which has no correct digit for small y. What rounding 1 + y lost
-  // is made up for by a factor.
+  // Not math.log1p: upstream lowers it to log(1 + y), which has no correct
+  // digit for small y. What rounding 1 + y lost is made up for by a factor.
   Value sum = e.add(one, power);
   Value isOne = e.compare(arith::CmpFPredicate::OEQ, sum, one);
   Value factor = e.div(power, e.sub(sum, one));
@@ -138,7 +140,8 @@ Value Router::emitScores() {
 // Stage 2: bias
 //===----------------------------------------------------------------------===//
 
-/// score + bias, with -inf for everything that is never chosen: NaN, and candidates that stand for nobody.
+/// score + bias, with -inf for everything that is never chosen: NaN, and
+/// candidates that stand for nobody.
 Value Router::emitKeys(Value scores) {
   Value bias = operands.getBias(), candidates = operands.getCandidates();
   SmallVector<Value> inputs{scores};
@@ -165,7 +168,8 @@ Value Router::emitKeys(Value scores) {
 // Stage 3: limit
 //===----------------------------------------------------------------------===//
 
-/// The group of each column: its run of columns, or its target. Special experts of a table have none, -1.
+/// The group of each column: its run of columns, or its target. Special experts
+/// of a table have none, -1.
 Value Router::emitGroupOfColumn() {
   int64_t perGroup = columnCount / op.getLimitAttr().getGroups();
   Value table = operands.getClusters();
@@ -198,18 +202,18 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                      });
   if (limit.getBy() == GroupBy::max)
     // Keys are never NaN, and a group without members has -inf.
-    return e.generic("ppr", {keys, groupOf}, {{0, 2}, {2}},
-                     emitRows(limit.getGroups(), emitMinusInfinity(e, real)),
-                     {0, 1}, [&](Emitter &inner, ValueRange at) {
-                       Value isMember = inner.compare(
-                           arith::CmpIPredicate::eq, at[1],
-                           inner.loopIndexI32(1));
-                       Value isLarger = inner.compare(
-                           arith::CmpFPredicate::OGT, at[0], at[2]);
-                       return inner.select(inner.both(isMember, isLarger),
-                                           at[0], at[2]);
-                     });
-  // The sum over all members, or over the two first; a group of one has but one. By increasing column.
+    return e.generic(
+        "ppr", {keys, groupOf}, {{0, 2}, {2}},
+        emitRows(limit.getGroups(), emitMinusInfinity(e, real)), {0, 1},
+        [&](Emitter &inner, ValueRange at) {
+          Value isMember = inner.compare(arith::CmpIPredicate::eq, at[1],
+                                         inner.loopIndexI32(1));
+          Value isLarger =
+              inner.compare(arith::CmpFPredicate::OGT, at[0], at[2]);
+          return inner.select(inner.both(isMember, isLarger), at[0], at[2]);
+        });
+  // The sum over all members, or over the two first; a group of one has but
+  // one. By increasing column.
   SmallVector<Value> inputs{keys, groupOf};
   SmallVector<SmallVector<int64_t>> maps{{0, 2}, {2}};
   bool isWhole = limit.getBy() == GroupBy::sum;
@@ -244,7 +248,8 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
       });
 }
 
-/// Keys outside the best groups become -inf or 0. Exactly `keep` groups are kept, even if some of them score -inf.
+/// Keys outside the best groups become -inf or 0. Exactly `keep` groups are
+/// kept, even if some of them score -inf.
 Value Router::emitLimit(Value keys) {
   LimitAttr limit = op.getLimitAttr();
   Value groupOf = emitGroupOfColumn();
@@ -255,7 +260,8 @@ Value Router::emitLimit(Value keys) {
   return e.generic(
       "pp", {keys, groupOf}, {{0, 1}, {1}}, emitRows(columnCount), {0, 1},
       [&](Emitter &inner, ValueRange at) {
-        // A table given at run time may point outside: then nothing keeps the column.
+        // A table given at run time may point outside: then nothing keeps the
+        // column.
         Value hasGroup = inner.inRange(at[1], limit.getGroups());
         Value rank = inner.extract(
             ranks, {inner.loopIndex(0), inner.safeIndex(at[1], hasGroup)});

@@ -1,5 +1,5 @@
-// Reference lowering of moe.route: the choice of columns (docs/spec.md §4.1, stage 4).
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Reference lowering of moe.route: the choice of columns (docs/spec.md §4.1,
+// stage 4). Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/MoEToLinalg/Router.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -46,7 +46,8 @@ Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
       });
 }
 
-/// The columns of the k largest keys in descending order: each slot takes the best of those behind the slot before it.
+/// The columns of the k largest keys in descending order: each slot takes the
+/// best of those behind the slot before it.
 Value Router::emitLargest(Value keys) {
   Value none = e.i32(-1);
   Value columns = emitRows(slotCount, none);
@@ -63,21 +64,22 @@ Value Router::emitLargest(Value keys) {
     // Before the first slot stands what is before every column.
     Value infinity = arith::ConstantOp::create(
         r.b, r.loc,
-        r.b.getFloatAttr(real, APFloat::getInf(cast<FloatType>(real).getFloatSemantics())));
+        r.b.getFloatAttr(
+            real, APFloat::getInf(cast<FloatType>(real).getFloatSemantics())));
     SmallVector<Value> state{carried[0], infinity, r.i32(-1)};
     auto slot = [&](Emitter &s, Value j, ValueRange before) {
       SmallVector<Value> nothing{emitMinusInfinity(s, real), s.i32(-1)};
-      SmallVector<Value> best = s.loop(
-          s.index(columnCount), nothing,
-          [&](Emitter &c, Value i, ValueRange best) {
-            Value key = c.extract(keys, {token, i}), column = c.toI32(i);
-            Value isNext = c.both(
-                isBefore(c, before[1], before[2], key, column),
-                isBefore(c, key, column, best[0], best[1]));
-            isNext = c.both(isNext, emitIsEligible(c, key));
-            return SmallVector<Value>{c.select(isNext, key, best[0]),
-                                      c.select(isNext, column, best[1])};
-          });
+      SmallVector<Value> best =
+          s.loop(s.index(columnCount), nothing,
+                 [&](Emitter &c, Value i, ValueRange best) {
+                   Value key = c.extract(keys, {token, i}), column = c.toI32(i);
+                   Value isNext =
+                       c.both(isBefore(c, before[1], before[2], key, column),
+                              isBefore(c, key, column, best[0], best[1]));
+                   isNext = c.both(isNext, emitIsEligible(c, key));
+                   return SmallVector<Value>{c.select(isNext, key, best[0]),
+                                             c.select(isNext, column, best[1])};
+                 });
       Value next = s.insert(best[1], before[0], {token, j});
       return SmallVector<Value>{next, best[0], best[1]};
     };
