@@ -256,11 +256,25 @@ LogicalResult moec::lowering::emitObject(ModuleOp module,
 // The artifact
 //===----------------------------------------------------------------------===//
 
+static constexpr llvm::StringLiteral weightsName = "weights.safetensors";
+
+static constexpr llvm::StringLiteral scratchFileNames[] = {
+    weightsName,
+    "weights.safetensors.partial",
+    "weights.safetensors.partial.journal",
+    // One object for each variant, one in front of them.
+    "entries0.o", "entries1.o", "entries2.o", "entries3.o",
+    "entries4.o", "entries5.o", "entries6.o", "entries7.o",
+    "exports.map",
+    "link.log",
+    "library.so",
+    "manifest.json"};
+const ArrayRef<llvm::StringLiteral> moec::lowering::scratchFiles =
+    scratchFileNames;
+
 namespace {
 /// Makes the files of an artifact in a directory of its own next to where they belong.
 class ArtifactWriter {
-  static constexpr llvm::StringLiteral weightsName = "weights.safetensors";
-
 public:
   ArtifactWriter(ModuleOp module, const LibraryOptions &options)
       : module(module), options(options) {}
@@ -269,10 +283,35 @@ public:
       llvm::sys::fs::remove_directories(scratch);
   }
 
-  LogicalResult run(StringRef directory, ArrayRef<StringRef> objects,
-                    StringRef manifest) {
-    if (failed(createScratch(directory)) ||
-        (options.writeWeights &&
+  /// To be called first: what is wrong with the place is found out before anything takes time.
+  LogicalResult open(StringRef directory) {
+    destination = directory;
+    if (std::error_code error = llvm::sys::fs::make_absolute(destination))
+      return fail("find", directory, error);
+    llvm::sys::path::remove_dots(destination, /*remove_dot_dot=*/true);
+    if (llvm::sys::fs::exists(destination) &&
+        !llvm::sys::fs::is_directory(destination))
+      return module.emitError("cannot write an artifact to ")
+             << destination << ": expected a directory or nothing there";
+    StringRef parent = llvm::sys::path::parent_path(destination);
+    if (std::error_code error = llvm::sys::fs::create_directories(parent))
+      return fail("create", parent, error);
+    tell("");
+    SmallString<256> created;
+    if (std::error_code error =
+            llvm::sys::fs::createUniqueDirectory(destination + ".tmp", created))
+      return fail("create a directory next to", destination, error);
+    scratch = created;
+    tell(scratch);
+    // What mkdir gives.
+    llvm::sys::fs::setPermissions(
+        scratch, llvm::sys::fs::perms(llvm::sys::fs::all_all &
+                                      ~llvm::sys::fs::getUmask()));
+    return success();
+  }
+
+  LogicalResult run(ArrayRef<StringRef> objects, StringRef manifest) {
+    if ((options.writeWeights &&
          failed(options.writeWeights(path(weightsName)))) ||
         failed(writeObjects(objects)) ||
         failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
@@ -281,6 +320,7 @@ public:
     for (const std::string &object : objectPaths)
       llvm::sys::fs::remove(object);
     llvm::sys::fs::remove(path("exports.map"));
+    tell("");
     return publish();
   }
 
@@ -297,24 +337,9 @@ private:
     return std::string(result);
   }
 
-  LogicalResult createScratch(StringRef directory) {
-    destination = directory;
-    if (std::error_code error = llvm::sys::fs::make_absolute(destination))
-      return fail("find", directory, error);
-    llvm::sys::path::remove_dots(destination, /*remove_dot_dot=*/true);
-    StringRef parent = llvm::sys::path::parent_path(destination);
-    if (std::error_code error = llvm::sys::fs::create_directories(parent))
-      return fail("create", parent, error);
-    SmallString<256> created;
-    if (std::error_code error =
-            llvm::sys::fs::createUniqueDirectory(destination + ".tmp", created))
-      return fail("create a directory next to", destination, error);
-    scratch = created;
-    // What mkdir gives.
-    llvm::sys::fs::setPermissions(
-        scratch, llvm::sys::fs::perms(llvm::sys::fs::all_all &
-                                      ~llvm::sys::fs::getUmask()));
-    return success();
+  void tell(StringRef directory) {
+    if (options.onScratch)
+      options.onScratch(directory);
   }
 
   LogicalResult write(StringRef name, StringRef text) {
@@ -383,16 +408,37 @@ private:
       scratch.clear();
       return success();
     }
+    // All or none: what was there stays at hand until the last file has moved.
+    SmallVector<StringRef> replaced;
     for (StringRef name : {StringRef(weightsName), StringRef("library.so"),
                            StringRef("manifest.json")}) {
-      SmallString<256> to(destination);
-      llvm::sys::path::append(to, name);
       if (name == weightsName && !options.writeWeights)
         continue;
-      if (std::error_code error = llvm::sys::fs::rename(path(name), to))
+      std::string to = target(name), kept = path("old." + name.str());
+      // Where a file system has no links there is no way back.
+      bool isKept = !llvm::sys::fs::create_hard_link(to, kept);
+      bool isNew = !llvm::sys::fs::exists(to);
+      if (std::error_code error = llvm::sys::fs::rename(path(name), to)) {
+        for (StringRef earlier : replaced)
+          putBack(earlier);
         return fail("replace", to, error);
+      }
+      if (isKept || isNew)
+        replaced.push_back(name);
     }
     return success();
+  }
+
+  std::string target(StringRef name) const {
+    SmallString<256> result(destination);
+    llvm::sys::path::append(result, name);
+    return std::string(result);
+  }
+
+  /// What was there before; nothing if nothing was.
+  void putBack(StringRef name) {
+    if (llvm::sys::fs::rename(path("old." + name.str()), target(name)))
+      llvm::sys::fs::remove(target(name));
   }
 
   ModuleOp module;
@@ -414,13 +460,14 @@ struct ObjectPart {
 LogicalResult moec::lowering::emitLibrary(ModuleOp module, StringRef directory,
                                           const LibraryOptions &options,
                                           StageEnd stageEnd) {
+  ArtifactWriter writer(module, options);
   SmallVector<char, 0> object;
   std::string manifest;
-  if (failed(emitObject(module, options, object, manifest, stageEnd)))
+  if (failed(writer.open(directory)) ||
+      failed(emitObject(module, options, object, manifest, stageEnd)))
     return failure();
   LogicalResult status =
-      ArtifactWriter(module, options)
-          .run(directory, StringRef(object.data(), object.size()), manifest);
+      writer.run(StringRef(object.data(), object.size()), manifest);
   if (stageEnd)
     stageEnd("link");
   return status;
@@ -435,6 +482,9 @@ LogicalResult moec::lowering::emitLibrary(ArrayRef<LibraryVariant> variants,
       stageEnd(name);
   };
   ModuleOp first = variants.front().module;
+  ArtifactWriter writer(first, options);
+  if (failed(writer.open(directory)))
+    return failure();
   FailureOr<SmallVector<Entry>> entries = collectEntries(first);
   if (failed(entries))
     return failure();
@@ -488,8 +538,7 @@ LogicalResult moec::lowering::emitLibrary(ArrayRef<LibraryVariant> variants,
   SmallVector<StringRef> objects;
   for (const std::unique_ptr<ObjectPart> &part : parts)
     objects.push_back({part->object.data(), part->object.size()});
-  LogicalResult status =
-      ArtifactWriter(first, options).run(directory, objects, manifest);
+  LogicalResult status = writer.run(objects, manifest);
   end("link");
   return status;
 }

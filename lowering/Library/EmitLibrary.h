@@ -46,6 +46,10 @@ struct LibraryOptions {
   std::string layoutHash;
   /// Writes that archive to a path, with a diagnostic where it fails. The artifact appears when all is there.
   std::function<llvm::LogicalResult(llvm::StringRef path)> writeWeights;
+  /// For programs that a signal may end: told the directory in which the artifact is being made, whose files are among
+  /// scratchFiles. An empty path comes before the directory is made and before files move to where they belong, which
+  /// are the moments not to end at.
+  std::function<void(llvm::StringRef directory)> onScratch;
 };
 
 /// A module lowered for one instruction set.
@@ -54,6 +58,9 @@ struct LibraryVariant {
   std::string cpu;
   mlir::ModuleOp module;
 };
+
+/// All that may stand in the directory that LibraryOptions::onScratch tells.
+extern const llvm::ArrayRef<llvm::StringLiteral> scratchFiles;
 
 /// Called at the end of each stage, with its name: for measuring.
 using StageEnd = llvm::function_ref<void(llvm::StringRef)>;
@@ -71,8 +78,8 @@ llvm::LogicalResult emitObject(mlir::ModuleOp module,
                                llvm::SmallVectorImpl<char> &object,
                                std::string &manifest, StageEnd stageEnd = {});
 
-/// Writes `directory`/library.so and `directory`/manifest.json. A new directory appears at once, complete; in one that
-/// exists the two files are replaced one after the other, and the runtime refuses a pair that does not match.
+/// Writes `directory`/library.so, `directory`/manifest.json and weights. A new directory appears at once, complete; in one
+/// that exists the files are replaced one after the other, all or none, and the runtime refuses files that do not match.
 llvm::LogicalResult emitLibrary(mlir::ModuleOp module,
                                 llvm::StringRef directory,
                                 const LibraryOptions &options,

@@ -16,6 +16,8 @@
 #include "passes/Pipelines.h"
 #include "passes/TerminalProgress.h"
 #include "tools/Registration.h"
+#include "tools/moe-compile/Interruption.h"
+#include "tools/moe-compile/Output.h"
 #include "tools/moe-compile/Plan.h"
 #include "tools/moe-compile/Report.h"
 #include "llvm/IR/LLVMContext.h"
@@ -369,15 +371,29 @@ private:
         return code;
     }
     auto stage = [&](StringRef name) { report.endStage(name); };
+    Interruption interruption(lowering::scratchFiles);
+    listen(interruption);
     return failed(lowering::emitLibrary(variants, request.output, library,
                                         stage))
                ? compileError
                : compiled;
   }
 
+  /// What is half made is removed when a signal ends the program.
+  void listen(Interruption &interruption) {
+    library.onScratch = [&interruption](StringRef directory) {
+      if (directory.empty())
+        interruption.hold();
+      else
+        interruption.removeFirst(directory);
+    };
+  }
+
   ExitCode emit() {
     if (request.emit == Emit::library) {
       auto stage = [&](StringRef name) { report.endStage(name); };
+      Interruption interruption(lowering::scratchFiles);
+      listen(interruption);
       return failed(lowering::emitLibrary(*module, request.output, library,
                                           stage))
                  ? compileError
@@ -418,6 +434,9 @@ private:
       return compileError;
     }
     writer(file->os());
+    if (std::error_code error = finishOutput(file->os()))
+      return fail("cannot write output file '" + request.output +
+                  "': " + error.message());
     file->keep();
     report.endStage("write");
     return compiled;

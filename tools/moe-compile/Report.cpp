@@ -5,6 +5,7 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Remarks.h"
+#include "tools/moe-compile/Output.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
@@ -87,5 +88,10 @@ llvm::LogicalResult Report::write(llvm::StringRef path) const {
     });
   });
   os << "\n";
+  if (std::error_code code = finishOutput(os)) {
+    llvm::errs() << "moe-compile: cannot write the report '" << path
+                 << "': " << code.message() << "\n";
+    return llvm::failure();
+  }
   return llvm::success();
 }

@@ -4,6 +4,7 @@
 
 #include "lowering/CPU/Schedule.h"
 #include "lowering/Library/EntryTable.h"
+#include "tools/moe-compile/Output.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -12,6 +13,8 @@
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
+
+#include <csignal>
 
 using namespace llvm;
 using namespace moec;
@@ -224,7 +227,14 @@ static int usage(const Twine &message) {
 }
 
 int main(int argc, char **argv) {
+  struct sigaction hangup = {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
   InitLLVM initialise(argc, argv);
+  // InitLLVM catches what nohup had ignored.
+  if (hangup.sa_handler == SIG_IGN)
+    ::sigaction(SIGHUP, &hangup, nullptr);
+  // A file beyond the user's limit is an error of writing, not a crash.
+  std::signal(SIGXFSZ, SIG_IGN);
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](raw_ostream &os) {
     os << "moec " MOEC_VERSION ", LLVM " LLVM_VERSION_STRING "\n";
@@ -338,5 +348,11 @@ int main(int argc, char **argv) {
     sys::path::append(path, "..", "lib", "libmoert_entry.a");
     request.library.entryArchive = std::string(path);
   }
-  return compile(request);
+  ExitCode code = compile(request);
+  if (std::error_code error = finishOutput(outs())) {
+    errs() << "moe-compile: cannot write to standard output: "
+           << error.message() << "\n";
+    return code == compiled ? compileError : code;
+  }
+  return code;
 }
