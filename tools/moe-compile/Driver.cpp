@@ -15,6 +15,7 @@
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "passes/TerminalProgress.h"
+#include "tools/Execution/Loss.h"
 #include "tools/Registration.h"
 #include "tools/moe-compile/Interruption.h"
 #include "tools/moe-compile/Output.h"
@@ -110,6 +111,11 @@ private:
                     profile->model + ", expected one of this model, " +
                     source.hash);
     }
+    if (!request.samples.empty())
+      if (weights::Status found =
+              moec::run::checkSamples(request.samples, checkpointLayers());
+          !found)
+        return fail("--samples: " + found.error());
     report.endStage("open");
     module = frontend::importCheckpoint(context, *checkpoint);
     report.endStage("import");
@@ -119,10 +125,32 @@ private:
     outs().flush();
     if (code == compiled && !request.dryRun)
       code = lower();
+    if (code == compiled && !request.samples.empty())
+      code = measureLoss();
     if (code == compiled && !request.report.empty() &&
         failed(report.write(request.report)))
       code = compileError;
     return code;
+  }
+
+  std::vector<int64_t> checkpointLayers() const {
+    std::vector<int64_t> layers;
+    for (const frontend::MoELayer &layer : checkpoint->layers())
+      layers.push_back(layer.index);
+    return layers;
+  }
+
+  /// What the artifact, which is written, computes beside the model.
+  ExitCode measureLoss() {
+    auto loss = moec::run::describeLoss(request.output, request.samples,
+                                        checkpointLayers());
+    report.endStage("measure outputs");
+    if (!loss)
+      return fail("--samples: " + loss.error());
+    outs() << "outputs on " << request.samples
+           << ", against the model's own:\n"
+           << *loss;
+    return compiled;
   }
 
   ExitCode fail(const std::string &message) {
@@ -251,6 +279,9 @@ private:
     else if (after.multiplyAddsPerToken >= before.multiplyAddsPerToken)
       outs() << "  pays in bytes only: tokens meet so many clusters that the "
                 "arithmetic is no less\n";
+    if (request.samples.empty())
+      outs() << "  outputs are not measured; --samples=FILE runs the layers on "
+                "stored inputs\n";
     return compiled;
   }
 

@@ -48,6 +48,8 @@ struct CompileRequest {
   CompressionRequest compression;
   /// File of a traffic profile; empty for none.
   std::string profile;
+  /// File of stored inputs and outputs of the model's layers; empty for none.
+  std::string samples;
   /// Directory where statistics of weights are kept; empty for none.
   std::string cache;
   /// Whether entries return what routers decide.

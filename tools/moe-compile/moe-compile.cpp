@@ -27,6 +27,7 @@ static constexpr StringLiteral overview =
   moe-compile layer.mlir -o layer --passes='func.func(moe-decompose-experts)'
   moe-compile layer.mlir -o layer --optimize --report=-        the exact rewrites, and what they decided
   moe-compile layer.mlir -o - --emit=linalg                    the reference lowering, to be read
+  moe-compile MODEL --compress --samples=s.safetensors -o small  a checkpoint, compressed; what its layers lose
 
 Exit code 0: done. 1: the module does not compile. 2: the command line is wrong. A pass that fails or crashes leaves a
 reproducer, whose path is printed.
@@ -122,6 +123,12 @@ static cl::opt<std::string> clusterScore(
 static cl::opt<std::string>
     profile("profile",
             cl::desc("Traffic profile, as moe-run --profile makes it"),
+            cl::value_desc("file"), cl::cat(category));
+static cl::opt<std::string>
+    samples("samples",
+            cl::desc("Of a checkpoint: run each layer N of the artifact on "
+                     "layers.N.input of this safetensors file, and print how "
+                     "far outputs are from layers.N.output, the model's own"),
             cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string>
     cache("cache",
@@ -255,6 +262,7 @@ int main(int argc, char **argv) {
   request.separateWeights = separateWeights;
   request.noArchive = noArchive;
   request.profile = profile;
+  request.samples = samples;
   request.cache = cache;
   request.instrument = instrument;
   request.dryRun = dryRun;
@@ -296,11 +304,14 @@ int main(int argc, char **argv) {
     return usage("--cluster-score is for --two-stage, found no --two-stage");
   if (cache.getNumOccurrences() && !compress)
     return usage("--cache is for --compress, found no --compress");
+  if (samples.getNumOccurrences() && (dryRun || emit != Emit::library))
+    return usage("--samples runs what was compiled, found " +
+                 Twine(dryRun ? "--dry-run" : "--emit"));
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option :
-       std::initializer_list<const cl::Option *>{&compress, &profile, &cache,
-                                                 &instrument, &checkFinite,
-                                                 &dryRun})
+       std::initializer_list<const cl::Option *>{&compress, &profile, &samples,
+                                                 &cache, &instrument,
+                                                 &checkFinite, &dryRun})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +
                    " is for the directory of a checkpoint, found the file '" +

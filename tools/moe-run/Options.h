@@ -3,26 +3,22 @@
 #ifndef MOEC_TOOLS_MOE_RUN_OPTIONS_H
 #define MOEC_TOOLS_MOE_RUN_OPTIONS_H
 
+#include "tools/Execution/Arguments.h"
 #include "weights/Result.h"
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 
 namespace moec::run {
 
-struct Options {
+struct Options : ValueOptions {
   std::string artifact;
   /// Empty: the only entry.
   std::string entry;
   /// Empty: the only layer, if there are layers and no entry is asked for.
   std::string layer;
-  /// Input name to FILE.npy or FILE.safetensors:KEY.
-  std::map<std::string, std::string> inputs;
-  /// Output name to FILE.npy or FILE.safetensors:KEY.
-  std::map<std::string, std::string> expected;
   /// Empty: outputs are not written.
   std::string output;
   /// Empty: nothing is compared.
@@ -33,9 +29,6 @@ struct Options {
   std::string isa;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
-  int64_t seed = 0;
-  int64_t tokens = 8;
-  int64_t intRange = 2;
   int64_t repeat = 1;
   int64_t threads = 1;
   bool print = false;

@@ -3,7 +3,7 @@
 #ifndef MOEC_TOOLS_MOE_RUN_PROFILE_H
 #define MOEC_TOOLS_MOE_RUN_PROFILE_H
 
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Tensor.h"
 #include "weights/Result.h"
 
 #include <cstdint>

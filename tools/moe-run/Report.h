@@ -4,7 +4,7 @@
 #define MOEC_TOOLS_MOE_RUN_REPORT_H
 
 #include "moert/model.h"
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Tensor.h"
 #include "weights/Result.h"
 
 #include <string>

@@ -3,8 +3,8 @@
 #ifndef MOEC_TOOLS_MOE_RUN_ROUTING_H
 #define MOEC_TOOLS_MOE_RUN_ROUTING_H
 
-#include "tools/moe-run/Artifact.h"
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Artifact.h"
+#include "tools/Execution/Tensor.h"
 
 #include <span>
 #include <string>

@@ -1,8 +1,8 @@
 // Runs one entry of a compiled artifact and prints what comes out.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Arguments.h"
-#include "tools/moe-run/Artifact.h"
-#include "tools/moe-run/Compare.h"
+#include "tools/Execution/Arguments.h"
+#include "tools/Execution/Artifact.h"
+#include "tools/Execution/Compare.h"
 #include "tools/moe-run/Options.h"
 #include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
@@ -126,7 +126,7 @@ Status run(const Options &options) {
     return Error{tensors.error()};
   auto expected = readExpected(*tensors, options);
   if (!expected)
-    return Error{expected.error()};
+    return Error{"--expect: " + expected.error()};
 
   // All that can be wrong with the other artifact is said before anything runs.
   Result<Artifact> other = Artifact();

@@ -1,7 +1,7 @@
 // A tensor of a run: an argument of an entry with its memory.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_TOOLS_MOE_RUN_TENSOR_H
-#define MOEC_TOOLS_MOE_RUN_TENSOR_H
+#ifndef MOEC_TOOLS_EXECUTION_TENSOR_H
+#define MOEC_TOOLS_EXECUTION_TENSOR_H
 
 #include "moert/library.h"
 #include "weights/ElementType.h"
@@ -38,4 +38,4 @@ std::string describe(const moert_argument &argument);
 
 } // namespace moec::run
 
-#endif // MOEC_TOOLS_MOE_RUN_TENSOR_H
+#endif // MOEC_TOOLS_EXECUTION_TENSOR_H

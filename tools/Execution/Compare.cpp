@@ -1,6 +1,6 @@
 // Comparing two artifacts on the same inputs: how far apart their outputs are.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Compare.h"
+#include "tools/Execution/Compare.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,11 +1,11 @@
 // An artifact that is open, and its entries as functions of tensors.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_TOOLS_MOE_RUN_ARTIFACT_H
-#define MOEC_TOOLS_MOE_RUN_ARTIFACT_H
+#ifndef MOEC_TOOLS_EXECUTION_ARTIFACT_H
+#define MOEC_TOOLS_EXECUTION_ARTIFACT_H
 
 #include "moert/executor.h"
 #include "moert/model.h"
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Tensor.h"
 #include "weights/Result.h"
 
 #include <cstdint>
@@ -74,4 +74,4 @@ weights::Result<std::vector<double>> call(const Callable &callable,
 
 } // namespace moec::run
 
-#endif // MOEC_TOOLS_MOE_RUN_ARTIFACT_H
+#endif // MOEC_TOOLS_EXECUTION_ARTIFACT_H

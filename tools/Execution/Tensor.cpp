@@ -1,6 +1,6 @@
 // A tensor of a run: an argument of an entry with its memory.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Tensor.h"
 
 #include "weights/FloatFormats.h"
 

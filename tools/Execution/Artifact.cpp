@@ -1,6 +1,6 @@
 // An artifact that is open, and its entries as functions of tensors.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Artifact.h"
+#include "tools/Execution/Artifact.h"
 
 #include <chrono>
 #include <cstdlib>

@@ -1,9 +1,9 @@
 // Comparing two artifacts on the same inputs: how far apart their outputs are.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_TOOLS_MOE_RUN_COMPARE_H
-#define MOEC_TOOLS_MOE_RUN_COMPARE_H
+#ifndef MOEC_TOOLS_EXECUTION_COMPARE_H
+#define MOEC_TOOLS_EXECUTION_COMPARE_H
 
-#include "tools/moe-run/Tensor.h"
+#include "tools/Execution/Tensor.h"
 #include "weights/Result.h"
 
 #include <cstdint>
@@ -43,4 +43,4 @@ std::string describe(const Difference &difference);
 
 } // namespace moec::run
 
-#endif // MOEC_TOOLS_MOE_RUN_COMPARE_H
+#endif // MOEC_TOOLS_EXECUTION_COMPARE_H

@@ -1,6 +1,6 @@
 // The arguments of a run: shapes, and values from files or seeds.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "tools/moe-run/Arguments.h"
+#include "tools/Execution/Arguments.h"
 
 #include "weights/FloatFormats.h"
 #include "weights/Npy.h"
@@ -93,7 +93,6 @@ struct ExtentClasses {
   }
 };
 
-/// Puts a file's values into the tensor when they fit the argument.
 /// Narrow floats as f32, which holds them exactly.
 void widen(NpyArray &array) {
   std::vector<uint8_t> wide(array.data.size() * 2);
@@ -108,6 +107,7 @@ void widen(NpyArray &array) {
   array.data = std::move(wide);
 }
 
+/// Puts a file's values into the tensor when they fit the argument.
 Status fillFromFile(Tensor &tensor, const std::string &source,
                     ExtentClasses &classes) {
   const moert_argument &argument = *tensor.argument;
@@ -118,7 +118,7 @@ Status fillFromFile(Tensor &tensor, const std::string &source,
       (array->type == ElementType::F16 || array->type == ElementType::BF16))
     widen(*array);
   std::string where =
-      std::string(argument.role == MOERT_INPUT ? "input '" : "--expect '") +
+      std::string(argument.role == MOERT_INPUT ? "input '" : "output '") +
       argument.name + "': ";
   if (array->type != tensor.type)
     return Error{where + "expected " + typeName(tensor.type) + ", found " +
@@ -142,7 +142,7 @@ Status fillFromFile(Tensor &tensor, const std::string &source,
 } // namespace
 
 Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
-                                        const Options &options) {
+                                        const ValueOptions &options) {
   int32_t count = 0;
   moert_library_argument_count(entry, &count);
   std::vector<Tensor> tensors;
@@ -203,7 +203,7 @@ Result<std::vector<Tensor>> makeTensors(const moert_library_entry *entry,
 }
 
 Result<std::vector<std::pair<size_t, Tensor>>>
-readExpected(std::span<const Tensor> tensors, const Options &options) {
+readExpected(std::span<const Tensor> tensors, const ValueOptions &options) {
   std::vector<std::pair<size_t, Tensor>> result;
   std::string names;
   for (const Tensor &tensor : tensors)
@@ -216,14 +216,14 @@ readExpected(std::span<const Tensor> tensors, const Options &options) {
                  tensor.argument->name == name;
         });
     if (place == tensors.end())
-      return Error{"--expect: expected an output '" + name + "', found only " +
+      return Error{"expected an output '" + name + "', found only " +
                    names};
     Tensor tensor = *place;
     ExtentClasses classes;
     if (Status status = fillFromFile(tensor, source, classes); !status)
       return Error{status.error()};
     if (tensor.shape != place->shape)
-      return Error{"--expect: expected shape " + shapeToString(place->shape) +
+      return Error{"expected shape " + shapeToString(place->shape) +
                    " of '" + name + "', found " + shapeToString(tensor.shape) +
                    " in " + source};
     result.emplace_back(size_t(place - tensors.begin()), std::move(tensor));
