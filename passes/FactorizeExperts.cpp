@@ -10,6 +10,7 @@
 #include "weights/Alignment.h"
 #include "weights/CachedStatistics.h"
 #include "weights/RankSelection.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace moec {
@@ -182,14 +183,26 @@ private:
     FailureOr<const weights::LayerProfile *> traffic = findTraffic(op, profile);
     if (failed(traffic))
       return failure();
-    DenseF64ArrayAttr usage;
+    DenseF64ArrayAttr weights;
     if (base == BaseKind::usage) {
       if (!*traffic)
         return op.emitOpError("a base weighted by usage needs a profile of this "
                               "layer, found none");
       SmallVector<double> counts((*traffic)->counts.begin(),
                                  (*traffic)->counts.end());
-      usage = DenseF64ArrayAttr::get(&getContext(), counts);
+      weights = DenseF64ArrayAttr::get(&getContext(), counts);
+    }
+    if (base == BaseKind::fisher) {
+      if (!*traffic || (*traffic)->fisher.empty())
+        return op.emitOpError("a base weighted by Fisher information needs a "
+                              "profile with `fisher` of this layer, found none");
+      int64_t row = llvm::StringSwitch<int64_t>(matrix.role)
+                        .Case("gate", 0)
+                        .Case("up", 1)
+                        .Case("down", 2);
+      weights = DenseF64ArrayAttr::get(
+          &getContext(), ArrayRef<double>((*traffic)->fisher)
+                             .slice(row * layer.experts, layer.experts));
     }
     ParamOp param = matrix.param;
     auto type = cast<WeightType>(param.getType());
@@ -199,7 +212,7 @@ private:
     work.base = addParam(
         op, matrix.role + ".base",
         type.withAxis(tableType.getTo(), tableType.getToCount()),
-        MeanAttr::get(&getContext(), own, by, usage),
+        MeanAttr::get(&getContext(), own, by, weights),
         baseAttr ? baseAttr : param.getEncodingAttr());
     // Inputs of down are hidden activations.
     if (whiten != Whitening::none) {

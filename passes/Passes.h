@@ -11,7 +11,7 @@
 
 namespace moec {
 /// What the members of a cluster share.
-enum class BaseKind { mean, usage };
+enum class BaseKind { mean, usage, fisher };
 /// Second moments that weigh a residual's error.
 enum class Whitening { none, diagonal, full };
 /// Whose kernels a layout is for.

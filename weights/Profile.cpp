@@ -26,10 +26,12 @@ namespace {
 /// docs/profile.md.
 constexpr const char *metadataKey = "moec.profile";
 constexpr unsigned majorVersion = 0;
-constexpr unsigned minorVersion = 1;
+constexpr unsigned minorVersion = 2;
 constexpr size_t maxMetadataBytes = 65536;
 constexpr size_t maxModelBytes = 256;
 constexpr int64_t maxLayer = 1'000'000;
+/// gate, up, down.
+constexpr int64_t fisherRows = 3;
 
 std::string text(int64_t value) { return std::to_string(value); }
 
@@ -136,7 +138,9 @@ Status checkLayer(const LayerProfile &layer) {
         checkSize("hidden_moments", layer.hiddenMoments,
                   optional(layer.hiddenMoments, hidden)),
         checkSize("hidden_moments_full", layer.hiddenMomentsFull,
-                  optional(layer.hiddenMomentsFull, hidden * hidden))})
+                  optional(layer.hiddenMomentsFull, hidden * hidden)),
+        checkSize("fisher", layer.fisher,
+                  optional(layer.fisher, fisherRows * experts))})
     if (!status)
       return status;
   if (Status status = checkCounts(layer); !status)
@@ -146,9 +150,15 @@ Status checkLayer(const LayerProfile &layer) {
                  text(layer.hiddenRows)};
   for (const Status &status : {checkFinite("gate_sums", layer.gateSums),
                                checkFinite("centroids", layer.centroids),
-                               checkFinite("means", layer.means)})
+                               checkFinite("means", layer.means),
+                               checkFinite("fisher", layer.fisher)})
     if (!status)
       return status;
+  for (size_t n = 0; n < layer.fisher.size(); ++n)
+    if (layer.fisher[n] < 0)
+      return Error{"fisher: expected sums of squares from 0, found " +
+                   std::to_string(layer.fisher[n]) + " at " +
+                   std::to_string(n)};
   struct {
     const char *name;
     const std::vector<double> &values;
@@ -522,6 +532,11 @@ void mergeLayer(LayerProfile &layer, const LayerProfile &other) {
   addTo(layer.inputMomentsFull, other.inputMomentsFull);
   addTo(layer.hiddenMoments, other.hiddenMoments);
   addTo(layer.hiddenMomentsFull, other.hiddenMomentsFull);
+  // Not a figure of traffic: it is measured apart, and stays when traffic adds.
+  if (layer.fisher.empty())
+    layer.fisher = other.fisher;
+  else if (!other.fisher.empty())
+    addTo(layer.fisher, other.fisher);
 }
 
 } // namespace
@@ -569,7 +584,8 @@ enum class Field {
   InputMomentsFull,
   HiddenRows,
   HiddenMoments,
-  HiddenMomentsFull
+  HiddenMomentsFull,
+  Fisher
 };
 
 struct FieldName {
@@ -589,6 +605,7 @@ constexpr FieldName fieldNames[] = {
     {"hidden_rows", Field::HiddenRows},
     {"hidden_moments", Field::HiddenMoments},
     {"hidden_moments_full", Field::HiddenMomentsFull},
+    {"fisher", Field::Fisher},
 };
 
 /// "layers.12.counts" as 12 and the field; nothing for other names, which a
@@ -664,6 +681,12 @@ public:
     case Field::HiddenMomentsFull:
       return takeMoments(tensor, bytes, layer.hiddenMomentsFull,
                          layer.hiddenWidth, 2);
+    case Field::Fisher: {
+      int64_t rows = fisherRows;
+      if (Status status = takeSums(tensor, bytes, layer.fisher, 2); !status)
+        return status;
+      return bothSame(tensor, rows, layer.experts);
+    }
     }
     return success();
   }
@@ -726,10 +749,9 @@ private:
     return success();
   }
 
-  static Status takeMoments(const TensorRecord &tensor,
-                            std::span<const uint8_t> bytes,
-                            std::vector<double> &values, int64_t &width,
-                            size_t rank) {
+  static Status takeSums(const TensorRecord &tensor,
+                         std::span<const uint8_t> bytes,
+                         std::vector<double> &values, size_t rank) {
     if (Status status =
             expect(tensor, {ElementType::F64, ElementType::F32}, rank);
         !status)
@@ -740,6 +762,15 @@ private:
       std::vector<float> narrow = valuesOf<float>(bytes);
       values.assign(narrow.begin(), narrow.end());
     }
+    return success();
+  }
+
+  static Status takeMoments(const TensorRecord &tensor,
+                            std::span<const uint8_t> bytes,
+                            std::vector<double> &values, int64_t &width,
+                            size_t rank) {
+    if (Status status = takeSums(tensor, bytes, values, rank); !status)
+      return status;
     return rank == 1 ? same(tensor, width, 0) : bothSame(tensor, width, width);
   }
 
@@ -923,6 +954,8 @@ Status writeProfile(const std::string &path, const Profile &profile) {
           std::span<const double>(layer.hiddenMoments), false);
     write(prefix + "hidden_moments_full", ElementType::F64, {f, f},
           std::span<const double>(layer.hiddenMomentsFull), false);
+    write(prefix + "fisher", ElementType::F64, {fisherRows, e},
+          std::span<const double>(layer.fisher), false);
   }
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> json(buffer);

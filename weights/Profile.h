@@ -53,6 +53,9 @@ struct LayerProfile {
   /// [F] and [F, F]: sums over those of h_f^2 and of h_f h_g.
   std::vector<double> hiddenMoments;
   std::vector<double> hiddenMomentsFull;
+  /// [3, E], of gate, up and down: sums over samples of the squared norm of the
+  /// loss's gradient with respect to each expert's matrix.
+  std::vector<double> fisher;
 
   bool operator==(const LayerProfile &) const = default;
 };
@@ -133,7 +136,8 @@ private:
   std::vector<double> moving;
 };
 
-/// Adds what `other` saw. Counts and sums add up; centroids and means are
+/// Adds what `other` saw. Counts and sums add up, Fisher information also where
+/// only one has any; centroids and means are
 /// weighted by counts. Layers that only one has are kept as they are. Refuses
 /// another model, another beta and other shapes, and then changes nothing.
 Status mergeProfile(Profile &profile, const Profile &other);

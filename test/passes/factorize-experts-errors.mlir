@@ -7,6 +7,8 @@
 // ENCODING: error: option base-encoding: expected an encoding, for example 'int8 group 32', found 'int4'
 // RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-factorize-experts="rank=16 base=usage" 2>&1 | FileCheck %s --check-prefix=USAGE
 // USAGE: error: 'moe.experts' op a base weighted by usage needs a profile of this layer, found none
+// RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-factorize-experts="rank=16 base=fisher" 2>&1 | FileCheck %s --check-prefix=FISHER
+// FISHER: error: 'moe.experts' op a base weighted by Fisher information needs a profile with `fisher` of this layer, found none
 // RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-factorize-experts="rank=64" 2>&1 | FileCheck %s --check-prefix=RANK
 // RANK: error: {{.+}}64
 // RUN: not moe-opt %s --moe-cluster-experts=clusters=5 2>&1 | FileCheck %s --check-prefix=MANY

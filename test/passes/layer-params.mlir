@@ -20,6 +20,13 @@
 // WHITE: #moe.svd<input rank 16 of @layer0.gate minus @layer0.gate.base by @layer0.cluster.1 whitened by @layer0.gate.moments>
 // RUN: FileCheck %s --check-prefix=HIDDEN < %t/remarks
 // HIDDEN: [Missed] factorize-experts{{.+}}down is not whitened: the profile has no second moments of its inputs
+// Fisher information has a row for each role.
+// RUN: %python %S/Inputs/add_fisher.py %t/profile %t/fisher 16
+// RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=seeded:1 clusters=4" --moe-factorize-experts="weights=model=seeded:1 profile=%t/fisher rank=16 base=fisher" | FileCheck %s --check-prefix=FISHER
+// FISHER-DAG: @layer0.gate.base {{.*}} = #moe.mean<@layer0.gate by @layer0.cluster.1 weighted [5.000000e-01, 1.500000e+00, 2.500000e+00,
+// FISHER-DAG: @layer0.up.base {{.*}} = #moe.mean<@layer0.up by @layer0.cluster.1 weighted [2.000000e+00, 2.000000e+00,
+// FISHER-DAG: @layer0.down.base {{.*}} = #moe.mean<@layer0.down by @layer0.cluster.1 weighted [0.000000e+00, 1.000000e+00,
+
 // RUN: moe-opt %S/Inputs/tiny-mixtral-layer.mlir --moe-cluster-experts="weights=model=seeded:1 clusters=4" --moe-factorize-experts="weights=model=seeded:1 profile=%t/profile rank=16 align=true whiten=diagonal" --remarks-filter='.*' 2>&1 -o /dev/null | FileCheck %s --check-prefix=ORDER
 // ORDER: [Passed] factorize-experts{{.+}}neurons aligned in {{[1-4]}} of 4 clusters; squared distance to the means
 // ORDER: [Missed] factorize-experts{{.+}}down is not whitened: the profile knows its neurons in their old order

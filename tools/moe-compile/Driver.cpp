@@ -190,7 +190,9 @@ private:
       factorize.rank = asked.rank;
       factorize.errorBound = asked.errorBudget;
       factorize.bytes = asked.bytes;
-      factorize.base = asked.base == "usage" ? BaseKind::usage : BaseKind::mean;
+      factorize.base = asked.base == "usage"    ? BaseKind::usage
+                       : asked.base == "fisher" ? BaseKind::fisher
+                                                : BaseKind::mean;
       factorize.whiten = asked.whiten == "full"       ? Whitening::full
                          : asked.whiten == "diagonal" ? Whitening::diagonal
                                                       : Whitening::none;

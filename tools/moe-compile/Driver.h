@@ -21,7 +21,7 @@ struct CompressionRequest {
   int64_t rank = 0;
   double errorBudget = 0;
   int64_t bytes = 0;
-  /// "mean" or "usage"; "none", "diagonal" or "full".
+  /// "mean", "usage" or "fisher"; "none", "diagonal" or "full".
   std::string base = "mean";
   std::string whiten = "none";
   /// Whether the neurons of a cluster's experts are put in like order first.

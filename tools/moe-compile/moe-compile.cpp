@@ -89,7 +89,8 @@ static cl::opt<double>
                    "experts answer, in their similarity"),
           cl::init(0.7), cl::cat(category));
 static cl::opt<std::string>
-    baseOption("base", cl::desc("With --compress: mean, or usage (weighted)"),
+    baseOption("base", cl::desc("With --compress: mean, or that weighted by usage or by "
+                                "fisher, which the profile has"),
                cl::init("mean"), cl::cat(category));
 static cl::opt<std::string>
     whiten("whiten",
@@ -289,8 +290,8 @@ int main(int argc, char **argv) {
     asked.rank = 16;
   if (rankOption < 0 || errorBudget < 0 || byteBudget < 0)
     return usage("expected --rank, --error-budget and --bytes to be positive");
-  if (baseOption != "mean" && baseOption != "usage")
-    return usage("expected --base to be mean or usage, found '" + baseOption +
+  if (baseOption != "mean" && baseOption != "usage" && baseOption != "fisher")
+    return usage("expected --base to be mean, usage or fisher, found '" + baseOption +
                  "'");
   if (whiten != "none" && whiten != "diagonal" && whiten != "full")
     return usage("expected --whiten to be none, diagonal or full, found '" +

@@ -395,6 +395,8 @@ TestFile smallFile() {
   file.set<float>("layers.4.hidden_moments", ElementType::F32, {2}, {4, 5});
   file.set<double>("layers.4.hidden_moments_full", ElementType::F64, {2, 2},
                    {4, -1, -1, 5});
+  file.set<float>("layers.4.fisher", ElementType::F32, {3, 2},
+                  {1, 0, 0.5, 2, 3, 4});
   return file;
 }
 
@@ -431,6 +433,7 @@ TEST(Profile, readsWhatAFileSays) {
   expected.hiddenRows = 14;
   expected.hiddenMoments = {4, 5};
   expected.hiddenMomentsFull = {4, -1, -1, 5};
+  expected.fisher = {1, 0, 0.5, 2, 3, 4};
   EXPECT_TRUE(read->layers.at(4) == expected);
 }
 
@@ -509,7 +512,7 @@ TEST(Profile, refusesMissingTensors) {
   TestFile few = smallFile();
   for (const char *name :
        {"centroids", "means", "input_moments", "input_moments_full",
-        "hidden_rows", "hidden_moments", "hidden_moments_full"})
+        "hidden_rows", "hidden_moments", "hidden_moments_full", "fisher"})
     few.tensors.erase(std::string("layers.4.") + name);
   EXPECT_TRUE(readProfile(few.write(folder)));
 }
@@ -550,6 +553,13 @@ TEST(Profile, refusesTypesAndShapes) {
   EXPECT_EQ(with("hidden_moments_full", ElementType::F32, {4}),
             "layers.4.hidden_moments_full: expected F64 or F32 of rank 2, "
             "found F32 of shape [4]");
+  EXPECT_EQ(with("fisher", ElementType::F16, {3, 2}),
+            "layers.4.fisher: expected F64 or F32 of rank 2, found F16 of shape "
+            "[3, 2]");
+  EXPECT_EQ(with("fisher", ElementType::F64, {2, 2}),
+            "layers.4.fisher: expected extent 3 on axis 0, found shape [2, 2]");
+  EXPECT_EQ(with("fisher", ElementType::F64, {3, 4}),
+            "layers.4.fisher: expected extent 2 on axis 1, found shape [3, 4]");
   // Extents that differ between tensors: of two, the later one is named.
   EXPECT_EQ(with("counts", ElementType::I64, {3}),
             "layers.4.counts: expected extent 2 on axis 0, found shape [3]");
@@ -709,6 +719,8 @@ TEST(Profile, writesNothingThatCannotBeRead) {
   EXPECT_EQ(
       refuse([](Profile &p) { p.layers[7].hiddenMomentsFull.pop_back(); }),
       "layers.7.hidden_moments_full: expected 25 values, found 24");
+  EXPECT_EQ(refuse([](Profile &p) { p.layers[7].fisher = {1, 2}; }),
+            "layers.7.fisher: expected 12 values, found 2");
   EXPECT_EQ(refuse([](Profile &p) { p.layers[-1] = p.layers[0]; }),
             "expected layers from 0 to 1000000, found -1");
   EXPECT_EQ(refuse([](Profile &p) { p.layers[1000001] = p.layers[0]; }),
@@ -763,6 +775,29 @@ TEST(Profile, mergedIsAsIfCollectedTogether) {
                 1e-6);
   // A layer that only one has.
   EXPECT_TRUE(merged.layers[9] == b);
+}
+
+TEST(Profile, fisherInformationStaysWhenTrafficAdds) {
+  Profile profile = randomProfile(5, true), traffic = profile;
+  std::vector<double> one(12, 0.5), two(12);
+  for (size_t n = 0; n < two.size(); ++n)
+    two[n] = double(n);
+  profile.layers[0].fisher = one;
+  traffic.layers[7].fisher = two;
+  // Neither side needs to have it.
+  ASSERT_TRUE(mergeProfile(profile, traffic));
+  EXPECT_EQ(profile.layers[0].fisher, one);
+  EXPECT_EQ(profile.layers[7].fisher, two);
+  // Where both have it, it is one sum.
+  ASSERT_TRUE(mergeProfile(profile, traffic));
+  for (double &value : two)
+    value *= 2;
+  EXPECT_EQ(profile.layers[7].fisher, two);
+  TemporaryFolder folder;
+  ASSERT_TRUE(writeProfile(folder.file("p"), profile));
+  Result<Profile> read = readProfile(folder.file("p"));
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_TRUE(*read == profile);
 }
 
 TEST(Profile, mergingNothingChangesNothing) {
