@@ -62,10 +62,6 @@ uint16_t floatToBF16(float value) {
   return uint16_t((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-float bf16ToFloat(uint16_t bits) {
-  return std::bit_cast<float>(uint32_t(bits) << 16);
-}
-
 uint16_t floatToF16(float value) {
   uint16_t sign = isNegative(value) ? 0x8000 : 0;
   if (std::isnan(value))

@@ -3,13 +3,17 @@
 #ifndef MOEC_WEIGHTS_FLOATFORMATS_H
 #define MOEC_WEIGHTS_FLOATFORMATS_H
 
+#include <bit>
 #include <cstdint>
 
 namespace moec::weights {
 
 /// f32 to bf16, round to nearest even; overflows to infinity, NaN stays NaN.
 uint16_t floatToBF16(float value);
-float bf16ToFloat(uint16_t bits);
+/// In the header, so that loops over it become vector instructions.
+inline float bf16ToFloat(uint16_t bits) {
+  return std::bit_cast<float>(uint32_t(bits) << 16);
+}
 
 /// f32 to f16, round to nearest even; overflows to infinity, NaN stays NaN.
 uint16_t floatToF16(float value);
