@@ -77,13 +77,13 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
   for (auto layer : module.getOps<LayerOp>()) {
     // What has no axis, then by axis: a record holds what moves together.
     SmallVector<Bound> whole;
-    llvm::MapVector<std::pair<Axis, int64_t>, SmallVector<Bound>> indexed;
+    llvm::MapVector<Axis, SmallVector<Bound>> indexed;
     for (NamedAttribute bound : layer.getBinding()) {
       auto param = symbols.lookupNearestSymbolFrom<ParamOp>(
           layer, cast<FlatSymbolRefAttr>(bound.getValue()));
       auto weight = dyn_cast<WeightType>(param.getType());
       if (weight && weight.isIndexed())
-        indexed[{weight.getAxis(), weight.getCount()}].push_back(
+        indexed[weight.getAxis()].push_back(
             {bound.getName().getValue(), param});
       else
         whole.push_back({bound.getName().getValue(), param});
@@ -108,19 +108,28 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
       item.table = *std::move(table);
       addTensor(std::move(name), tableForm(int64_t(item.table.size())), item);
     }
-    bool hasClusters = llvm::any_of(
-        indexed, [](auto &entry) { return entry.first.first == Axis::cluster; });
+    bool hasClusters = indexed.contains(Axis::cluster);
     for (auto &[axis, params] : indexed) {
       weights::RecordClass recordClass =
-          axis.first == Axis::expert && hasClusters
+          axis == Axis::expert && hasClusters
               ? weights::RecordClass::Residual
               : weights::RecordClass::Base;
-      for (int64_t entry = 0; entry < axis.second; ++entry) {
-        addRecord((layer.getSymName() + "." + stringifyAxis(axis.first) + "." +
+      // Bases of one layer may differ in number: gate mixes two, up three.
+      auto countOf = [](const Bound &bound) {
+        ParamOp param = bound.param;
+        return cast<WeightType>(param.getType()).getCount();
+      };
+      int64_t most = 0;
+      for (const Bound &bound : params)
+        most = std::max(most, countOf(bound));
+      for (int64_t entry = 0; entry < most; ++entry) {
+        addRecord((layer.getSymName() + "." + stringifyAxis(axis) + "." +
                    Twine(entry))
                       .str(),
                   recordClass);
         for (Bound bound : params) {
+          if (entry >= countOf(bound))
+            continue;
           std::string name = archiveTensorName(layer, bound.local, bound.param);
           name.replace(name.find('*'), 1, std::to_string(entry));
           if (failed(addMatrix(std::move(name), bound.param, entry)))

@@ -71,14 +71,52 @@ class Module:
             if count is not None:
                 argument_kind = self.tensor(*count, rows, columns)
                 return self.op(f"moe.wrap {self.argument(argument_kind)} : {argument_kind} to {kind}")
+        if axis in ("expert", "cluster") and self.draw.random() < 0.25:
+            return self.op(f"moe.leaf {self.recipe(rows, columns, axis)} : {kind}")
         encodings = ["bf16", "f16", "int8", "int8 zero_point", "f8e4m3"]
         if rows % 4 == 0:
             encodings += ["int4 group 4", "int4 group 4 zero_point scale f16", "int8 group 4"]
         encoding = f" encoding <{self.draw.choice(encodings)}>" if self.draw.random() < 0.1 else ""
+        return self.op(f"moe.leaf {self.param(kind, self.seeded(), encoding)} : {kind}")
+
+    def param(self, kind, source, encoding=""):
         symbol = f"@p{len(self.params)}"
-        seed = self.draw.randint(0, 1000)
-        self.params.append(f"moe.param private {symbol} : {kind} = #moe.seeded<{seed} scale 0.5>{encoding}")
-        return self.op(f"moe.leaf {symbol} : {kind}")
+        self.params.append(f"moe.param private {symbol} : {kind} = {source}{encoding}")
+        return symbol
+
+    def seeded(self):
+        return f"#moe.seeded<{self.draw.randint(0, 1000)} scale 0.5>"
+
+    def recipe(self, rows, columns, axis):
+        """A param whose values come from other params: what compression makes."""
+        draw, kind = self.draw, self.weight_type(rows, columns, axis)
+        if axis == "cluster":
+            of = self.param(self.weight_type(rows, columns, "expert"), self.seeded())
+            weighted = ""
+            if draw.random() < 0.6:
+                weighted = f" weighted [{', '.join(f'{draw.choice([0.0, draw.uniform(0, 3)]):e}' for _ in range(self.experts))}]"
+            return self.param(kind, f"#moe.mean<{of} by {self.table_param()}{weighted}>")
+        if draw.random() < 0.5:
+            of = self.param(kind, self.seeded())
+            side, size = draw.choice([("input", rows), ("output", columns)])
+            orders = [draw.sample(range(size), size) for _ in range(self.experts)]
+            return self.param(kind, f"#moe.permuted<{side} of {of} by dense<{orders}> : tensor<{self.experts}x{size}xi32>>")
+        # A factor of the residuals of something that has this rank.
+        side = draw.choice(["input", "output"])
+        rank, size = (columns, rows) if side == "input" else (rows, columns)
+        if rank > size:
+            side, rank, size = ("output" if side == "input" else "input"), size, rank
+        other = draw.randint(rank, rank + 4)
+        shape = (size, other) if side == "input" else (other, size)
+        of = self.param(self.weight_type(*shape, "expert"), self.seeded())
+        by = self.table_param()
+        base = self.param(self.weight_type(*shape, "cluster"), f"#moe.mean<{of} by {by}>", draw.choice(["", " encoding <bf16>"]))
+        return self.param(kind, f"#moe.svd<{side} rank {rank} of {of} minus {base} by {by}>")
+
+    def table_param(self):
+        targets = [self.draw.randrange(self.clusters) for _ in range(self.experts)]
+        kind = f"!moe.table<expert[{self.experts}] -> cluster[{self.clusters}]>"
+        return self.param(kind, f"dense<{targets}> : tensor<{self.experts}xi32>")
 
     def table(self):
         kind = f"!moe.table<expert[{self.experts}] -> cluster[{self.clusters}]>"

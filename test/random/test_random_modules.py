@@ -41,6 +41,7 @@ def test_generator_covers_the_dialect():
         "choose <threshold", "choose <hash", "choose <expert_choice", "choose <sparsemixer", "by max", "by top2_sum",
         "by sum",
         "by logits", "masked zero", ", l1", ", l2", "l1_floor", "drop last", "drop lowest", "at_least", "zero ", "identity ",
+        "#moe.permuted<input", "#moe.permuted<output", "#moe.mean<", " weighted [", "#moe.svd<input", "#moe.svd<output",
         "constant ", "mixed by", "gated on_input", "gate_bias", "down_bias", "clamp", "offset", "encoding <int4",
     ]:  # fmt: skip
         assert word in text, word
