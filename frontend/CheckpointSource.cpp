@@ -12,6 +12,7 @@ using weights::ElementType;
 using weights::Error;
 using weights::MatrixShape;
 using weights::MatrixSource;
+using weights::quote;
 using weights::Result;
 using weights::shapeToString;
 using weights::Status;

@@ -13,7 +13,10 @@
 namespace moec::frontend {
 
 using weights::Error;
+using weights::JsonValue;
 using weights::MappedFile;
+using weights::parseJson;
+using weights::quote;
 using weights::Result;
 using weights::Status;
 using weights::success;

@@ -3,8 +3,8 @@
 #ifndef MOEC_FRONTEND_FAMILY_H
 #define MOEC_FRONTEND_FAMILY_H
 
-#include "frontend/Json.h"
 #include "frontend/NamePattern.h"
+#include "weights/Json.h"
 #include "weights/Result.h"
 
 #include <optional>
@@ -67,7 +67,7 @@ struct FamilyLayout {
 /// first of several keys, or the default if it has none of them.
 struct FamilyValue {
   std::vector<std::string> keys;
-  std::optional<JsonValue> otherwise;
+  std::optional<weights::JsonValue> otherwise;
 };
 
 /// A family of models, read from frontend/families/NAME.json; docs/families.md
@@ -106,7 +106,7 @@ installedFamilies(const std::string &program = "/proc/self/exe");
 /// The family a config names by `architectures` or `model_type`. An unknown
 /// one is an error that says which family is nearest, and all there are.
 weights::Result<const Family *>
-selectFamily(const std::string &name, const JsonValue &config,
+selectFamily(const std::string &name, const weights::JsonValue &config,
              const std::vector<Family> &families);
 
 } // namespace moec::frontend

@@ -7,6 +7,7 @@
 namespace moec::frontend {
 
 using weights::Error;
+using weights::JsonValue;
 using weights::Result;
 
 namespace {

@@ -4,7 +4,7 @@
 #define MOEC_FRONTEND_MODELCONFIG_H
 
 #include "frontend/Family.h"
-#include "frontend/Json.h"
+#include "weights/Json.h"
 #include "weights/Result.h"
 
 #include <cstdint>
@@ -39,7 +39,7 @@ struct ModelConfig {
 
 /// `name` stands in messages.
 weights::Result<ModelConfig> readModelConfig(const std::string &name,
-                                             const JsonValue &config,
+                                             const weights::JsonValue &config,
                                              const Family &family);
 
 } // namespace moec::frontend

@@ -1,14 +1,15 @@
 // Names of tensors with placeholders for the layer and the expert.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "frontend/NamePattern.h"
+#include "weights/Json.h"
 
-#include "frontend/Json.h"
 
 #include <algorithm>
 
 namespace moec::frontend {
 
 using weights::Error;
+using weights::quote;
 using weights::Result;
 
 Result<NamePattern> NamePattern::parse(std::string_view text) {

@@ -2,8 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "frontend/Shards.h"
 
-#include "frontend/Json.h"
 #include "weights/File.h"
+#include "weights/Json.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -13,7 +13,10 @@
 namespace moec::frontend {
 
 using weights::Error;
+using weights::JsonValue;
 using weights::MappedFile;
+using weights::parseJson;
+using weights::quote;
 using weights::Result;
 using weights::SafetensorsFile;
 using weights::Status;

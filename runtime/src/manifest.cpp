@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "manifest.h"
 
-#include "json.h"
+#include "weights/Json.h"
 
 #include <algorithm>
 #include <charconv>
@@ -10,6 +10,8 @@
 #include <set>
 
 namespace moec::runtime {
+
+using weights::JsonValue;
 
 namespace {
 
@@ -300,12 +302,14 @@ std::string versionName(uint32_t version) {
 
 moert_status_t parseManifest(std::string_view text, Manifest &manifest,
                              std::string &error) {
-  JsonValue document;
-  if (!parseJson(text, document, error)) {
-    error = "manifest: " + error;
+  // Its bytes bound the number of values enough.
+  weights::Result<JsonValue> document =
+      weights::parseJson("manifest", text, {.values = text.size()});
+  if (!document) {
+    error = document.error();
     return MOERT_INCOMPATIBLE;
   }
-  return ManifestReader(error).read(document, manifest);
+  return ManifestReader(error).read(*document, manifest);
 }
 
 } // namespace moec::runtime

@@ -3,7 +3,7 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
 passes/FuseResidual.cpp is tested by test/passes/fuse-residual.mlir, dialects/MoE/IR/MoETypes.cpp by types.mlir,
-weights/Npy.cpp by test/unit/weights/NpyTest.cpp, runtime/src/json.cpp by test/unit/runtime/JsonTest.cpp.
+weights/Npy.cpp by test/unit/weights/NpyTest.cpp, runtime/src/model.cpp by test/unit/runtime/ModelTest.cpp.
 """
 
 import pathlib

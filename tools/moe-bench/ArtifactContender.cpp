@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/ArtifactContender.h"
 
-#include "frontend/Json.h"
+#include "weights/Json.h"
 #include "moert/model.h"
 #include "tools/moe-bench/WeightSet.h"
 
@@ -11,7 +11,7 @@
 #include <map>
 
 using namespace moec::weights;
-using moec::frontend::JsonValue;
+using moec::weights::JsonValue;
 
 namespace moec::bench {
 
@@ -30,7 +30,7 @@ std::map<std::string, std::string> partsOf(const moert_library *library) {
   std::map<std::string, std::string> parts;
   const char *text = "";
   moert_library_manifest(library, &text);
-  Result<JsonValue> manifest = frontend::parseJson("manifest", text);
+  Result<JsonValue> manifest = weights::parseJson("manifest", text);
   const JsonValue *layers = manifest ? manifest->member("layers") : nullptr;
   if (!layers || layers->items.empty())
     return parts;

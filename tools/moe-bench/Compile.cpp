@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Compile.h"
 
-#include "frontend/Json.h"
+#include "weights/Json.h"
 #include "weights/File.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-using moec::frontend::JsonValue;
+using moec::weights::JsonValue;
 using namespace moec::weights;
 
 extern char **environ;
@@ -139,7 +139,7 @@ Result<std::string> compileArtifact(const Compiler &compiler,
 
 Result<std::vector<Stage>> parseStages(const std::string &name,
                                        std::string_view text) {
-  Result<JsonValue> report = frontend::parseJson(name, text);
+  Result<JsonValue> report = weights::parseJson(name, text);
   if (!report)
     return Error{report.error()};
   const JsonValue *list = report->member("stages");

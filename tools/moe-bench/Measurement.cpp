@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Measurement.h"
 
-#include "frontend/Json.h"
+#include "weights/Json.h"
 #include "tools/moe-bench/Statistics.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include <map>
 #include <tuple>
 
-using moec::frontend::JsonValue;
+using moec::weights::JsonValue;
 using namespace moec::weights;
 
 namespace moec::bench {
@@ -112,7 +112,7 @@ Result<std::vector<Measurement>> parseMeasurements(const std::string &name,
     if (one.find_first_not_of(" \r") == std::string_view::npos)
       continue;
     std::string where = name + ":" + std::to_string(line);
-    Result<JsonValue> value = frontend::parseJson(where, one);
+    Result<JsonValue> value = weights::parseJson(where, one);
     if (!value)
       return Error{value.error()};
     if (value->kind != JsonValue::Kind::Object)

@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Suite.h"
 
-#include "frontend/Json.h"
+#include "weights/Json.h"
 #include "weights/File.h"
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 #include <optional>
 #include <set>
 
-using moec::frontend::describe;
-using moec::frontend::JsonValue;
+using moec::weights::describe;
+using moec::weights::JsonValue;
 using namespace moec::weights;
 
 namespace moec::bench {
@@ -107,7 +107,7 @@ public:
       all += (all.empty() ? "" : ", ") + std::string(word);
     }
     fail("expected '" + std::string(key) + "' to be one of " + all +
-         ", found " + frontend::quote(text));
+         ", found " + weights::quote(text));
   }
 
   const JsonValue *array(const char *key, bool needed) {
@@ -291,7 +291,7 @@ std::string kindName(Kind kind) {
 }
 
 Result<Suite> parseSuite(const std::string &name, std::string_view text) {
-  Result<JsonValue> root = frontend::parseJson(name, text);
+  Result<JsonValue> root = weights::parseJson(name, text);
   if (!root)
     return Error{root.error()};
   Suite suite;

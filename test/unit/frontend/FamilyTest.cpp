@@ -10,6 +10,8 @@
 
 using namespace moec::frontend;
 using moec::test::TemporaryFolder;
+using moec::weights::JsonValue;
+using moec::weights::parseJson;
 using moec::weights::Result;
 
 namespace {

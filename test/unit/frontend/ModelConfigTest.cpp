@@ -7,6 +7,8 @@
 #include <map>
 
 using namespace moec::frontend;
+using moec::weights::JsonValue;
+using moec::weights::parseJson;
 using moec::weights::Result;
 
 namespace {

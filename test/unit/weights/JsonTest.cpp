@@ -1,11 +1,10 @@
 // Tests of JSON from outside.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "frontend/Json.h"
+#include "weights/Json.h"
 
 #include <gtest/gtest.h>
 
-using namespace moec::frontend;
-using moec::weights::Result;
+using namespace moec::weights;
 
 namespace {
 
@@ -15,7 +14,7 @@ std::string refusal(const std::string &text, const JsonLimits &limits = {}) {
   return value.error();
 }
 
-TEST(FrontendJson, readsEveryKind) {
+TEST(Json, readsEveryKind) {
   Result<JsonValue> value = parseJson(
       "file",
       R"({"a": [1, -2, 1.5, true, false, null, "s"], "b": {"c": [], "d": 1}})");
@@ -40,7 +39,7 @@ TEST(FrontendJson, readsEveryKind) {
   EXPECT_EQ(describe(*value->member("b")), "an object of 2");
 }
 
-TEST(FrontendJson, keepsIntegersExact) {
+TEST(Json, keepsIntegersExact) {
   Result<JsonValue> value = parseJson(
       "file", "[9223372036854775807, -9223372036854775808, "
               "9223372036854775808, 9007199254740993, 1e3, 1.0, 0.1, "
@@ -63,7 +62,7 @@ TEST(FrontendJson, keepsIntegersExact) {
   EXPECT_EQ(value->items[11].real, 8.589973e9);
 }
 
-TEST(FrontendJson, refuses) {
+TEST(Json, refuses) {
   EXPECT_EQ(refusal(""), "file: expected JSON, found at byte 0: The document "
                          "is empty.");
   EXPECT_EQ(refusal("{} {}"), "file: expected JSON, found at byte 3: The "
@@ -81,7 +80,7 @@ TEST(FrontendJson, refuses) {
             "file: expected JSON, found at byte 1: Invalid value.");
 }
 
-TEST(FrontendJson, hasBounds) {
+TEST(Json, hasBounds) {
   EXPECT_EQ(refusal(std::string(1000000, '[')),
             "file: expected nesting of at most 16, found it deeper");
   EXPECT_EQ(refusal(std::string(17, '[') + std::string(17, ']')),
@@ -97,7 +96,7 @@ TEST(FrontendJson, hasBounds) {
   EXPECT_TRUE(parseJson("file", "[1, 2, 3]", {.bytes = 9}));
 }
 
-TEST(FrontendJson, quotesNames) {
+TEST(Json, quotesNames) {
   EXPECT_EQ(quote("a"), "'a'");
   EXPECT_EQ(quote("a\nb\x7F"), "'a?b?'");
   EXPECT_EQ(quote(std::string(201, 'x')), "'" + std::string(200, 'x') + "...'");

@@ -3,7 +3,7 @@
 //
 // The tree is built from the events of RapidJSON's iterative parser, so that no
 // input grows the C++ stack.
-#include "frontend/Json.h"
+#include "weights/Json.h"
 
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
@@ -12,10 +12,7 @@
 #include <algorithm>
 #include <charconv>
 
-namespace moec::frontend {
-
-using weights::Error;
-using weights::Result;
+namespace moec::weights {
 
 namespace {
 
@@ -181,4 +178,4 @@ Result<JsonValue> parseJson(const std::string &name, std::string_view text,
                rapidjson::GetParseError_En(reader.GetParseErrorCode())};
 }
 
-} // namespace moec::frontend
+} // namespace moec::weights

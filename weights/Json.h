@@ -1,7 +1,7 @@
 // JSON from outside as a tree of values, within bounds.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_FRONTEND_JSON_H
-#define MOEC_FRONTEND_JSON_H
+#ifndef MOEC_WEIGHTS_JSON_H
+#define MOEC_WEIGHTS_JSON_H
 
 #include "weights/Result.h"
 
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace moec::frontend {
+namespace moec::weights {
 
 /// One value. A number is an integer if it is written as one and fits 64 bits
 /// with sign; any other is a double.
@@ -47,10 +47,10 @@ struct JsonLimits {
 
 /// Parses strictly: UTF-8, one value, no key twice in an object, no zero bytes.
 /// `name` stands in messages.
-weights::Result<JsonValue> parseJson(const std::string &name,
-                                     std::string_view text,
-                                     const JsonLimits &limits = {});
+Result<JsonValue> parseJson(const std::string &name,
+                            std::string_view text,
+                            const JsonLimits &limits = {});
 
-} // namespace moec::frontend
+} // namespace moec::weights
 
-#endif // MOEC_FRONTEND_JSON_H
+#endif // MOEC_WEIGHTS_JSON_H
