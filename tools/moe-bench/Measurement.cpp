@@ -84,6 +84,11 @@ auto key(const Measurement &m) {
                   m.contender);
 }
 
+/// What the measurements of one table share.
+auto table(const Measurement &m) {
+  return std::tie(m.suite, m.problem, m.routing, m.threads);
+}
+
 double bytesRate(const Measurement &m) { return m.bytes / m.median * 1e-9; }
 
 } // namespace
@@ -160,8 +165,17 @@ std::vector<Measurement> merge(std::span<const Measurement> measurements) {
       groups.emplace_back();
     groups[place->second].push_back(&each);
   }
+  // Those of a problem side by side, whichever program they are of.
+  std::map<decltype(table(measurements[0])), size_t> tables;
+  std::vector<std::tuple<size_t, int64_t, size_t>> order;
+  for (size_t i = 0; i < groups.size(); ++i)
+    order.emplace_back(
+        tables.try_emplace(table(*groups[i][0]), tables.size()).first->second,
+        groups[i][0]->tokens, i);
+  std::sort(order.begin(), order.end());
   std::vector<Measurement> merged;
-  for (const auto &group : groups) {
+  for (const auto &[place, tokens, index] : order) {
+    const std::vector<const Measurement *> &group = groups[index];
     Measurement one = *group[0];
     auto medianOf = [&](double Measurement::*field) {
       std::vector<double> values;

@@ -51,9 +51,10 @@ std::string toJson(const Measurement &measurement);
 weights::Result<std::vector<Measurement>>
 parseMeasurements(const std::string &name, std::string_view text);
 
-/// Makes one of those that are of the same thing, in the order of the first:
-/// medians of medians and of speedups, the least of all. A contender of another
-/// program gets its speedup over the baseline's merged median.
+/// Makes one of those that are of the same thing: problems in the order of
+/// their first, and in a problem by tokens; medians of medians and of speedups,
+/// the least of all. A contender of another program gets its speedup over the
+/// baseline's merged median.
 std::vector<Measurement> merge(std::span<const Measurement> measurements);
 
 std::string toCsv(std::span<const Measurement> measurements);

@@ -77,6 +77,18 @@ TEST(Measurement, mergesWhatIsOfOneThing) {
   EXPECT_TRUE(merge({}).empty());
 }
 
+TEST(Measurement, mergingPutsProblemsTogether) {
+  Measurement all[] = {point("a", 1), point("a", 1), point("b", 1),
+                       point("b", 1)};
+  all[0].tokens = all[2].tokens = 16;
+  all[1].problem = all[3].problem = "q";
+  all[2].tokens = 4;
+  std::string order;
+  for (const Measurement &one : merge(all))
+    order += one.problem + one.contender + std::to_string(one.tokens) + " ";
+  EXPECT_EQ(order, "pb4 pa16 qa8 qb8 ");
+}
+
 TEST(Measurement, csv) {
   Measurement one = point("a \"b\"", 0.5);
   std::string text = toCsv({&one, 1});
