@@ -101,6 +101,11 @@ public:
     input = layer.contiguous(c, request.input);
     init = layer.contiguous(c, request.init);
     rows = extent(request.input, 0);
+    // moe.grouped_up may have other rows than its input: then it works in rows of its own.
+    Value result = init;
+    bool hasOwnRows = request.combines && extent(request.init, 0) != rows;
+    if (hasOwnRows)
+      init = allocate(c.mul(rows, n), c.f32());
     planBlocks();
     if (request.pairRow)
       planPairs();
@@ -118,6 +123,8 @@ public:
     emitBase();
     if (request.shrink)
       reduceShrunk();
+    if (hasOwnRows)
+      copyRows(result, extent(request.init, 0));
     request.op->erase();
   }
 
@@ -406,6 +413,30 @@ private:
                   Value at = t.add(in.lookup(validPairs), task);
                   Value pair = t.toIndex(t.load(in.lookup(pairOf), at));
                   fillZero(t, in.lookup(buffer), t.mul(pair, columns), columns);
+                });
+  }
+
+  /// Rows of `init` that the result has; what else it has is zero.
+  void copyRows(Value result, Value count) {
+    layer.stage(c, "copy", count, {init, rows, result},
+                [&](Code &t, Mapping in, Value row) {
+                  Value at = t.mul(row, n);
+                  t.when(
+                      t.isBelow(row, in.lookup(rows)),
+                      [&] {
+                        int64_t whole = n / lanes * lanes;
+                        t.loop(t.index(0), t.index(whole), lanes, [&](Value i) {
+                          Value place = t.add(at, i);
+                          t.storeVector(t.loadVector(in.lookup(init), place),
+                                        in.lookup(result), place);
+                        });
+                        t.loop(t.index(whole), t.index(n), 1, [&](Value i) {
+                          Value place = t.add(at, i);
+                          t.store(t.load(in.lookup(init), place),
+                                  in.lookup(result), place);
+                        });
+                      },
+                      [&] { fillZero(t, in.lookup(result), at, n); });
                 });
   }
 

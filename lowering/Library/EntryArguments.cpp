@@ -71,6 +71,8 @@ void moec::lowering::setEntryArguments(Operation *function,
     attributes.append("shape", builder.getDenseI64ArrayAttr(argument.shape));
     if (argument.below)
       attributes.append("below", builder.getI64IntegerAttr(argument.below));
+    if (argument.isContiguous)
+      attributes.append("contiguous", builder.getUnitAttr());
     dictionaries.push_back(attributes.getDictionary(function->getContext()));
   }
   function->setAttr(attributeName, builder.getArrayAttr(dictionaries));
@@ -108,7 +110,8 @@ moec::lowering::getEntryArguments(Operation *function) {
     arguments.push_back({name.str(), *type,
                          SmallVector<int64_t>(shape.asArrayRef()),
                          EntryRole(roleName - std::begin(roleNames)),
-                         below ? below.getInt() : 0});
+                         below ? below.getInt() : 0,
+                         dictionary.contains("contiguous")});
   }
   if (arguments.size() > MOERT_MAX_ARGUMENTS)
     return fail("expected at most " + Twine(MOERT_MAX_ARGUMENTS) +

@@ -31,7 +31,8 @@ enum class EntryRole : uint8_t { input, output, binding };
 llvm::StringRef entryRoleName(EntryRole role);
 
 /// One argument of a compiled function. Functions carry theirs as an array of dictionaries, outputs last:
-/// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}, and `below = 4 : i64` for tables.
+/// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}, `below = 4 : i64` for tables, and
+/// `contiguous` for panels.
 struct EntryArgument {
   std::string name;
   EntryElementType type;
@@ -40,6 +41,8 @@ struct EntryArgument {
   EntryRole role;
   /// Of a table: each value is at least 0 and below this. 0 for others.
   int64_t below = 0;
+  /// Whether elements must lie one behind the other: kernels read panels so.
+  bool isContiguous = false;
 };
 
 /// Whether the operation is a function that was exported.

@@ -25,6 +25,7 @@ constexpr Field fields[] = {
     FIELD(moert_argument, 0, name), FIELD(moert_argument, 1, code),
     FIELD(moert_argument, 2, bits), FIELD(moert_argument, 3, role),
     FIELD(moert_argument, 4, rank), FIELD(moert_argument, 5, shape),
+    FIELD(moert_argument, 6, contiguous),
     FIELD(moert_entry, 0, size),    FIELD(moert_entry, 1, count),
     FIELD(moert_entry, 2, name),    FIELD(moert_entry, 3, arguments),
     FIELD(moert_entry, 4, variants), FIELD(moert_entry, 5, variant_count),
@@ -40,7 +41,7 @@ struct Structures {
     auto *i8 = Type::getInt8Ty(context);
     auto *i32 = Type::getInt32Ty(context);
     auto *shape = ArrayType::get(Type::getInt64Ty(context), MOERT_MAX_RANK);
-    argument = get("moert_argument", {pointer, i8, i8, i8, i8, shape});
+    argument = get("moert_argument", {pointer, i8, i8, i8, i8, shape, i8});
     entry = get("moert_entry", {i32, i32, pointer, pointer, pointer, i32});
     variant = get("moert_variant",
                   {pointer, Type::getInt64Ty(context), pointer, pointer});
@@ -245,7 +246,8 @@ private:
                                 builder.getInt8(argument.type.bits),
                                 builder.getInt8(uint8_t(argument.role)),
                                 builder.getInt8(argument.shape.size()),
-                                ConstantDataArray::get(context, shape)}));
+                                ConstantDataArray::get(context, shape),
+                                builder.getInt8(argument.isContiguous)}));
     }
     Constant *array = addConstant(
         "moec.arguments." + entry.name,

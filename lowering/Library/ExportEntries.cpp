@@ -30,6 +30,7 @@ struct Parameter {
   std::string name;
   lowering::EntryRole role;
   int64_t below = 0;
+  bool isContiguous = false;
 
   bool isOutput() const { return role == lowering::EntryRole::output; }
 };
@@ -39,6 +40,12 @@ RankedTensorType boundaryType(RankedTensorType type) {
   if (!isa<moe::IdType>(type.getElementType()))
     return type;
   return type.clone(IntegerType::get(type.getContext(), 32));
+}
+
+/// Whether the operation views tensors as panels, which kernels read as one run of elements.
+bool isPanels(Operation *op) {
+  auto wrap = dyn_cast<moe::WrapOp>(op);
+  return wrap && wrap.getLayoutOrDefault() == moe::Layout::panel16;
 }
 
 /// How many ids there are, of a tensor of ids; 0 of others.
@@ -122,7 +129,8 @@ private:
            nameOr(function.getArgAttr(i, "moec.name"), "arg" + Twine(i)),
            function.getArgAttr(i, "moec.binding") ? lowering::EntryRole::binding
                                                   : lowering::EntryRole::input,
-           below ? below.getInt() : boundOf(argument.getType())});
+           below ? below.getInt() : boundOf(argument.getType()),
+           llvm::any_of(argument.getUsers(), isPanels)});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
@@ -195,7 +203,7 @@ private:
       arguments.push_back(
           {parameter.name, *lowering::entryElementType(type.getElementType()),
            SmallVector<int64_t>(type.getShape()), parameter.role,
-           parameter.below});
+           parameter.below, parameter.isContiguous});
     }
     DenseMap<unsigned, int64_t> numbers;
     LogicalResult status = success();

@@ -102,6 +102,7 @@ typedef struct {
   uint8_t role;               /**< moert_role_t */
   uint8_t rank;
   int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
+  uint8_t contiguous;         /**< 1: elements lie one behind the other in order; kernels read panels so */
 } moert_argument;
 
 /** What code may need of the CPU, with the operating system's consent: bits of moert_variant.features. x86-64-v3 is all up

@@ -243,6 +243,9 @@ static int32_t checkStrides(Check *check, int32_t index, int64_t *span) {
                    last > INT64_MAX / 16))
       return failArgument(check, index, "has stride[%d] = %lld, which reaches beyond the address space", (int)d,
                           (long long)stride);
+    if (check->entry->arguments[index].contiguous && !empty && stride != compact)
+      return failArgument(check, index, "has stride[%d] = %lld, expected %lld: kernels read it as one run of elements", (int)d,
+                          (long long)stride, (long long)compact);
     sizes[d] = extent;
     strides[d] = stride;
     if (!empty)

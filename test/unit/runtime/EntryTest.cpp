@@ -325,10 +325,25 @@ TEST_F(EntryTest, refusesOverlaps) {
   EXPECT_EQ(run(), MOERT_OK) << call.message();
 }
 
+TEST_F(EntryTest, refusesStridesWhereKernelsReadOneRun) {
+  moert_argument panels[] = {arguments[0], arguments[1], arguments[2]};
+  panels[0].contiguous = 1;
+  moert_entry entry = {sizeof(moert_entry), 3, "moec_panels", panels, nullptr, 0};
+  entry.variants = ::entry.variants;
+  entry.variant_count = ::entry.variant_count;
+  EXPECT_EQ(run(3, entry), MOERT_OK) << call.message();
+  int64_t strides[] = {7, 1};
+  x.view.strides = strides;
+  EXPECT_EQ(run(3, entry), MOERT_INVALID_ARGUMENT);
+  EXPECT_EQ(call.message(), "moec_panels: argument 0 'x' has stride[0] = 7, expected " +
+                                std::to_string(x.view.shape[1]) +
+                                ": kernels read it as one run of elements");
+}
+
 TEST_F(EntryTest, refusesOverlapsAmongOutputs) {
-  const moert_argument two[] = {{"a", kDLFloat, 32, 1, 1, {4}},
-                                {"b", kDLFloat, 32, 1, 1, {4}},
-                                {"c", kDLFloat, 32, 1, 1, {4}}};
+  const moert_argument two[] = {{"a", kDLFloat, 32, 1, 1, {4}, 0},
+                                {"b", kDLFloat, 32, 1, 1, {4}, 0},
+                                {"c", kDLFloat, 32, 1, 1, {4}, 0}};
   const moert_variant variant = {"portable", 0, kernel, nullptr};
   const moert_entry outputs = {
       sizeof(moert_entry), 3, "moec_two", two, &variant, 1};

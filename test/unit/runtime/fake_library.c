@@ -50,9 +50,9 @@ static void workspaceBytes(void **descriptors) {
 }
 
 static const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, 0, 2, {-2, 4}},
-    {"ids", kDLInt, 32, 0, 1, {-2}},
-    {"y", kDLFloat, 32, 1, 2, {-2, 4}},
+    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0},
+    {"ids", kDLInt, 32, 0, 1, {-2}, 0},
+    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0},
 };
 static const moert_variant variant = {"portable", 0, kernel, workspaceBytes};
 static const moert_entry layer = {sizeof(moert_entry), 3, "moec_layer", arguments, &variant, 1};

@@ -12,6 +12,7 @@ int main(void) {
   FIELD(moert_argument, role);
   FIELD(moert_argument, rank);
   FIELD(moert_argument, shape);
+  FIELD(moert_argument, contiguous);
   FIELD(moert_entry, size);
   FIELD(moert_entry, count);
   FIELD(moert_entry, name);
