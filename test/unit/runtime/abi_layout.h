@@ -30,7 +30,7 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_argument) == 80);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_argument) == 88);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, name) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, code) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, bits) == 9);
