@@ -51,9 +51,9 @@ void askWorkspace(void **descriptors) {
 }
 
 const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, 0, 2, {-2, 4}},
-    {"gates", kDLFloat, 32, 0, 2, {-2, MOERT_DYNAMIC}},
-    {"y", kDLFloat, 32, 1, 2, {-2, 4}},
+    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0},
+    {"gates", kDLFloat, 32, 0, 2, {-2, MOERT_DYNAMIC}, 0},
+    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0},
 };
 const moert_variant plain = {"portable", 0, kernel, askWorkspace};
 const moert_entry entry = {
@@ -495,7 +495,7 @@ TEST_F(EntryTest, saysTheWorkspaceFromShapesAlone) {
 TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
   std::vector<moert_argument> most(
       MOERT_MAX_ARGUMENTS,
-      {"a", kDLFloat, 32, 0, 8, {-2, -3, -4, -5, -6, -7, -8, -9}});
+      {"a", kDLFloat, 32, 0, 8, {-2, -3, -4, -5, -6, -7, -8, -9}, 0});
   static int runs;
   runs = 0;
   const moert_variant variant = {"portable", 0, [](void **) { ++runs; },
@@ -514,9 +514,9 @@ TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
 
 // An entry that reads a pool and a table through the call's binding.
 const moert_argument boundArguments[] = {
-    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}},
-    {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}},
-    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
+    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}, 0},
+    {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}, 0},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}, 0},
 };
 const moert_entry boundEntry = {
     sizeof(moert_entry), 3, "moec_bound", boundArguments, &plain, 1};
