@@ -2,9 +2,10 @@
 #   make            builds the tools into build/bin
 #   make demo       sets up, builds, and takes a small model from checkpoint to compressed artifact
 #   make test       sets up, builds everything and runs all tests but the long ones
+#   make test-torch  the Python package in PyTorch and JAX, which it installs (into .venv-torch)
 #   make bench      builds, and writes bench/RESULTS.md: hours, and figures of this machine
 #   make test-long  the long ones: thousands of random modules, sanitizers, the other compiler
-.PHONY: all bench demo test test-long clean
+.PHONY: all bench demo test test-torch test-long clean
 
 all:
 	@scripts/setup.sh build
@@ -20,6 +21,9 @@ demo: all
 
 test:
 	@scripts/test.sh
+
+test-torch:
+	@scripts/test-torch.sh
 
 test-long:
 	@scripts/test-long.sh

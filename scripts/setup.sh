@@ -4,12 +4,13 @@
 #
 #   scripts/setup.sh build    packages to build and run
 #   scripts/setup.sh test     those, and a virtual environment in .venv for the Python tests
+#   scripts/setup.sh torch    those, and one in .venv-torch with PyTorch, transformers and JAX too
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="cmake ninja-build ccache g++ clang-22 lld-22 libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools
           libeigen3-dev libxxhash-dev rapidjson-dev"
-if [ "${1:-build}" = test ]; then
+if [ "${1:-build}" != build ]; then
   packages="$packages libgtest-dev libclang-rt-22-dev binutils python3-venv python3-psutil"
 fi
 
@@ -38,5 +39,16 @@ if [ "${1:-build}" = test ]; then
     python3 -m venv .venv
     .venv/bin/pip install -q --disable-pip-version-check -r test/requirements.txt
     cp test/requirements.txt .venv/requirements.txt
+  fi
+fi
+
+if [ "${1:-build}" = torch ]; then
+  if ! cat test/requirements.txt test/requirements-torch.txt | cmp -s - .venv-torch/requirements.txt; then
+    echo "setup: making .venv-torch with what test/requirements.txt and test/requirements-torch.txt list"
+    python3 -m venv .venv-torch
+    # PyTorch first, so that nothing else takes another build of it.
+    .venv-torch/bin/pip install -q --disable-pip-version-check "$(grep '^torch==' test/requirements-torch.txt)"
+    .venv-torch/bin/pip install -q --disable-pip-version-check -r test/requirements.txt -r test/requirements-torch.txt
+    cat test/requirements.txt test/requirements-torch.txt >.venv-torch/requirements.txt
   fi
 fi

@@ -10,7 +10,7 @@ import sys
 LICENCE = "Part of moec, under the Apache License v2.0 with LLVM Exceptions."
 
 # Nothing of the project: history, builds, caches, what `make demo` leaves.
-IGNORED = {".git", ".venv", "__pycache__", ".pytest_cache", "demo-out"}
+IGNORED = {".git", ".venv", ".venv-torch", "__pycache__", ".pytest_cache", "demo-out"}
 
 
 def files(root, *suffixes, under=None):

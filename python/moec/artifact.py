@@ -1,0 +1,255 @@
+"""Opens artifacts and runs their layers on arrays.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import threading
+import types
+import weakref
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence, Union
+
+import numpy as np
+
+from moec import abi, tensors
+from moec.abi import Error, Status
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An input or output: `shape` has extents from 0 on, -1 for one that differs from call to call, and below -1 classes of
+    extents that are equal within a call."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} {list(self.shape)}"
+
+
+class Workspace(threading.local):
+    """Scratch memory of one thread, for all artifacts: as large as its largest call needed."""
+
+    room: np.ndarray | None = None
+
+    def of(self, size: int) -> np.ndarray:
+        """At least `size` bytes from a multiple of 64 on; who uses them holds the array."""
+        if self.room is None or self.room.size < size:
+            whole = np.empty(size + 63, np.uint8)
+            start = -whole.ctypes.data % 64
+            self.room = whole[start : start + size]
+        return self.room
+
+
+workspace = Workspace()
+
+
+class Handle:
+    """An open moert_model, closed when nothing refers to it any more; layers and entries do."""
+
+    def __init__(self, path: str, threads: int):
+        runtime, sink, self.value = abi.runtime(), abi.Sink(), ctypes.c_void_p()
+        sink.check(runtime.moert_model_open(os.fsencode(path), sink.record, self.value))
+        weakref.finalize(self, runtime.moert_model_close, self.value).atexit = False
+        if threads != 1:
+            sink.check(runtime.moert_model_set_threads(self.value, threads, sink.record))
+
+
+def text_of(function, *handles) -> str:
+    """What a function that hands out a text hands out."""
+    text = ctypes.c_char_p()
+    abi.Sink().check(function(*handles, ctypes.byref(text)))
+    return (text.value or b"").decode()
+
+
+class Entry:
+    """A compiled function. `name`; `inputs` and `outputs`, each a tuple of Argument."""
+
+    _call, _workspace_bytes = "moert_library_call", "moert_library_workspace_bytes"
+
+    def __init__(self, model: Handle, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
+        self._runtime, self._model, self._own, self.name = abi.runtime(), model, own, name
+        self._function, self._query = getattr(self._runtime, self._call), getattr(self._runtime, self._workspace_bytes)
+        count = ctypes.c_int32()
+        abi.Sink().check(self._runtime.moert_library_argument_count(entry, count))
+        found: dict[int, list[Argument]] = {abi.INPUT: [], abi.OUTPUT: [], abi.BINDING: []}
+        for index in range(count.value):
+            record = ctypes.POINTER(abi.ArgumentRecord)()
+            abi.Sink().check(self._runtime.moert_library_argument(entry, index, record))
+            what = record.contents
+            dtype = tensors.NAMES[what.code, what.bits]
+            found[what.role].append(Argument(what.name.decode(), dtype, tuple(what.shape[: what.rank])))
+        self.inputs, self.outputs = tuple(found[abi.INPUT]), tuple(found[abi.OUTPUT])
+        self._results = collections.namedtuple("Outputs", [a.name for a in self.outputs], rename=True)
+
+    def __repr__(self) -> str:
+        takes, gives = "; ".join(map(str, self.inputs)), "; ".join(map(str, self.outputs))
+        return f"<moec {type(self).__name__} {self.name}({takes}) -> {gives}>"
+
+    def __call__(self, *inputs: Any, out: Any = None) -> Any:
+        """Runs it on arrays, in the order of `inputs`; x of a model's layer is float32 [tokens, hidden].
+
+        Inputs are NumPy arrays, or arrays of other libraries in the CPU's memory that have __dlpack__ or
+        __array_interface__; their memory is read in place, with their strides. Lists and numbers are converted to the type
+        that is wanted, arrays never: one of another type is refused. bfloat16 is taken from arrays of that type
+        (ml_dtypes, PyTorch) and from uint16 arrays of its bits, and given as the latter.
+
+        `out` is what to write into, in place of new arrays: an array, or a tuple of them for several outputs.
+
+        Returns the output, a NumPy array, or a named tuple of them if there are several. Raises Error with the runtime's
+        message for a wrong type, shape or device, and TypeError for a wrong number of arguments."""
+        if len(inputs) != len(self.inputs):
+            raise TypeError(
+                f"{self.name} takes {len(self.inputs)} inputs ({', '.join(a.name for a in self.inputs)}), {len(inputs)} given"
+            )
+        views = [tensors.of_input(value, a.dtype, a.name) for value, a in zip(inputs, self.inputs)]
+        if out is None:
+            results = self._new_outputs(views)
+        else:
+            results = out if isinstance(out, (tuple, list)) else (out,)
+            if len(results) != len(self.outputs):
+                raise TypeError(
+                    f"{self.name} has {len(self.outputs)} outputs ({', '.join(a.name for a in self.outputs)}), {len(results)} given"
+                )
+        views += [tensors.of_output(value, a.dtype, a.name) for value, a in zip(results, self.outputs)]
+        self.run(views)
+        return self._results(*results) if len(results) != 1 else results[0]
+
+    def _new_outputs(self, views: Sequence[tensors.View]) -> list[np.ndarray]:
+        """Arrays of the shapes that the inputs imply; what they leave open, the runtime's check of the inputs explains."""
+        extents: dict[int, int] = {}
+        for view, argument in zip(views, self.inputs):
+            extents.update(
+                (wanted, extent) for wanted, extent in zip(argument.shape, view.shape) if wanted < abi.DYNAMIC
+            )
+        for argument in self.outputs:
+            if abi.DYNAMIC in argument.shape:
+                raise Error(
+                    Status.INVALID_ARGUMENT, f"output '{argument}' has an extent that no input gives: pass out="
+                )
+        return [
+            np.empty([extents.get(n, max(n, 0)) for n in a.shape], tensors.ELEMENTS[a.dtype][2]) for a in self.outputs
+        ]
+
+    def run(self, views: Sequence[tensors.View]) -> None:
+        """Runs it on views of inputs, then outputs; Error with the runtime's message."""
+        sink, count = abi.Sink(), len(views)
+        call = abi.Call(size=ctypes.sizeof(abi.Call), abi_version=abi.VERSION, error=sink.record)
+        arguments = (ctypes.POINTER(abi.Tensor) * count)(*[view.pointer for view in views])
+        size = ctypes.c_uint64()
+        sink.check(self._query(self._own, call, arguments, count, size))
+        room = workspace.of(size.value)
+        call.workspace, call.workspace_bytes = room.ctypes.data, room.size
+        sink.check(self._function(self._own, call, arguments, count))
+
+
+class Layer(Entry):
+    """A compiled function with the weights of one layer of a model."""
+
+    _call, _workspace_bytes = "moert_layer_call", "moert_layer_workspace_bytes"
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of memory that the layer's weights and tables take."""
+        found = ctypes.c_uint64()
+        abi.Sink().check(self._runtime.moert_layer_resident_bytes(self._own, found))
+        return found.value
+
+
+class Artifact:
+    """An open artifact: `path`, `threads`, `layers` and `entries` by name, `source`, what its weights were made from.
+
+    Any number of threads may use it. It closes when nothing refers to it or its layers. Pickles and copies open the same
+    path again, or are the same object."""
+
+    def __init__(self, path: Path, threads: int = 1):
+        runtime = abi.runtime()
+        self.path, self.threads = pathlib.Path(path), threads
+        self._model = Handle(os.fspath(path), threads)
+        handle, library, count = self._model.value, ctypes.c_void_p(), ctypes.c_int32()
+        sink = abi.Sink()
+        sink.check(runtime.moert_model_library(handle, library))
+        self.manifest: dict = json.loads(text_of(runtime.moert_library_manifest, library))
+        self.source = text_of(lambda text: runtime.moert_model_source(handle, text, ctypes.c_char_p()))
+
+        sink.check(runtime.moert_model_layer_count(handle, count))
+        layers = {}
+        for index in range(count.value):
+            layer, entry = ctypes.c_void_p(), ctypes.c_void_p()
+            sink.check(runtime.moert_model_layer_at(handle, index, layer))
+            sink.check(runtime.moert_layer_entry(layer, entry))
+            name = text_of(runtime.moert_layer_name, layer)
+            layers[name] = Layer(self._model, layer, entry, name)
+        sink.check(runtime.moert_library_entry_count(library, count))
+        entries = {}
+        for index in range(count.value):
+            entry = ctypes.c_void_p()
+            sink.check(runtime.moert_library_entry_at(library, index, entry))
+            name = text_of(runtime.moert_library_entry_name, entry)
+            entries[name] = Entry(self._model, entry, entry, name)
+        self._library = library
+        self.layers: Mapping[str, Layer] = types.MappingProxyType(layers)
+        self.entries: Mapping[str, Entry] = types.MappingProxyType(entries)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; Error (NOT_FOUND), which names those there are."""
+        if name not in self.layers:
+            sink = abi.Sink()
+            sink.check(
+                abi.runtime().moert_model_find_layer(self._model.value, name.encode(), sink.record, ctypes.c_void_p())
+            )
+        return self.layers[name]
+
+    def entry(self, name: str) -> Entry:
+        """The entry of that name, for artifacts without layers; Error (NOT_FOUND), which names those there are."""
+        if name not in self.entries:
+            sink = abi.Sink()
+            sink.check(
+                abi.runtime().moert_library_find_entry(self._library, name.encode(), sink.record, ctypes.c_void_p())
+            )
+        return self.entries[name]
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash of code and weights, 32 digits: artifacts of one identity compute the same."""
+        library = self.path / "library.so" if self.path.is_dir() else self.path
+        digest = hashlib.sha256(library.read_bytes())
+        if self.layers:
+            # An archive's header has a hash of each of its records.
+            with open(self.path / self.manifest["weights"]["file"], "rb") as file:
+                size = file.read(8)
+                digest.update(size + file.read(int.from_bytes(size, "little")))
+        return digest.hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        return f"<moec Artifact {self.path}: {self.source or 'no checkpoint'}, {len(self.layers)} layers, {len(self.entries)} entries>"
+
+    def __reduce__(self):
+        return load, (os.fspath(self.path.absolute()), self.threads)
+
+    def __copy__(self) -> Artifact:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Artifact:
+        return self
+
+
+def load(path: Path, threads: int = 1) -> Artifact:
+    """Opens an artifact directory and the weights in it, or a library alone.
+
+    `threads` share the parallel loops of a call: 0 is one for each CPU, 1 none but the caller's. Results do not depend on it.
+    Opening runs code from the artifact: open what you trust. Raises Error with the runtime's message (NOT_FOUND,
+    INCOMPATIBLE, IO_ERROR)."""
+    return Artifact(path, threads)

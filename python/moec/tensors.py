@@ -1,0 +1,144 @@
+"""Views of arrays as the runtime takes them: NumPy arrays and whatever speaks DLPack, without a copy where that is possible.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from moec import abi
+from moec.abi import Error, Status
+
+# Manifest's name -> (DLPack code, bits, NumPy type that holds it). bfloat16 is held as its bits.
+ELEMENTS = {
+    "float64": (abi.FLOAT, 64, np.dtype(np.float64)),
+    "float32": (abi.FLOAT, 32, np.dtype(np.float32)),
+    "float16": (abi.FLOAT, 16, np.dtype(np.float16)),
+    "bfloat16": (abi.BFLOAT, 16, np.dtype(np.uint16)),
+    "int64": (abi.INT, 64, np.dtype(np.int64)),
+    "int32": (abi.INT, 32, np.dtype(np.int32)),
+    "int8": (abi.INT, 8, np.dtype(np.int8)),
+    "bool": (abi.BOOL, 8, np.dtype(np.bool_)),
+}
+NAMES = {(code, bits): name for name, (code, bits, _) in ELEMENTS.items()}
+KINDS = {"f": abi.FLOAT, "i": abi.INT, "u": abi.UINT, "b": abi.BOOL}
+
+
+class View:
+    """A DLTensor and what keeps its memory alive; `array` is the NumPy array behind it, if there is one."""
+
+    __slots__ = ("tensor", "pointer", "owner", "array")
+
+    def __init__(self, tensor: abi.Tensor, owner: Any, array: np.ndarray | None = None):
+        self.tensor, self.owner, self.array = tensor, owner, array
+        self.pointer = ctypes.pointer(tensor)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape[: self.tensor.ndim])
+
+
+def strided(address: int, code: int, bits: int, shape, strides, owner: Any, array: np.ndarray | None = None) -> View:
+    """A view of CPU memory; strides count elements."""
+    rank = len(shape)
+    extents, steps = (ctypes.c_int64 * rank)(*shape), (ctypes.c_int64 * rank)(*strides)
+    tensor = abi.Tensor(
+        address,
+        abi.Device(abi.CPU, 0),
+        rank,
+        abi.DataType(code, bits, 1),
+        ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)),
+        ctypes.cast(steps, ctypes.POINTER(ctypes.c_int64)),
+        0,
+    )
+    return View(tensor, (owner, extents, steps), array)
+
+
+def element_of(array: np.ndarray, wanted: str, name: str) -> tuple[int, int]:
+    """DLPack's code and bits of an array's type; bits of bfloat16 are taken for bfloat16 where that is wanted."""
+    kind = array.dtype
+    if kind.name == "bfloat16" or (wanted == "bfloat16" and kind == np.uint16):
+        return abi.BFLOAT, 16
+    if kind.kind not in KINDS:
+        raise Error(Status.INVALID_ARGUMENT, f"argument '{name}' has dtype {kind}, expected {wanted}")
+    return KINDS[kind.kind], kind.itemsize * 8
+
+
+def has_plain_strides(array: np.ndarray) -> bool:
+    """Whether strides are as the runtime takes them: whole elements, none negative, aligned data."""
+    return array.flags.aligned and all(
+        extent < 2 or (step >= 0 and step % array.itemsize == 0) for extent, step in zip(array.shape, array.strides)
+    )
+
+
+def of_array(array: np.ndarray, wanted: str, name: str) -> View:
+    """A NumPy array, sharing its memory; its strides must be plain and its bytes in this machine's order."""
+    code, bits = element_of(array, wanted, name)
+    size = array.itemsize
+    strides = [step // size if extent > 1 else 0 for extent, step in zip(array.shape, array.strides)]
+    return strided(array.ctypes.data, code, bits, array.shape, strides, array, array)
+
+
+def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
+    """Something with __dlpack__, sharing its memory."""
+    kind, number = map(int, value.__dlpack_device__())
+    if kind != abi.CPU:
+        raise Error(
+            Status.INVALID_ARGUMENT,
+            f"argument '{name}' is on {abi.DEVICES.get(kind, f'a device of kind {kind}')} {number}, expected the CPU",
+        )
+    try:
+        capsule = value.__dlpack__(max_version=(1, 0))
+    except TypeError:  # of before DLPack 1.0
+        capsule = value.__dlpack__()
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    if '"dltensor_versioned"' in repr(capsule):
+        managed = abi.VersionedTensor.from_address(pointer(capsule, b"dltensor_versioned"))
+        tensor, read_only = managed.tensor, bool(managed.flags & abi.READ_ONLY)
+    else:
+        # It cannot say that it may not be written to.
+        tensor, read_only = abi.Tensor.from_address(pointer(capsule, b"dltensor")), True
+    if writes and read_only:
+        raise Error(Status.INVALID_ARGUMENT, f"output '{name}' cannot be written to")
+    return View(tensor, (value, capsule))
+
+
+def of_input(value: Any, wanted: str, name: str) -> View:
+    """An input. Arrays keep their type (the runtime refuses a wrong one), lists and numbers take the one that is wanted.
+    Copied: negative or odd strides, data that is not aligned, bytes of another order."""
+    if not isinstance(value, np.ndarray):
+        if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+            return of_dlpack(value, name)
+        if hasattr(value, "__array_interface__") or hasattr(value, "__array__"):
+            value = np.asarray(value)
+        else:
+            value = np.asarray(value, ELEMENTS[wanted][2] if wanted != "bfloat16" else None)
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    if not has_plain_strides(value):
+        value = np.array(value, order="C", copy=True, subok=False)
+    return of_array(value, wanted, name)
+
+
+def of_output(value: Any, wanted: str, name: str) -> View:
+    """An output that the caller allocated; written in place or refused."""
+    if not isinstance(value, np.ndarray):
+        if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+            return of_dlpack(value, name, writes=True)
+        raise Error(
+            Status.INVALID_ARGUMENT,
+            f"output '{name}' is a {type(value).__name__}, expected an array that can be written to",
+        )
+    if not value.flags.writeable:
+        raise Error(Status.INVALID_ARGUMENT, f"output '{name}' cannot be written to")
+    if not value.dtype.isnative or not has_plain_strides(value):
+        raise Error(
+            Status.INVALID_ARGUMENT,
+            f"output '{name}' has negative or odd strides, or bytes of another order: pass a plain array",
+        )
+    return of_array(value, wanted, name)
