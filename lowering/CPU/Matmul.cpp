@@ -170,6 +170,7 @@ private:
     SmallVector<PanelReader> panels;
     /// Of decoded panels: plain floats, panel beside panel in each row.
     Value floats;
+    SmallVector<PanelReader> next;
     int64_t width = 0;
   };
 
@@ -240,6 +241,7 @@ private:
     Readers plain;
     plain.width = width;
     plain.floats = decoded;
+    plain.next = codesAt(c.add(panel, width), width).panels;
     return plain;
   }
 
@@ -392,12 +394,15 @@ private:
              });
   }
 
-  /// Weights further on, where the machine does not see streams by itself.
+  /// Weights further on: memory works while the tile does. Of decoded panels
+  /// those beside them, which are decoded next.
   void prefetch(const Readers &readers, Value row) {
-    if (readers.floats || !schedule.prefetchRows)
+    if (!schedule.prefetchRows)
       return;
-    for (const PanelReader &panel : readers.panels)
-      panel.prefetch(c.add(row, schedule.prefetchRows), schedule.unroll);
+    for (const PanelReader &panel :
+         readers.floats ? readers.next : readers.panels)
+      panel.prefetch(readers.floats ? row : c.add(row, schedule.prefetchRows),
+                     schedule.unroll, /*isNear=*/!readers.floats);
   }
 
   Code &c;

@@ -101,7 +101,8 @@ public:
     input = layer.contiguous(c, request.input);
     init = layer.contiguous(c, request.init);
     rows = extent(request.input, 0);
-    // moe.grouped_up may have other rows than its input: then it works in rows of its own.
+    // moe.grouped_up may have other rows than its input: then it works in rows
+    // of its own.
     Value result = init;
     bool hasOwnRows = request.combines && extent(request.init, 0) != rows;
     if (hasOwnRows)

@@ -45,13 +45,13 @@ static const InstructionSet sets[] = {
      true,
      true,
      256,
-     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, 0, 4}},
+     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4}},
     {"x86-64-v4",
      "x86-64-v4",
      true,
      true,
      512,
-     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 8, 16, 0, 4}},
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4}},
 };
 
 llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {

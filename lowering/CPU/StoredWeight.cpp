@@ -249,7 +249,7 @@ Code::Values PanelReader::read(Value row) const {
   llvm_unreachable("all formats are named");
 }
 
-void PanelReader::prefetch(Value row, int64_t count) const {
+void PanelReader::prefetch(Value row, int64_t count, bool isNear) const {
   Code &c = *code;
   constexpr double line = 64;
   int64_t rowsOfLine =
@@ -257,7 +257,8 @@ void PanelReader::prefetch(Value row, int64_t count) const {
   for (int64_t done = 0; done < count; done += rowsOfLine) {
     Value at = c.mul(c.div(c.add(row, done), stored->rowsPerElement()), lanes);
     memref::PrefetchOp::create(c.b, c.loc, codes, ValueRange{at},
-                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isWrite=*/false,
+                               /*localityHint=*/isNear ? 3 : 2,
                                /*isDataCache=*/true);
   }
 }

@@ -60,9 +60,9 @@ public:
   /// Rows from `row` on, as many as an element has: what the codes stand for,
   /// before zero point and scale.
   Code::Values read(mlir::Value row) const;
-  /// Brings the lines of `count` rows from `row` on into the cache; there need
-  /// not be so many.
-  void prefetch(mlir::Value row, int64_t count) const;
+  /// Brings the lines of `count` rows from `row` on into the first cache, or
+  /// the second; there need not be so many.
+  void prefetch(mlir::Value row, int64_t count, bool isNear) const;
 
 private:
   mlir::Value readFloats(mlir::Value at) const;

@@ -200,18 +200,28 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                        return inner.select(emitIsEligible(inner, score), score,
                                            emitMinusInfinity(inner, real));
                      });
-  if (limit.getBy() == GroupBy::max)
-    // Keys are never NaN, and a group without members has -inf.
-    return e.generic(
-        "ppr", {keys, groupOf}, {{0, 2}, {2}},
-        emitRows(limit.getGroups(), emitMinusInfinity(e, real)), {0, 1},
-        [&](Emitter &inner, ValueRange at) {
-          Value isMember = inner.compare(arith::CmpIPredicate::eq, at[1],
-                                         inner.loopIndexI32(1));
-          Value isLarger =
-              inner.compare(arith::CmpFPredicate::OGT, at[0], at[2]);
-          return inner.select(inner.both(isMember, isLarger), at[0], at[2]);
-        });
+  if (limit.getBy() == GroupBy::max) {
+    // One pass over the columns: keys are never NaN, and a group without
+    // members has -inf.
+    Value best = emitRows(limit.getGroups(), emitMinusInfinity(e, real));
+    return e.loop(
+        e.extent(keys, 0), best,
+        [&](Emitter &r, Value token, ValueRange carried) {
+          return r.loop(
+              r.index(columnCount), carried,
+              [&](Emitter &c, Value i, ValueRange before) {
+                Value group = c.extract(groupOf, ValueRange{i});
+                Value hasGroup = c.inRange(group, limit.getGroups());
+                Value at = c.safeIndex(group, hasGroup);
+                Value known = c.extract(before[0], {token, at});
+                Value key = c.extract(keys, {token, i});
+                Value isLarger = c.both(
+                    hasGroup, c.compare(arith::CmpFPredicate::OGT, key, known));
+                return SmallVector<Value>{c.insert(
+                    c.select(isLarger, key, known), before[0], {token, at})};
+              });
+        })[0];
+  }
   // The sum over all members, or over the two first; a group of one has but
   // one. By increasing column.
   SmallVector<Value> inputs{keys, groupOf};

@@ -46,46 +46,50 @@ Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
       });
 }
 
-/// The columns of the k largest keys in descending order: each slot takes the
-/// best of those behind the slot before it.
+/// The columns of the k largest keys in descending order. The best so far are
+/// kept in order: a key moves in front of those that it is larger than, so of
+/// equal ones the lower column stays first.
 Value Router::emitLargest(Value keys) {
-  Value none = e.i32(-1);
-  Value columns = emitRows(slotCount, none);
-  auto isBefore = [](Emitter &inner, Value key, Value column, Value otherKey,
-                     Value otherColumn) {
-    Value isLarger = inner.compare(arith::CmpFPredicate::OGT, key, otherKey);
-    Value isEqual = inner.compare(arith::CmpFPredicate::OEQ, key, otherKey);
-    Value isLower =
-        inner.compare(arith::CmpIPredicate::slt, column, otherColumn);
-    return Value(arith::OrIOp::create(inner.b, inner.loc, isLarger,
-                                      inner.both(isEqual, isLower)));
-  };
-  auto row = [&](Emitter &r, Value token, ValueRange carried) {
-    // Before the first slot stands what is before every column.
-    Value infinity = arith::ConstantOp::create(
-        r.b, r.loc,
-        r.b.getFloatAttr(
-            real, APFloat::getInf(cast<FloatType>(real).getFloatSemantics())));
-    SmallVector<Value> state{carried[0], infinity, r.i32(-1)};
-    auto slot = [&](Emitter &s, Value j, ValueRange before) {
-      SmallVector<Value> nothing{emitMinusInfinity(s, real), s.i32(-1)};
-      SmallVector<Value> best =
-          s.loop(s.index(columnCount), nothing,
-                 [&](Emitter &c, Value i, ValueRange best) {
-                   Value key = c.extract(keys, {token, i}), column = c.toI32(i);
-                   Value isNext =
-                       c.both(isBefore(c, before[1], before[2], key, column),
-                              isBefore(c, key, column, best[0], best[1]));
-                   isNext = c.both(isNext, emitIsEligible(c, key));
-                   return SmallVector<Value>{c.select(isNext, key, best[0]),
-                                             c.select(isNext, column, best[1])};
-                 });
-      Value next = s.insert(best[1], before[0], {token, j});
-      return SmallVector<Value>{next, best[0], best[1]};
+  Value columns = emitRows(slotCount, e.i32(-1));
+  Value best = emitRows(slotCount, emitMinusInfinity(e, real));
+  auto column = [&](Emitter &c, Value token, Value i, ValueRange before) {
+    Value key = c.extract(keys, {token, i});
+    Value last = c.index(slotCount - 1);
+    Value isLarger = c.compare(arith::CmpFPredicate::OGT, key,
+                               c.extract(before[1], {token, last}));
+    // Few keys get in: the loop below is for these. Slots are visited from the
+    // last one on.
+    Value slots = c.select(isLarger, c.index(slotCount), c.index(0));
+    auto slot = [&](Emitter &s, Value step, ValueRange state) {
+      Value at = s.sub(last, step);
+      Value isFirst = s.compare(arith::CmpIPredicate::eq, at, s.index(0));
+      Value front = s.select(isFirst, at, s.sub(at, s.index(1)));
+      Value frontKey = s.extract(state[1], {token, front});
+      Value isBehind = s.compare(arith::CmpFPredicate::OGT, key,
+                                 s.extract(state[1], {token, at}));
+      Value moves = s.compare(arith::CmpFPredicate::OGT, key, frontKey);
+      Value no = arith::ConstantOp::create(s.b, s.loc, s.b.getBoolAttr(false));
+      moves = s.select(isFirst, no, moves);
+      // In front of the one before: that one moves here. Else the key stands
+      // here, or further behind.
+      Value nextKey = s.select(moves, frontKey, key);
+      Value nextColumn =
+          s.select(moves, s.extract(state[0], {token, front}), s.toI32(i));
+      nextKey = s.select(isBehind, nextKey, s.extract(state[1], {token, at}));
+      nextColumn =
+          s.select(isBehind, nextColumn, s.extract(state[0], {token, at}));
+      return SmallVector<Value>{s.insert(nextColumn, state[0], {token, at}),
+                                s.insert(nextKey, state[1], {token, at})};
     };
-    return SmallVector<Value>{r.loop(r.index(slotCount), state, slot)[0]};
+    return c.loop(slots, before, slot);
   };
-  return e.loop(e.extent(keys, 0), columns, row)[0];
+  return e.loop(e.extent(keys, 0), {columns, best},
+                [&](Emitter &r, Value token, ValueRange carried) {
+                  return r.loop(r.index(columnCount), carried,
+                                [&](Emitter &c, Value i, ValueRange before) {
+                                  return column(c, token, i, before);
+                                });
+                })[0];
 }
 
 Value Router::emitChosen(Value values, Value columns, Value missing) {

@@ -23,16 +23,16 @@
 // OLD: @moec.variants.layer = {{.+}} i64 99, ptr @moec.kernel.layer.core2,
 
 // Types and constants.
-// CHECK-DAG: %moert_argument = type { ptr, i8, i8, i8, i8, [8 x i64] }
+// CHECK-DAG: %moert_argument = type { ptr, i8, i8, i8, i8, [8 x i64], i8 }
 // CHECK-DAG: %moert_entry = type { i32, i32, ptr, ptr, ptr, i32 }
 // CHECK-DAG: %moert_variant = type { ptr, i64, ptr, ptr }
 // CHECK-DAG: @[[X:.+]] = internal constant [2 x i8] c"x\00"
 // CHECK-DAG: @[[IDS:.+]] = internal constant [4 x i8] c"ids\00"
 // CHECK-DAG: @[[Y:.+]] = internal constant [8 x i8] c"result0\00"
 // CHECK: @moec.arguments.layer = internal constant [3 x %moert_argument]
-// CHECK-SAME: %moert_argument { ptr @[[X]], i8 4, i8 16, i8 0, i8 2, [8 x i64] [i64 -2, i64 4, i64 0, i64 0, i64 0, i64 0, i64 0, i64 0] }
-// CHECK-SAME: %moert_argument { ptr @[[IDS]], i8 0, i8 32, i8 0, i8 1, [8 x i64] [i64 -1, {{[i640, ]*}}] }
-// CHECK-SAME: %moert_argument { ptr @[[Y]], i8 4, i8 16, i8 1, i8 2, [8 x i64] [i64 -2, i64 4, {{[i640, ]*}}] }
+// CHECK-SAME: %moert_argument { ptr @[[X]], i8 4, i8 16, i8 0, i8 2, [8 x i64] [i64 -2, i64 4, i64 0, i64 0, i64 0, i64 0, i64 0, i64 0], i8 0 }
+// CHECK-SAME: %moert_argument { ptr @[[IDS]], i8 0, i8 32, i8 0, i8 1, [8 x i64] [i64 -1, {{[i640, ]*}}], i8 0 }
+// CHECK-SAME: %moert_argument { ptr @[[Y]], i8 4, i8 16, i8 1, i8 2, [8 x i64] [i64 -2, i64 4, {{[i640, ]*}}], i8 0 }
 // CHECK: @[[ISA:.+]] = internal constant [9 x i8] c"portable\00"
 // CHECK: @moec.variants.layer = internal constant [1 x %moert_variant] [%moert_variant { ptr @[[ISA]], i64 0, ptr @moec.kernel.layer.portable, ptr @moec.workspace.layer.portable }]
 // CHECK: @[[SYMBOL:.+]] = internal constant [11 x i8] c"moec_layer\00"

@@ -7,18 +7,21 @@
 // CHECK-DAG: #[[$ROW:.*]] = affine_map<(d0, d1, d2) -> (d0, d1)>
 // CHECK-DAG: #[[$OTHER_TOKEN:.*]] = affine_map<(d0, d1, d2) -> (d2, d1)>
 
-// Each slot takes the best key behind that of the slot before it; of equal keys the lower column; one of -inf never.
+// The best so far are kept in order: a key gets in when it is larger than the last, and moves in front of those it is larger
+// than; so equal ones stay in the order of their columns. -inf never gets in.
 // CHECK-LABEL: func.func @top_k(
-// CHECK:         %[[FIRST:.*]] = arith.constant 0x7F800000 : f32
-// CHECK:         scf.for %[[SLOT:.*]] = {{.*}} iter_args(%{{.*}} = %{{.*}}, %[[KEY:.*]] = %[[FIRST]], %[[COLUMN:.*]] = %{{.*}})
-// CHECK:           scf.for %{{.*}} iter_args(%[[BEST:.*]] = %{{.*}}, %[[AT:.*]] = %{{.*}}) -> (f32, i32)
-// CHECK:             %[[NEXT:.*]] = tensor.extract
-// CHECK-DAG:         arith.cmpf ogt, %[[KEY]], %[[NEXT]]
-// CHECK-DAG:         arith.cmpf oeq, %[[KEY]], %[[NEXT]]
-// CHECK:             arith.cmpf ogt, %[[NEXT]], %[[BEST]]
-// CHECK:             %[[ELIGIBLE:.*]] = arith.cmpf ogt, %[[NEXT]]
-// CHECK:             arith.andi %{{.*}}, %[[ELIGIBLE]] : i1
-// CHECK:           tensor.insert %{{.*}} into %{{.*}}[%{{.*}}, %[[SLOT]]] : tensor<?x2xi32>
+// CHECK:         arith.constant 0xFF800000 : f32
+// CHECK:         linalg.fill {{.*}} outs(%{{.*}} : tensor<?x2xf32>)
+// CHECK:         scf.for
+// CHECK:           scf.for %[[COLUMN:.*]] = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%[[COLUMNS:.*]] = %{{.*}}, %[[KEYS:.*]] = %{{.*}})
+// CHECK:             %[[KEY:.*]] = tensor.extract
+// CHECK:             %[[LAST:.*]] = tensor.extract %[[KEYS]]
+// CHECK:             %[[ENTERS:.*]] = arith.cmpf ogt, %[[KEY]], %[[LAST]] : f32
+// CHECK:             %[[STEPS:.*]] = arith.select %[[ENTERS]],
+// CHECK:             scf.for %{{.*}} = %{{.*}} to %[[STEPS]]
+// CHECK:               arith.cmpf ogt, %[[KEY]],
+// CHECK:               tensor.insert %{{.*}} : tensor<?x2xi32>
+// CHECK:               tensor.insert %{{.*}} : tensor<?x2xf32>
 func.func @top_k(%l: tensor<?x8xf32>) -> (!ids, !gates) {
   %ids, %p = moe.route %l score identity choose <top_k 2> gates <softmax> : (tensor<?x8xf32>) -> (!ids, !gates)
   return %ids, %p : !ids, !gates
@@ -80,8 +83,8 @@ func.func @expert_choice(%l: tensor<?x8xf32>) -> (!ids, !gates) {
 // CHECK:           arith.cmpi ult, %{{.*}}, %c8_i32{{.*}} : i32
 // CHECK:         linalg.generic {{.*}} ins(%[[PRESENT]] :
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[CANDIDATES]] :
-// CHECK:         %[[COLUMNS:.*]] = scf.for {{.*}} -> (tensor<?x2xi32>) {
-// CHECK:         %[[IDS:.*]] = linalg.generic {{.*}} ins(%[[COLUMNS]] : tensor<?x2xi32>) outs(%{{.*}} : tensor<?x2xi32>)
+// CHECK:         %[[COLUMNS:.*]]:2 = scf.for {{.*}} -> (tensor<?x2xi32>, tensor<?x2xf32>) {
+// CHECK:         %[[IDS:.*]] = linalg.generic {{.*}} ins(%[[COLUMNS]]#0 : tensor<?x2xi32>) outs(%{{.*}} : tensor<?x2xi32>)
 // CHECK:           tensor.extract %[[CANDIDATES]]
 // CHECK:         return %[[IDS]],
 func.func @candidates(%l: tensor<?x3xf32>, %c: tensor<?x3x!moe.id<expert[8]>>) -> (!ids, !gates) {
