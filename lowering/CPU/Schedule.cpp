@@ -2,6 +2,12 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/Schedule.h"
 
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
+
 using namespace moec::lowering;
 
 namespace {
@@ -34,6 +40,7 @@ static constexpr Field fields[] = {
 static const InstructionSet sets[] = {
     {"portable",
      "",
+     "",
      /*hasFma=*/false,
      /*hasHalf=*/false,
      128,
@@ -42,12 +49,14 @@ static const InstructionSet sets[] = {
       /*unroll*/ 4}},
     {"x86-64-v3",
      "x86-64-v3",
+     "+avx2,+bmi2,+f16c,+fma",
      true,
      true,
      256,
      {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4}},
     {"x86-64-v4",
      "x86-64-v4",
+     "+avx512bw,+avx512cd,+avx512dq,+avx512f,+avx512vl,+bmi2,+f16c,+fma",
      true,
      true,
      512,
@@ -63,6 +72,30 @@ const InstructionSet *moec::lowering::findInstructionSet(llvm::StringRef name) {
     if (set.name == name)
       return &set;
   return nullptr;
+}
+
+const InstructionSet &
+moec::lowering::bestInstructionSet(llvm::StringRef cpu,
+                                   const llvm::Triple &target) {
+  const InstructionSet *best = &sets[0];
+  if (target.getArch() != llvm::Triple::x86_64)
+    return *best;
+  llvm::InitializeNativeTarget();
+  std::string message;
+  const llvm::Target *found =
+      llvm::TargetRegistry::lookupTarget(target, message);
+  if (!found)
+    return *best;
+  std::unique_ptr<llvm::MCSubtargetInfo> any(
+      found->createMCSubtargetInfo(target, /*CPU=*/"", /*Features=*/""));
+  if (cpu.empty() || !any->isCPUStringValid(cpu))
+    return *best;
+  std::unique_ptr<llvm::MCSubtargetInfo> asked(
+      found->createMCSubtargetInfo(target, cpu, /*Features=*/""));
+  for (const InstructionSet &set : llvm::drop_begin(sets))
+    if (asked->checkFeatures(set.features))
+      best = &set;
+  return *best;
 }
 
 int64_t *Schedule::field(llvm::StringRef name) {

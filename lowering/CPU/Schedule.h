@@ -6,6 +6,7 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/TargetParser/Triple.h"
 
 #include <cstdint>
 
@@ -50,6 +51,8 @@ struct InstructionSet {
   llvm::StringRef name;
   /// What LLVM calls the oldest CPU that has it; empty: any of the target.
   llvm::StringRef cpu;
+  /// What another CPU must have to run such kernels, in LLVM's notation.
+  llvm::StringRef features;
   /// Whether a·b + c is one instruction, and f16 to f32.
   bool hasFma, hasHalf;
   /// Bits of a vector register.
@@ -61,6 +64,10 @@ struct InstructionSet {
 llvm::ArrayRef<InstructionSet> instructionSets();
 /// The one of that name, or null.
 const InstructionSet *findInstructionSet(llvm::StringRef name);
+/// The best that a CPU has, by LLVM's names of CPU and target; the plainest for
+/// one that is empty or not known, and for targets without another.
+const InstructionSet &bestInstructionSet(llvm::StringRef cpu,
+                                         const llvm::Triple &target);
 
 } // namespace moec::lowering
 

@@ -31,13 +31,24 @@ using namespace moec::lowering;
 // LLVM IR and object code
 //===----------------------------------------------------------------------===//
 
+llvm::Triple moec::lowering::targetTriple(const LibraryOptions &options) {
+  return llvm::Triple(options.triple.empty()
+                          ? llvm::sys::getDefaultTargetTriple()
+                          : llvm::Triple::normalize(options.triple));
+}
+
+StringRef moec::lowering::targetCPU(const LibraryOptions &options) {
+  bool isHost =
+      targetTriple(options) == llvm::Triple(llvm::sys::getProcessTriple());
+  return options.cpu == "native" && isHost ? llvm::sys::getHostCPUName()
+                                           : StringRef(options.cpu);
+}
+
 static std::unique_ptr<llvm::TargetMachine>
 createTargetMachine(ModuleOp module, const LibraryOptions &options) {
   llvm::InitializeNativeTarget();
   llvm::InitializeNativeTargetAsmPrinter();
-  llvm::Triple triple(options.triple.empty()
-                          ? llvm::sys::getDefaultTargetTriple()
-                          : llvm::Triple::normalize(options.triple));
+  llvm::Triple triple = targetTriple(options);
   std::string message;
   const llvm::Target *target =
       llvm::TargetRegistry::lookupTarget(triple, message);
@@ -46,9 +57,7 @@ createTargetMachine(ModuleOp module, const LibraryOptions &options) {
         << triple.str() << "', expected a variant of this machine: " << message;
     return nullptr;
   }
-  StringRef cpu = options.cpu;
-  if (cpu == "native" && triple == llvm::Triple(llvm::sys::getProcessTriple()))
-    cpu = llvm::sys::getHostCPUName();
+  StringRef cpu = targetCPU(options);
   if (!cpu.empty()) {
     // LLVM takes an unknown name for a CPU without features, and aborts.
     std::unique_ptr<llvm::MCSubtargetInfo> subtarget(

@@ -16,6 +16,7 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/LogicalResult.h"
+#include "llvm/TargetParser/Triple.h"
 
 #include <functional>
 #include <memory>
@@ -51,6 +52,10 @@ struct LibraryOptions {
   /// are the moments not to end at.
   std::function<void(llvm::StringRef directory)> onScratch;
 };
+
+/// The target of the options, and the oldest CPU, by LLVM's names: "native" is this machine's; empty for any.
+llvm::Triple targetTriple(const LibraryOptions &options);
+llvm::StringRef targetCPU(const LibraryOptions &options);
 
 /// A module lowered for one instruction set.
 struct LibraryVariant {

@@ -153,7 +153,8 @@ def check_layer(path, seed, folder, arguments, inputs, expected):
     if "moe.layer @f runs @" not in text:
         return []  # no param is a leaf of the function
     (folder / "layer.mlir").write_text(text)
-    command = [binary("moe-compile"), folder / "layer.mlir", "-o", folder / "layer", "--separate-weights", "--opt-level=0"]
+    command = [binary("moe-compile"), folder / "layer.mlir", "-o", folder / "layer", "--separate-weights",
+               "--pipeline=reference", "--opt-level=0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         return [f"moe-compile --separate-weights: exit {done.returncode}\n{done.stderr[-3000:]}"]

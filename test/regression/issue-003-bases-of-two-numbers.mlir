@@ -2,7 +2,7 @@
 // REQUIRES: moe-compile, moe-run
 // RUN: rm -rf %t && mkdir %t
 // RUN: moe-compile %s -o %t/inside
-// RUN: moe-compile %s --separate-weights -o %t/beside
+// RUN: moe-compile %s --pipeline=reference --separate-weights -o %t/beside
 // RUN: moe-run %t/inside --compare-with=%t/beside --max-error 0 | FileCheck %s
 // CHECK: max abs 0 max rel 0 rms rel 0, no NaN
 // tokens: 3

@@ -109,13 +109,19 @@ Result<std::string> writeModule(const Compiler &compiler,
   return path;
 }
 
-/// moe-compile with the flags of the command line and of the problem.
+/// moe-compile with the flags of the command line and of the problem; for this
+/// machine unless they say for which.
 static std::vector<std::string> command(const Compiler &compiler,
                                         const Problem &problem,
                                         std::vector<std::string> words) {
   words.insert(words.begin(), compiler.program);
   words.insert(words.end(), compiler.flags.begin(), compiler.flags.end());
   words.insert(words.end(), problem.flags.begin(), problem.flags.end());
+  if (std::none_of(words.begin(), words.end(), [](const std::string &word) {
+        return word.starts_with("--cpu") || word.starts_with("--isas") ||
+               word.starts_with("--target");
+      }))
+    words.push_back("--cpu=native");
   return words;
 }
 

@@ -35,7 +35,8 @@ usage: moe-bench --suite FILE [options] [CONTENDER=ARTIFACT...]
   --random-weights    make weights up even where an artifact has its own
   --max-error E       largest error of a checked result (default 1e-3)
   --without-peers     only moec's contenders
-  --flags TEXT        for moe-compile, separated by blanks
+  --flags TEXT        for moe-compile, separated by blanks; it compiles for
+                      --cpu=native unless they say for which
   --compiler FILE     moe-compile (default: next to this program)
   --scratch DIR       for modules and artifacts (default: a temporary one)
   --read-mib N        MiB read to find the machine's rate (default: more than

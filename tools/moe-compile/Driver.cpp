@@ -363,15 +363,13 @@ private:
       return emitVariants();
 
     const lowering::InstructionSet *isa = nullptr;
-    if (!request.instructionSets.empty())
+    if (!request.instructionSets.empty()) {
       isa = lowering::findInstructionSet(request.instructionSets.front());
-    else if (hasKernels())
-      isa = lowering::findInstructionSet(
-          library.cpu.empty() ? "x86-64-v3" : library.cpu);
-    if (isa)
       library.cpu = isa->cpu.str();
-    else if (hasKernels())
-      return fail("--pipeline=cpu: expected --cpu to be x86-64-v3 or x86-64-v4, found '" + library.cpu + "'");
+    } else if (hasKernels()) {
+      isa = &lowering::bestInstructionSet(lowering::targetCPU(library),
+                                          lowering::targetTriple(library));
+    }
     if (ExitCode code = lowerLoops(*module, isa))
       return code;
     return emit();

@@ -26,6 +26,7 @@ static constexpr StringLiteral overview =
   moe-compile layer.mlir -o layer --weights=model=w.safetensors  external params from a file
   moe-compile layer.mlir -o layer --passes='func.func(moe-decompose-experts)'
   moe-compile layer.mlir -o layer --optimize --report=-        the exact rewrites, and what they decided
+  moe-compile layer.mlir -o layer --separate-weights --pipeline=reference  what fast kernels are compared with
   moe-compile layer.mlir -o - --emit=linalg                    the reference lowering, to be read
   moe-compile MODEL --compress --samples=s.safetensors -o small  a checkpoint, compressed; what its layers lose
 
@@ -47,9 +48,12 @@ static cl::opt<Emit> emit(
                clEnumValN(Emit::object, "object", "its object file"),
                clEnumValN(Emit::llvm, "llvm", "LLVM IR, not optimised"),
                clEnumValN(Emit::linalg, "linalg", "linalg on tensors")));
-static cl::opt<std::string> pipeline("pipeline",
-                                     cl::desc("Lowering: reference"),
-                                     cl::init("reference"), cl::cat(category));
+static cl::opt<std::string> pipeline(
+    "pipeline",
+    cl::desc("Lowering: cpu, fast kernels (default of a checkpoint and with "
+             "--separate-weights), or reference, plain and slow (default of "
+             "other modules)"),
+    cl::value_desc("name"), cl::cat(category));
 static cl::opt<std::string>
     passes("passes",
            cl::desc("Passes to run first, as moe-opt's --pass-pipeline inside "
@@ -156,9 +160,9 @@ static cl::opt<bool> separateWeights(
     cl::cat(category));
 static cl::opt<std::string>
     layout("layout",
-           cl::desc("Order of matrices in the archive: row_major (default), or "
-                    "panel16 as CPU kernels read them"),
-           cl::init("row_major"), cl::cat(category));
+           cl::desc("Order of matrices in the archive: panel16 as CPU kernels read "
+                    "them (default of --pipeline=cpu), or row_major"),
+           cl::value_desc("name"), cl::cat(category));
 static cl::opt<bool> noArchive(
     "no-archive",
     cl::desc("With --separate-weights: do not write the archive; whoever calls "
@@ -180,7 +184,8 @@ static cl::list<std::string> isas(
     "isas", cl::CommaSeparated,
     cl::desc("Instruction sets to have variants for, from which a call takes "
              "the best that its CPU has: portable, x86-64-v3, x86-64-v4 "
-             "(default: one variant, for --cpu; --pipeline=cpu: all)"),
+             "(default: one variant, for --cpu; --pipeline=cpu without --cpu: "
+             "all that the target may have)"),
     cl::value_desc("names"), cl::cat(category));
 static cl::opt<std::string>
     linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),
@@ -218,8 +223,7 @@ static int readInstructionSets(CompileRequest &request) {
   }
   if (isas.size() > 1 && (emit == Emit::object || emit == Emit::llvm))
     return usage("expected --emit=library for several --isas");
-  Triple triple(target.empty() ? sys::getDefaultTargetTriple()
-                               : Triple::normalize(target));
+  Triple triple = lowering::targetTriple(request.library);
   bool isAll = pipeline == "cpu" && emit == Emit::library &&
                !isas.getNumOccurrences() && !cpu.getNumOccurrences();
   for (const lowering::InstructionSet &set : lowering::instructionSets())
@@ -322,13 +326,20 @@ int main(int argc, char **argv) {
     return usage("expected a module for --passes, --optimize, --weights and "
                  "--separate-weights, found the directory '" +
                  input + "'");
+  if (pipeline.empty())
+    pipeline = isCheckpoint || separateWeights ? "cpu" : "reference";
+  if (pipeline != "reference" && pipeline != "cpu")
+    return usage("unknown pipeline '" + pipeline +
+                 "': expected reference or cpu");
+  if (layout.empty())
+    layout = pipeline == "cpu" ? "panel16" : "row_major";
   if (layout != "row_major" && layout != "panel16")
     return usage("expected --layout to be row_major or panel16, found '" +
                  layout + "'");
   if (layout.getNumOccurrences() && !isCheckpoint && !separateWeights)
     return usage("--layout is for an archive of weights, found neither "
                  "--separate-weights nor a checkpoint");
-  request.inPanels = layout == "panel16";
+  request.inPanels = layout == "panel16" && (isCheckpoint || separateWeights);
   if (noArchive && !separateWeights)
     return usage("--no-archive is for --separate-weights, found no "
                  "--separate-weights");
@@ -344,13 +355,8 @@ int main(int argc, char **argv) {
     return usage("expected -o, an artifact directory or a file");
   if (emit == Emit::library && output == "-")
     return usage("an artifact is a directory: expected -o to name one");
-  if (pipeline != "reference" && pipeline != "cpu")
-    return usage("unknown pipeline '" + pipeline +
-                 "': expected reference or cpu");
   if (int code = readInstructionSets(request))
     return code;
-  if (pipeline == "cpu" && layout.getNumOccurrences() == 0)
-    request.inPanels = isCheckpoint || separateWeights;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

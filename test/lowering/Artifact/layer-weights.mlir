@@ -3,27 +3,36 @@
 // REQUIRES: moe-compile, moe-run
 // RUN: rm -rf %t && mkdir %t
 // RUN: moe-compile %s -o %t/inside
-// RUN: moe-compile %s --separate-weights -o %t/beside
+// RUN: moe-compile %s --pipeline=reference --separate-weights -o %t/beside
 // RUN: moe-run %t/inside --entry formats --tokens 5 --compare-with=%t/beside --max-error 0 | FileCheck %s --check-prefix=SAME
 // RUN: moe-run %t/inside --entry layer0 --int-range 4 --tokens 9 --compare-with=%t/beside --max-error 0 | FileCheck %s --check-prefix=SAME
 // RUN: moe-run %t/inside --entry layer1 --int-range 4 --tokens 9 --compare-with=%t/beside --max-error 0 | FileCheck %s --check-prefix=SAME
 // SAME: max abs 0 max rel 0 rms rel 0, no NaN
 
-// RUN: moe-compile %s --optimize --separate-weights -o %t/shared
+// RUN: moe-compile %s --optimize --pipeline=reference --separate-weights -o %t/shared
 // RUN: moe-run %t/beside --layer layer1 --int-range 4 --tokens 9 --compare-with=%t/shared --max-error 1e-5 | FileCheck %s --check-prefix=NEAR
 // NEAR: max abs {{.+}} no NaN
 
 // So it does with matrices in panels, whose columns are here never a multiple of 16, and chosen so by moe-select-layout.
 // RUN: sed '/= #moe/s/$/ layout panel16/' %s > %t/panels.mlir
-// RUN: moe-compile %t/panels.mlir --separate-weights -o %t/panels
+// RUN: moe-compile %t/panels.mlir --pipeline=reference --separate-weights -o %t/panels
 // RUN: moe-run %t/inside --entry formats --tokens 5 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
 // RUN: moe-run %t/inside --entry layer0 --int-range 4 --tokens 9 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
 // RUN: moe-run %t/inside --entry layer1 --int-range 4 --tokens 9 --compare-with=%t/panels --max-error 0 | FileCheck %s --check-prefix=SAME
 // RUN: moe-archive list %t/panels/weights.safetensors | FileCheck %s --check-prefix=STORED
 // STORED-COUNT-10: panel16
-// RUN: moe-compile %s --optimize --separate-weights --layout=panel16 -o %t/chosen --report=- | FileCheck %s --check-prefix=CHOSEN
+// RUN: moe-compile %s --optimize --pipeline=reference --separate-weights --layout=panel16 -o %t/chosen --report=- | FileCheck %s --check-prefix=CHOSEN
 // CHOSEN: panel16 for {{[0-9]+}} weights
 // RUN: moe-run %t/shared --layer layer1 --int-range 4 --tokens 9 --compare-with=%t/chosen --max-error 0 | FileCheck %s --check-prefix=SAME
+
+// Fast kernels, which are what is made without --pipeline, read the same archive.
+// RUN: moe-compile %s --optimize --separate-weights --isas=portable,x86-64-v3 -o %t/fast
+// RUN: FileCheck %s --check-prefix=FAST < %t/fast/manifest.json
+// FAST: "pipeline": "cpu"
+// FAST: "portable"
+// FAST: "x86-64-v3"
+// RUN: cmp %t/fast/weights.safetensors %t/chosen/weights.safetensors
+// RUN: moe-run %t/shared --layer layer1 --int-range 4 --tokens 9 --isa=portable --compare-with=%t/fast --max-error 1e-5 | FileCheck %s --check-prefix=NEAR
 
 // Layers of one shape run one entry, whatever their tables say.
 // RUN: moe-run %t/beside --list | FileCheck %s --check-prefix=LIST
