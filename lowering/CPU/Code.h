@@ -1,6 +1,6 @@
 // A small vocabulary over OpBuilder for CPU kernels: index arithmetic, loops,
-// memory, vectors of 16 numbers. Part of moec, under the Apache License v2.0
-// with LLVM Exceptions.
+// memory, vectors of 16 numbers.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_CODE_H
 #define MOEC_LOWERING_CPU_CODE_H
 

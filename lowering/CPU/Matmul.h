@@ -1,6 +1,6 @@
 // The micro-kernel: rows times panels of a stored weight, as a function that
-// every step of a layer calls. Part of moec, under the Apache License v2.0 with
-// LLVM Exceptions.
+// every step of a layer calls.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_MATMUL_H
 #define MOEC_LOWERING_CPU_MATMUL_H
 

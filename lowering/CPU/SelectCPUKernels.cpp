@@ -1,6 +1,6 @@
 // moe-select-cpu-kernels: which operations become CPU kernels, and which the
-// reference lowering makes. Part of moec, under the Apache License v2.0 with
-// LLVM Exceptions.
+// reference lowering makes.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/Passes.h"
 #include "passes/Decisions.h"

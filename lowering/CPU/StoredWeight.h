@@ -1,6 +1,6 @@
 // How kernels read stored weights of layout panel16: 16 numbers of a row at a
-// time (docs/archive.md, docs/spec.md 2.2). Part of moec, under the Apache
-// License v2.0 with LLVM Exceptions.
+// time (docs/archive.md, docs/spec.md 2.2).
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_STOREDWEIGHT_H
 #define MOEC_LOWERING_CPU_STOREDWEIGHT_H
 

@@ -1,6 +1,6 @@
 // Reference lowering of moe.route: scores, keys and limits (docs/spec.md §4.1,
-// stages 1 to 3). Part of moec, under the Apache License v2.0 with LLVM
-// Exceptions.
+// stages 1 to 3).
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/MoEToLinalg/Router.h"
 
 #include "lowering/MoEToLinalg/Applying.h"

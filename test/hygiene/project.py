@@ -23,7 +23,7 @@ def files(root, *suffixes, under=None):
             for name in folders
             if name not in IGNORED and not (here == pathlib.Path(".") and name.startswith("build"))
         ]
-        found += [here / name for name in names]
+        found += [here / name for name in names if name not in IGNORED]
     if under:
         found = [path for path in found if path.is_relative_to(under)]
     return sorted(path for path in found if not suffixes or path.name.endswith(suffixes))

@@ -19,6 +19,17 @@ llvm.func @choose(%p: !llvm.ptr, %c: i1) {
   llvm.return
 }
 
+// What one instruction widens is bits up to there.
+// CHECK-LABEL: llvm.func @widen
+// CHECK: %[[BITS:.+]] = llvm.load {{.*}} -> vector<16xi16>
+// CHECK: %[[HALVES:.+]] = llvm.bitcast %[[BITS]] : vector<16xi16> to vector<16xf16>
+// CHECK: llvm.fpext %[[HALVES]] : vector<16xf16> to vector<16xf32>
+llvm.func @widen(%p: !llvm.ptr) -> vector<16xf32> {
+  %x = llvm.load %p : !llvm.ptr -> vector<16xf16>
+  %y = llvm.fpext %x : vector<16xf16> to vector<16xf32>
+  llvm.return %y : vector<16xf32>
+}
+
 // -----
 
 // Arithmetic would compute with bits: refused.
