@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Blas.h"
 
+#include "tools/moe-bench/Machine.h"
+
 #include <dlfcn.h>
 
 using namespace moec::weights;
@@ -31,6 +33,7 @@ struct Row {
   const char *gemm;
   const char *gemv;
   const char *threads;
+  const char *kernels;
 };
 
 constexpr Row rows[] = {{Solver::OpenBlas,
@@ -38,21 +41,29 @@ constexpr Row rows[] = {{Solver::OpenBlas,
                          {"libopenblas.so.0", "libopenblas.so"},
                          "cblas_sgemm",
                          "cblas_sgemv",
-                         "openblas_set_num_threads"},
+                         "openblas_set_num_threads",
+                         "openblas_get_corename"},
                         {Solver::Blis,
                          "BLIS",
                          {"libblis.so.4", "libblis.so"},
                          "cblas_sgemm",
                          "cblas_sgemv",
-                         "bli_thread_set_num_threads"},
+                         "bli_thread_set_num_threads",
+                         nullptr},
                         {Solver::OneDnn,
                          "oneDNN",
                          {"libdnnl.so.2", "libdnnl.so.3"},
                          "dnnl_sgemm",
                          nullptr,
-                         "omp_set_num_threads"}};
+                         "omp_set_num_threads",
+                         nullptr}};
 
 } // namespace
+
+std::string openBlasKernels() {
+  std::string has = vectorInstructions();
+  return has == "AVX-512" ? "SkylakeX" : has == "AVX2" ? "Haswell" : "";
+}
 
 Result<Blas> loadBlas(Solver solver) {
   for (const Row &row : rows) {
@@ -71,6 +82,8 @@ Result<Blas> loadBlas(Solver solver) {
     blas.gemm = ::dlsym(library, row.gemm);
     blas.gemv = row.gemv ? ::dlsym(library, row.gemv) : nullptr;
     blas.threads = ::dlsym(library, row.threads);
+    if (void *say = row.kernels ? ::dlsym(library, row.kernels) : nullptr)
+      blas.kernels = reinterpret_cast<const char *(*)()>(say)();
     if (!blas.gemm)
       return Error{std::string(row.name) + ": expected " + row.gemm + " in " +
                    row.files[0] + ", found none"};

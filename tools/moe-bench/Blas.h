@@ -11,6 +11,9 @@ namespace moec::bench {
 /// A library that multiplies matrices.
 struct Blas {
   std::string name;
+  /// The kernels that it chose on this machine, "SkylakeX"; empty if it does not
+  /// say.
+  std::string kernels;
   /// c = a b + beta c, of rows x inner, inner x columns; all f32 and row-major,
   /// rows of a, b and c being that far apart.
   void multiply(int64_t rows, int64_t columns, int64_t inner, const float *a,
@@ -24,6 +27,10 @@ struct Blas {
   void *threads = nullptr;
   Solver solver = Solver::OpenBlas;
 };
+
+/// The kernels of OpenBLAS for the instructions that this machine has: older
+/// versions do not know new processors, and take slow ones. Empty: its choice.
+std::string openBlasKernels();
 
 /// Loads the library of a solver; an error if this machine has none.
 weights::Result<Blas> loadBlas(Solver solver);

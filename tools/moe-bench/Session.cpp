@@ -217,6 +217,9 @@ private:
                       blas.error().c_str());
           continue;
         }
+        if (!blas->kernels.empty())
+          std::printf("  %s: %s with its kernels for %s\n", spec.name.c_str(),
+                      blas->name.c_str(), blas->kernels.c_str());
         blas->setThreads(threads);
         contenders.push_back(makeBlasContender(problem, spec, *blas));
         continue;

@@ -1,5 +1,6 @@
 // Times artifacts beside one another, libraries, and what the machine can do.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-bench/Blas.h"
 #include "tools/moe-bench/Machine.h"
 #include "tools/moe-bench/Plot.h"
 #include "tools/moe-bench/Session.h"
@@ -91,6 +92,9 @@ int main(int argc, char **argv) {
   for (const char *name :
        {"OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_NUM_THREADS"})
     ::setenv(name, threads.c_str(), 1);
+  // What the user chose stays.
+  if (std::string kernels = openBlasKernels(); !kernels.empty())
+    ::setenv("OPENBLAS_CORETYPE", kernels.c_str(), /*overwrite=*/0);
   try {
     Status status =
         options->from.empty() ? runAndShow(*options) : showFiles(*options);
