@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on a real checkpoint: import, compile exactly, profile, plan, compress, compile, run, compare.
+# The main job on a real checkpoint: import, compile exactly, profile, plan, compress, compile, run, compare, time.
 # Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 set -eu
 cd "$(dirname "$0")/.."
@@ -77,6 +77,43 @@ for m in 1 2; do
   row "two stages, M = $m" "$(bytes two-stage-$m)" "$(mean "$met" "$layers")" "$worst" "$rms" "$(mean "$keep" "$layers")"
   if [ $m = 1 ]; then two_stage_err=$worst; fi
 done
+echo
+
+echo "== times of a layer, on one thread"
+shape=$(sed -n 's/.* layers of \([0-9]*\) experts (\([0-9]*\) chosen), hidden \([0-9]*\), intermediate \([0-9]*\),.*/"experts": \1, "k": \2, "width": \3, "inner": \4/p' "$out/plan" | head -1)
+cat > "$out/shapes.json" <<EOF
+{"suite": "demo", "kind": "layer", "problems": [
+ {"name": "layer", $shape, "clusters": 4, "rank": 16, "encoding": "bf16", "residual_encoding": "bf16", "tokens": [1, 8, 64, 512], "contenders": [
+  {"name": "exact", "form": "uncompressed", "keep": 1},
+  {"name": "two stages", "form": "compressed", "keep": 1},
+  {"name": "exact by OpenBLAS", "solver": "openblas", "form": "uncompressed", "keep": 1},
+  {"name": "two stages by OpenBLAS", "solver": "openblas", "form": "compressed", "keep": 1}]}]}
+EOF
+moe-bench "$out/exact" "$out/two-stage-1" --tokens 1,8,64,512 --seconds 0.2 --json "$out/artifacts.json" > "$out/bench.log" ||
+  fail "moe-bench: see $out/bench.log"
+moe-bench --suite "$out/shapes.json" --seconds 0.2 --json "$out/shapes.times" >> "$out/bench.log" ||
+  fail "moe-bench: see $out/bench.log"
+# table FILE FIRST SECOND: times of both, and how many times faster the second is.
+table() {
+  sed -n 's/.*"contender": "\([^"]*\)".*"tokens": \([0-9]*\),.*"median_s": \([^,]*\),.*"speedup": \([^,]*\),.*/\2|\1|\3|\4/p' "$1" |
+    awk -F'|' -v first="$2" -v second="$3" '
+      $2 == first { time[$1] = $3; speed[$1] = $4 }
+      $2 == second { other[$1] = $3; faster[$1] = $4; order[++count] = $1 }
+      END { for (i = 1; i <= count; ++i) { t = order[i]
+        printf "  %6d %10.1f us %10.1f us %8.2fx\n", t, time[t] * 1e6, other[t] * 1e6, faster[t] / speed[t] } }'
+}
+heading() { printf '  %6s %13s %13s %9s   %s\n' "$@"; }
+heading tokens exact 'two stages' faster '(layer0 of these artifacts, with its router)'
+table "$out/artifacts.json" "$out/exact" "$out/two-stage-1"
+if grep -q 'left out: OpenBLAS' "$out/bench.log"; then
+  echo "  OpenBLAS not found: no times of a layer composed of library calls"
+else
+  kernels=$(sed -n 's/.*with its kernels for //p' "$out/bench.log" | head -1)
+  heading tokens OpenBLAS moec faster "(exact, same shapes, logits given, weights from memory; OpenBLAS for $kernels)"
+  table "$out/shapes.times" "exact by OpenBLAS" exact
+  heading tokens OpenBLAS moec faster "(two stages, the same)"
+  table "$out/shapes.times" "two stages by OpenBLAS" "two stages"
+fi
 echo
 
 moe-archive verify "$out/flat/weights.safetensors" | tail -1
