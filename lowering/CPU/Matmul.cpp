@@ -109,6 +109,15 @@ private:
     return std::max(schedule.kBlock / form.group, int64_t(1)) * form.group;
   }
 
+  /// The lowest tile that `rows` rows or more are cut into.
+  static int64_t leastHeight(int64_t rows, int64_t most) {
+    int64_t least = most;
+    // From most² rows on tiles are as high as they get but for one row.
+    for (int64_t m = rows; m <= std::max(rows, most * most) + most; ++m)
+      least = std::min(least, m / ((m + most - 1) / most));
+    return least;
+  }
+
   /// Panels [from, to), `width` at a time.
   void nest(ArrayRef<int64_t> heights, int64_t width, Value from, Value to) {
     int64_t most = isPacked ? schedule.tileRows : schedule.looseRows;
@@ -124,22 +133,27 @@ private:
              codesAt(panel, width));
         return;
       }
-      auto tilesFrom = [&](const Readers &readers) {
+      auto tilesFrom = [&](const Readers &readers, ArrayRef<int64_t> cases) {
         c.loop(c.index(0), tiles.count, 1, [&](Value t) {
           Value first = tiles.firstRow(c, t);
-          c.select(tiles.heightOf(c, t), heights, [&](int64_t h) {
+          c.select(tiles.heightOf(c, t), cases, [&](int64_t h) {
             tile(h, width, first, panel, from, to, readers);
           });
         });
       };
       if (!decodes()) {
-        tilesFrom(codesAt(panel, width));
+        tilesFrom(codesAt(panel, width), heights);
         return;
       }
+      // So many rows are never cut into low tiles.
+      SmallVector<int64_t> high;
+      llvm::copy_if(heights, std::back_inserter(high), [&](int64_t h) {
+        return h >= leastHeight(schedule.decodeRows, most);
+      });
       c.when(
           c.isBelow(rows, c.index(schedule.decodeRows)),
-          [&] { tilesFrom(codesAt(panel, width)); },
-          [&] { tilesFrom(decode(panel, width, from, to)); });
+          [&] { tilesFrom(codesAt(panel, width), heights); },
+          [&] { tilesFrom(decode(panel, width, from, to), high); });
     };
     auto panelLoop = [&](auto inside) { c.loop(from, to, width, inside); };
     if (isWhole) {
@@ -335,7 +349,9 @@ private:
       return next;
     };
     int64_t per = readers.floats ? 1 : form.rowsPerElement();
-    int64_t unroll = std::max(schedule.unroll / per * per, per);
+    // Large tiles hide a loop's own work by themselves.
+    int64_t turns = sums > 12 ? schedule.unroll / 2 : schedule.unroll;
+    int64_t unroll = std::max(turns / per * per, per);
     /// Σ over rows [first, last), added to `before`.
     auto reduce = [&](Value first, Value last, ValueRange before,
                       ArrayRef<Value> zeroPoints) {
@@ -343,7 +359,7 @@ private:
           c.add(first, c.mul(c.div(c.sub(last, first), unroll), unroll));
       Code::Values sums = c.loop(
           first, whole, unroll, before, [&](Value row, ValueRange carried) {
-            prefetch(readers, row);
+            prefetch(readers, row, unroll);
             return step(row, unroll, carried, zeroPoints);
           });
       if (unroll == 1)
@@ -396,13 +412,13 @@ private:
 
   /// Weights further on: memory works while the tile does. Of decoded panels
   /// those beside them, which are decoded next.
-  void prefetch(const Readers &readers, Value row) {
+  void prefetch(const Readers &readers, Value row, int64_t rows) {
     if (!schedule.prefetchRows)
       return;
     for (const PanelReader &panel :
          readers.floats ? readers.next : readers.panels)
       panel.prefetch(readers.floats ? row : c.add(row, schedule.prefetchRows),
-                     schedule.unroll, /*isNear=*/!readers.floats);
+                     rows, /*isNear=*/!readers.floats);
   }
 
   Code &c;
