@@ -372,6 +372,8 @@ private:
     }
     if (ExitCode code = lowerLoops(*module, isa))
       return code;
+    if (request.emit == Emit::loops)
+      return write([&](raw_ostream &os) { module->print(os); });
     return emit();
   }
 
@@ -383,7 +385,8 @@ private:
       isa = nullptr;
     PassManager toLoops(&context);
     lowering::buildLinalgToLoops(toLoops, isa);
-    if (ExitCode code = run(toLoops, "lower to loops", lowered))
+    ExitCode code = run(toLoops, "lower to loops", lowered);
+    if (code != compiled || request.emit == Emit::loops)
       return code;
     PassManager toLLVM(&context);
     lowering::buildLoopsToLLVM(toLLVM, isa);

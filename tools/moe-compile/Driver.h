@@ -11,7 +11,7 @@
 namespace moec {
 
 /// Where to stop, and so what is written.
-enum class Emit { linalg, llvm, object, library };
+enum class Emit { linalg, loops, llvm, object, library };
 
 /// How a checkpoint is compressed; each option of the pass that it goes to.
 struct CompressionRequest {

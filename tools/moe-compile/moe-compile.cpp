@@ -47,6 +47,8 @@ static cl::opt<Emit> emit(
     cl::values(clEnumValN(Emit::library, "library", "an artifact (default)"),
                clEnumValN(Emit::object, "object", "its object file"),
                clEnumValN(Emit::llvm, "llvm", "LLVM IR, not optimised"),
+               clEnumValN(Emit::loops, "loops",
+                          "loops on buffers, kernels among them"),
                clEnumValN(Emit::linalg, "linalg", "linalg on tensors")));
 static cl::opt<std::string> pipeline(
     "pipeline",
@@ -221,7 +223,8 @@ static int readInstructionSets(CompileRequest &request) {
       return usage("expected --isas to name each once, found '" + name +
                    "' twice");
   }
-  if (isas.size() > 1 && (emit == Emit::object || emit == Emit::llvm))
+  if (isas.size() > 1 && (emit == Emit::object || emit == Emit::llvm ||
+                          emit == Emit::loops))
     return usage("expected --emit=library for several --isas");
   Triple triple = lowering::targetTriple(request.library);
   bool isAll = pipeline == "cpu" && emit == Emit::library &&
