@@ -5,18 +5,20 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
 import concurrent.futures
 import os
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 import moec  # noqa: E402
 import moec.jax  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,21 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 import concurrent.futures
 import copy
 import os
+import pathlib
 import pickle
 import re
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import moec  # noqa: E402
 import moec.torch  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Of logits, relative to the largest: four exact blocks, each within 1e-6 of the model's, and what attention makes of that.
 EXACT = 1e-5
