@@ -116,14 +116,20 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
       return op->emitError("moe.schedule: expected one of ")
              << llvm::join(Schedule::fieldNames(), ", ") << ", found '"
              << each.getName().getValue() << "'";
-    if (!value ||
-        value.getInt() < (each.getName() == "prefetch_rows" ? 0 : 1) ||
-        value.getInt() > 4096)
-      return op->emitError(
-                 "moe.schedule: expected a number from 1 to 4096 for ")
-             << each.getName().getValue() << ", found " << each.getValue();
+    int64_t least = each.getName() == "prefetch_rows" ? 0 : 1;
+    int64_t most = Schedule::mostOf(each.getName());
+    if (!value || value.getInt() < least || value.getInt() > most)
+      return op->emitError("moe.schedule: expected a number from ")
+             << least << " to " << most << " for " << each.getName().getValue()
+             << ", found " << each.getValue();
     *field = value.getInt();
   }
+  if (int64_t task = schedule.taskRows * schedule.taskPanels;
+      task > Schedule::mostOfTask)
+    return op->emitError(
+               "moe.schedule: expected task_rows times task_panels to "
+               "be at most ")
+           << Schedule::mostOfTask << ", found " << task;
   return schedule;
 }
 

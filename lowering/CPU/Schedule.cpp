@@ -14,24 +14,26 @@ namespace {
 struct Field {
   llvm::StringRef name;
   int64_t Schedule::*place;
+  /// What code and stacks stand.
+  int64_t most;
 };
 } // namespace
 
 static constexpr Field fields[] = {
-    {"tile_rows", &Schedule::tileRows},
-    {"tile_panels", &Schedule::tilePanels},
-    {"panels_at_1", &Schedule::panelsAt1},
-    {"panels_at_2", &Schedule::panelsAt2},
-    {"loose_rows", &Schedule::looseRows},
-    {"loose_panels", &Schedule::loosePanels},
-    {"k_block", &Schedule::kBlock},
-    {"stream_rows", &Schedule::streamRows},
-    {"decode_rows", &Schedule::decodeRows},
-    {"task_rows", &Schedule::taskRows},
-    {"task_panels", &Schedule::taskPanels},
-    {"splits", &Schedule::splits},
-    {"prefetch_rows", &Schedule::prefetchRows},
-    {"unroll", &Schedule::unroll},
+    {"tile_rows", &Schedule::tileRows, 32},
+    {"tile_panels", &Schedule::tilePanels, 4},
+    {"panels_at_1", &Schedule::panelsAt1, 16},
+    {"panels_at_2", &Schedule::panelsAt2, 8},
+    {"loose_rows", &Schedule::looseRows, 16},
+    {"loose_panels", &Schedule::loosePanels, 4},
+    {"k_block", &Schedule::kBlock, 1024},
+    {"stream_rows", &Schedule::streamRows, 4096},
+    {"decode_rows", &Schedule::decodeRows, 4096},
+    {"task_rows", &Schedule::taskRows, 512},
+    {"task_panels", &Schedule::taskPanels, 64},
+    {"splits", &Schedule::splits, 256},
+    {"prefetch_rows", &Schedule::prefetchRows, 4096},
+    {"unroll", &Schedule::unroll, 16},
 };
 
 // A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one
@@ -113,4 +115,11 @@ llvm::ArrayRef<llvm::StringRef> Schedule::fieldNames() {
     return all;
   }();
   return names;
+}
+
+int64_t Schedule::mostOf(llvm::StringRef name) {
+  for (const Field &each : fields)
+    if (each.name == name)
+      return each.most;
+  return 0;
 }

@@ -44,6 +44,10 @@ struct Schedule {
   /// none.
   int64_t *field(llvm::StringRef name);
   static llvm::ArrayRef<llvm::StringRef> fieldNames();
+  /// The largest value of a field, 0 if there is no such field.
+  static int64_t mostOf(llvm::StringRef name);
+  /// The most rows times panels of a task, which lie on its stack.
+  static constexpr int64_t mostOfTask = 8192;
 };
 
 /// An instruction set that kernels are made for.

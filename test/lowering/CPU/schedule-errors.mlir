@@ -13,7 +13,17 @@ func.func @name(%x: tensor<8x16xf32>, %codes: tensor<1x16x16xf32>) -> tensor<8x1
 func.func @number(%x: tensor<8x16xf32>, %codes: tensor<1x16x16xf32>) -> tensor<8x16xf32> {
   %w = moe.wrap %codes layout panel16 : tensor<1x16x16xf32> to !moe.weight<16x16xf32>
   %e = tensor.empty() : tensor<8x16xf32>
-  // expected-error@+1 {{moe.schedule: expected a number from 1 to 4096 for k_block, found 0 : i64}}
+  // expected-error@+1 {{moe.schedule: expected a number from 1 to 1024 for k_block, found 0 : i64}}
   %y = moe.grouped_matmul ins(%x : tensor<8x16xf32>) weights(%w : !moe.weight<16x16xf32>) outs(%e : tensor<8x16xf32>) {moe.schedule = {k_block = 0}} -> tensor<8x16xf32>
+  return %y : tensor<8x16xf32>
+}
+
+// -----
+
+func.func @task(%x: tensor<8x16xf32>, %codes: tensor<1x16x16xf32>) -> tensor<8x16xf32> {
+  %w = moe.wrap %codes layout panel16 : tensor<1x16x16xf32> to !moe.weight<16x16xf32>
+  %e = tensor.empty() : tensor<8x16xf32>
+  // expected-error@+1 {{moe.schedule: expected task_rows times task_panels to be at most 8192, found 32768}}
+  %y = moe.grouped_matmul ins(%x : tensor<8x16xf32>) weights(%w : !moe.weight<16x16xf32>) outs(%e : tensor<8x16xf32>) {moe.schedule = {task_rows = 512, task_panels = 64}} -> tensor<8x16xf32>
   return %y : tensor<8x16xf32>
 }
