@@ -20,13 +20,13 @@
 // CHECK:         vector.load {{.*}} vector<16xf16>
 // CHECK:         arith.extf {{.*}} : vector<16xf16> to vector<16xf32>
 // CHECK:         vector.store {{.*}} : memref<{{.*}}xf32{{.*}}>, vector<16xf32>
-// The largest tile: 6 rows of one panel in 16 registers, 12 of two in 32; four steps in a turn.
+// The largest tile: 6 rows of one panel in 16 registers, 12 of two in 32; four steps in a turn, two of a large tile.
 // AVX2:          case 6 {
 // AVX2-COUNT-24:   llvm.intr.fma
 // AVX2-NOT:        llvm.intr.fma
 // AVX2:            scf.yield
 // AVX512:        case 12 {
-// AVX512-COUNT-96: llvm.intr.fma
+// AVX512-COUNT-48: llvm.intr.fma
 // AVX512-NOT:      llvm.intr.fma
 // AVX512:          scf.yield
 
