@@ -200,46 +200,6 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                        return inner.select(emitIsEligible(inner, score), score,
                                            emitMinusInfinity(inner, real));
                      });
-  if (limit.getBy() == GroupBy::max) {
-    // One pass over the columns: keys are never NaN, and a group without
-    // members has -inf.
-    Value best = emitRows(limit.getGroups(), emitMinusInfinity(e, real));
-    return e.loop(
-        e.extent(keys, 0), best,
-        [&](Emitter &r, Value token, ValueRange carried) {
-          return r.loop(
-              r.index(columnCount), carried,
-              [&](Emitter &c, Value i, ValueRange before) {
-                Value group = c.extract(groupOf, ValueRange{i});
-                Value hasGroup = c.inRange(group, limit.getGroups());
-                Value at = c.safeIndex(group, hasGroup);
-                Value known = c.extract(before[0], {token, at});
-                Value key = c.extract(keys, {token, i});
-                Value isLarger = c.both(
-                    hasGroup, c.compare(arith::CmpFPredicate::OGT, key, known));
-                return SmallVector<Value>{c.insert(
-                    c.select(isLarger, key, known), before[0], {token, at})};
-              });
-        })[0];
-  }
-  // The sum over all members, or over the two first; a group of one has but
-  // one. By increasing column.
-  SmallVector<Value> inputs{keys, groupOf};
-  SmallVector<SmallVector<int64_t>> maps{{0, 2}, {2}};
-  bool isWhole = limit.getBy() == GroupBy::sum;
-  if (!isWhole) {
-    inputs.push_back(emitRanks(keys, /*dim=*/1, groupOf));
-    maps.push_back({0, 2});
-  }
-  Value sums = e.generic(
-      "ppr", inputs, maps, emitRows(limit.getGroups(), e.real(real, 0)), {0, 1},
-      [&](Emitter &inner, ValueRange at) {
-        Value counts = inner.compare(arith::CmpIPredicate::eq, at[1],
-                                     inner.loopIndexI32(1));
-        if (!isWhole)
-          counts = inner.both(counts, inner.inRange(at[2], 2));
-        return inner.select(counts, inner.add(at.back(), at[0]), at.back());
-      });
   Value members = e.generic(
       "pr", {groupOf}, {{1}}, e.filled({groups}, e.i32(0)), {0},
       [](Emitter &inner, ValueRange at) {
@@ -247,6 +207,64 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
                                        inner.loopIndexI32(0));
         return inner.select(isMember, inner.add(at[1], inner.i32(1)), at[1]);
       });
+  if (limit.getBy() == GroupBy::sum) {
+    // Over all members, by increasing column.
+    Value sums = e.generic(
+        "ppr", {keys, groupOf}, {{0, 2}, {2}},
+        emitRows(limit.getGroups(), e.real(real, 0)), {0, 1},
+        [&](Emitter &inner, ValueRange at) {
+          Value counts = inner.compare(arith::CmpIPredicate::eq, at[1],
+                                       inner.loopIndexI32(1));
+          return inner.select(counts, inner.add(at.back(), at[0]), at.back());
+        });
+    return emitScoresOfMembers(sums, members, rows);
+  }
+  // The one or two best of each group, in one pass over the columns. Keys are
+  // never NaN.
+  Value none = emitMinusInfinity(e, real);
+  SmallVector<Value> best{emitRows(limit.getGroups(), none)};
+  bool isTwo = limit.getBy() == GroupBy::top2_sum;
+  if (isTwo)
+    best.push_back(emitRows(limit.getGroups(), none));
+  auto column = [&](Emitter &c, Value token, Value i, ValueRange before) {
+    Value group = c.extract(groupOf, ValueRange{i});
+    Value hasGroup = c.inRange(group, limit.getGroups());
+    Value at = c.safeIndex(group, hasGroup);
+    Value key = c.extract(keys, {token, i});
+    // What is not the best may be the second.
+    SmallVector<Value> next;
+    for (Value list : before) {
+      Value known = c.extract(list, {token, at});
+      Value isLarger =
+          c.both(hasGroup, c.compare(arith::CmpFPredicate::OGT, key, known));
+      next.push_back(
+          c.insert(c.select(isLarger, key, known), list, {token, at}));
+      key = c.select(isLarger, known, key);
+    }
+    return next;
+  };
+  best = e.loop(e.extent(keys, 0), best,
+                [&](Emitter &r, Value token, ValueRange carried) {
+                  return r.loop(r.index(columnCount), carried,
+                                [&](Emitter &c, Value i, ValueRange before) {
+                                  return column(c, token, i, before);
+                                });
+                });
+  if (!isTwo)
+    return best[0];
+  // A group of one has but one.
+  Value sums = e.generic(
+      "pp", {best[0], best[1], members}, {{0, 1}, {0, 1}, {1}},
+      emitRows(limit.getGroups()), {0, 1}, [&](Emitter &inner, ValueRange at) {
+        Value isSeveral =
+            inner.compare(arith::CmpIPredicate::sgt, at[2], inner.i32(1));
+        return inner.select(isSeveral, inner.add(at[0], at[1]), at[0]);
+      });
+  return emitScoresOfMembers(sums, members, rows);
+}
+
+/// The sums of groups that have members, and are numbers; else -inf.
+Value Router::emitScoresOfMembers(Value sums, Value members, Value rows) {
   return e.generic(
       "pp", {sums, members}, {{0, 1}, {1}}, rows, {0, 1},
       [&](Emitter &inner, ValueRange at) {

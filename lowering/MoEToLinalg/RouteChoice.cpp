@@ -14,7 +14,7 @@ using namespace moec::moe;
 //===----------------------------------------------------------------------===//
 
 /// Quadratic in the extent of `dim`.
-Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
+Value Router::emitRanks(Value keys, int64_t dim) {
   SmallVector<Value> inputs{keys, keys};
   SmallVector<SmallVector<int64_t>> maps{{0, 1}};
   // Loop 2 runs over the other keys of the row or column.
@@ -22,12 +22,6 @@ Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
     maps.push_back({0, 2});
   else
     maps.push_back({2, 1});
-  if (groupOf) {
-    assert(dim == 1 && "groups are of columns");
-    inputs.append({groupOf, groupOf});
-    maps.push_back({1});
-    maps.push_back({2});
-  }
   Value zeros = e.filled({e.size(keys, 0), e.size(keys, 1)}, e.i32(0));
   return e.generic(
       "ppr", inputs, maps, zeros, {0, 1}, [&](Emitter &inner, ValueRange at) {
@@ -38,9 +32,6 @@ Value Router::emitRanks(Value keys, int64_t dim, Value groupOf) {
                           inner.loopIndexI32(dim));
         Value isBefore = arith::OrIOp::create(inner.b, inner.loc, isLarger,
                                               inner.both(isEqual, isLower));
-        if (groupOf)
-          isBefore = inner.both(
-              isBefore, inner.compare(arith::CmpIPredicate::eq, at[2], at[3]));
         return inner.select(isBefore, inner.add(at.back(), inner.i32(1)),
                             at.back());
       });

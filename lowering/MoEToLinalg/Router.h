@@ -9,9 +9,10 @@
 
 namespace moec::lowering {
 
-/// Emits moe.route, one function for each stage of docs/spec.md §4.1. Everything is computed in the type of computation
-/// (f32, or f64 for f64). A choice is told by ranks: the rank of a key is how many keys come before it, so no loop has
-/// to remember what was taken.
+/// Emits moe.route, one function for each stage of docs/spec.md §4.1.
+/// Everything is computed in the type of computation (f32, or f64 for f64). A
+/// choice is told by ranks: the rank of a key is how many keys come before it,
+/// so no loop has to remember what was taken.
 class Router {
 public:
   Router(mlir::OpBuilder &builder, moe::RouteOp op,
@@ -27,6 +28,8 @@ private:
   mlir::Value emitLimit(mlir::Value keys);
   mlir::Value emitGroupOfColumn();
   mlir::Value emitGroupScores(mlir::Value keys, mlir::Value groupOf);
+  mlir::Value emitScoresOfMembers(mlir::Value sums, mlir::Value members,
+                                  mlir::Value rows);
 
   //===--- stage 4: RouteChoice.cpp. Chosen columns [T, k], -1 for none ---===//
   mlir::Value emitChoice(mlir::Value scores, mlir::Value keys);
@@ -45,19 +48,21 @@ private:
                                                    mlir::Value gates);
 
   //===--- what stages share ---===//
-  /// ranks[t, i]: how many keys of the same row (or column, with `dim` 0) are larger, or equal and of lower index. With
-  /// `groupOf` [N], only keys of the same group count. Keys must not be NaN.
-  mlir::Value emitRanks(mlir::Value keys, int64_t dim = 1,
-                        mlir::Value groupOf = {});
+  /// ranks[t, i]: how many keys of the same row (or column, with `dim` 0) are
+  /// larger, or equal and of lower index. With `groupOf` [N], only keys of the
+  /// same group count. Keys must not be NaN.
+  mlir::Value emitRanks(mlir::Value keys, int64_t dim = 1);
   /// values[t, columns[t, j]], or `missing` where no column is chosen.
   mlir::Value emitChosen(mlir::Value values, mlir::Value columns,
                          mlir::Value missing);
   /// Softmax of each row; a column of -inf has no part in it.
   mlir::Value emitSoftmax(mlir::Value rows);
-  /// A tensor with one row of the given width for each token: without contents, in the type of computation, or filled.
+  /// A tensor with one row of the given width for each token: without contents,
+  /// in the type of computation, or filled.
   mlir::Value emitRows(int64_t width);
   mlir::Value emitRows(int64_t width, mlir::Value scalar);
-  /// ⌈factor·T·slots/count⌉ within [atLeast, limit] as i32, in f64 from left to right.
+  /// ⌈factor·T·slots/count⌉ within [atLeast, limit] as i32, in f64 from left to
+  /// right.
   mlir::Value emitCapacityOf(double factor, int64_t slots, int64_t count,
                              int64_t atLeast, mlir::Value limit);
 

@@ -71,13 +71,18 @@ func.func @f64(%l: tensor<?x8xf64>) -> (!ids, tensor<?x2xf64>) {
   return %ids, %p : !ids, tensor<?x2xf64>
 }
 
-// Contiguous groups of two, scored by the sum over the members of rank 0 and 1.
+// Contiguous groups of two, scored by the sum of their two best, which one pass finds.
 // CHECK-LABEL: func.func @limit(
 // CHECK:         %[[GROUP_OF:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<8xi32>)
 // CHECK:           %[[SIZE:.*]] = arith.constant 2 : i32
 // CHECK:           arith.divsi %{{.*}}, %[[SIZE]]
-// CHECK:         %[[IN_GROUP:.*]] = linalg.generic {{.*}} ins(%{{.*}}, %{{.*}}, %[[GROUP_OF]], %[[GROUP_OF]] :
-// CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]], %[[IN_GROUP]] : {{.*}} outs(%{{.*}} : tensor<?x4xf32>)
+// CHECK:         %[[MEMBERS:.*]] = linalg.generic {{.*}} ins(%[[GROUP_OF]] :
+// CHECK:         %[[BEST:.*]]:2 = scf.for {{.*}} -> (tensor<?x4xf32>, tensor<?x4xf32>) {
+// CHECK:           tensor.extract %[[GROUP_OF]]
+// CHECK:           arith.cmpf ogt
+// CHECK:           arith.cmpf ogt
+// CHECK:         linalg.generic {{.*}} ins(%[[BEST]]#0, %[[BEST]]#1, %[[MEMBERS]] :
+// CHECK:           arith.addf
 // CHECK:         %[[RANKS:.*]] = linalg.generic {{.*}} ins(%[[G:.*]], %[[G]] : {{.*}} outs(%{{.*}} : tensor<?x4xi32>)
 // CHECK:         linalg.generic {{.*}} ins(%{{.*}}, %[[GROUP_OF]] : {{.*}} outs(%{{.*}} : tensor<?x8xf32>)
 // CHECK:           tensor.extract %[[RANKS]]
