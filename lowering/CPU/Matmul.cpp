@@ -86,21 +86,28 @@ public:
     for (int64_t h = std::min<int64_t>(isPacked ? 3 : 2, (mostRows + 1) / 2);
          h <= mostRows; ++h)
       heights.push_back(h);
+    int64_t atOne = schedule.panelsAt1, atTwo = schedule.panelsAt2;
+    if (fewRegisters() && form.rowsPerElement() > 1) {
+      atOne = std::min<int64_t>(atOne, 2);
+      atTwo = 1;
+    }
     Value one = c.isEqual(rows, c.index(1)), two = c.isEqual(rows, c.index(2));
     Value isFew = isPacked ? c.either(one, two) : one;
     c.when(c.isBelow(c.index(0), rows), [&] {
       c.when(
           isFew,
           [&] {
-            c.when(one, [&] { nests({1}, schedule.panelsAt1); });
+            c.when(one, [&] { nests({1}, atOne); });
             if (isPacked)
-              c.when(two, [&] { nests({2}, schedule.panelsAt2); });
+              c.when(two, [&] { nests({2}, atTwo); });
           },
           [&] { nests(heights, mostPanels); });
     });
   }
 
 private:
+  /// Whether there are 16 vector registers, and not 32.
+  bool fewRegisters() const { return isa.vectorBits < 512; }
   bool decodes() const { return isPacked && !form.isPlainF32(); }
   /// Rows of the reduction in a block: whole groups.
   int64_t blockRows() const {
@@ -150,6 +157,11 @@ private:
       llvm::copy_if(heights, std::back_inserter(high), [&](int64_t h) {
         return h >= leastHeight(schedule.decodeRows, most);
       });
+      // Sums and codes of two rows are more than few registers hold.
+      if (fewRegisters() && form.rowsPerElement() > 1) {
+        tilesFrom(decode(panel, width, from, to), heights);
+        return;
+      }
       c.when(
           c.isBelow(rows, c.index(schedule.decodeRows)),
           [&] { tilesFrom(codesAt(panel, width), heights); },
@@ -351,6 +363,11 @@ private:
     int64_t per = readers.floats ? 1 : form.rowsPerElement();
     // Large tiles hide a loop's own work by themselves.
     int64_t turns = sums > 12 ? schedule.unroll / 2 : schedule.unroll;
+    // In 16 registers there is no room for the codes of several steps: LLVM
+    // reads all that a turn needs at its beginning.
+    if (fewRegisters() && !readers.floats && !form.isPlainF32() &&
+        (height <= 2 || per > 1))
+      turns = per;
     int64_t unroll = std::max(turns / per * per, per);
     /// Σ over rows [first, last), added to `before`.
     auto reduce = [&](Value first, Value last, ValueRange before,

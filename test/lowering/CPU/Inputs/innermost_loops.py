@@ -1,0 +1,86 @@
+"""Checks the innermost loops of matmul kernels in an object file: `innermost_loops.py OBJECT WIDTH SUMS`.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+
+An innermost loop is the code from the target of a jump back to that jump, without another such loop in it. In each kernel the
+loop of the largest tile must have SUMS multiply-adds for each step of the reduction, into at least SUMS registers; all must be as
+wide as WIDTH ("ymm", "zmm"); and no loop of eight or more multiply-adds may move vectors to or from the stack. Prints a line for
+each kernel.
+"""
+
+import re
+import subprocess
+import sys
+
+# A loop of so many is where time goes.
+MANY = 8
+
+
+def functions(path):
+    """Name and instructions (address, mnemonic, operands) of each function."""
+    text = subprocess.run(["llvm-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout
+    name, code = None, []
+    for line in text.splitlines():
+        if head := re.match(r"[0-9a-f]+ <(.+)>:$", line):
+            if name:
+                yield name, code
+            name, code = head[1], []
+        elif found := re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)$", line):
+            code.append((int(found[1], 16), found[2], found[3]))
+    if name:
+        yield name, code
+
+
+def innermost(code):
+    """Instructions of each innermost loop."""
+    place = {address: i for i, (address, _, _) in enumerate(code)}
+    loops = set()
+    for i, (address, mnemonic, operands) in enumerate(code):
+        target = re.match(r"0x([0-9a-f]+)", operands)
+        if mnemonic.startswith("j") and target and int(target[1], 16) in place and int(target[1], 16) <= address:
+            loops.add((place[int(target[1], 16)], i))
+    for first, last in sorted(loops):
+        if not any((a, b) != (first, last) and first <= a and b <= last for a, b in loops):
+            yield code[first : last + 1]
+
+
+def on_stack(mnemonic, operands, bases):
+    """Whether a vector instruction reads or writes a fixed place of the frame. Tables on the stack are read with an index."""
+    return bool(re.search(r"%[xyz]mm", operands) and re.search(rf"(?:^|[\s,])-?(?:0x)?[0-9a-f]*\(%(?:{bases})\)", operands))
+
+
+def main():
+    path, width, expected = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    problems, kernels = [], 0
+    for name, code in functions(path):
+        if not name.startswith("moec.matmul_"):
+            continue
+        kernels += 1
+        # The frame pointer, where there is one, is a name of the frame too.
+        has_frame = any(m.startswith("mov") and o.replace(" ", "") == "%rsp,%rbp" for _, m, o in code)
+        bases = "rsp|rbp" if has_frame else "rsp"
+        loops = 0
+        largest = []
+        for loop in innermost(code):
+            sums = [re.findall(r"%([xyz]mm)(\d+)", operands)[-1] for _, mnemonic, operands in loop if mnemonic.startswith("vfmadd")]
+            if len(sums) < MANY:
+                continue
+            loops += 1
+            largest = max(largest, sums, key=len)
+            what = f"{name}: the loop of {len(sums)} multiply-adds at {loop[0][0]:#x}"
+            if kinds := {kind for kind, _ in sums} - {width}:
+                problems.append(f"{what} has sums in {', '.join(kinds)}, expected {width}")
+            if spilled := next((i for i in loop if on_stack(i[1], i[2], bases)), None):
+                problems.append(f"{what} uses the stack at {spilled[0]:#x}: {spilled[1]} {spilled[2]}")
+        print(f"{name}: {loops} loops, the largest of {len(largest)} multiply-adds")
+        if "_loose" not in name and (not largest or len(largest) % expected or len(set(largest)) < expected):
+            problems.append(f"{name}: the largest loop has {len(largest)} multiply-adds into {len(set(largest))} registers, "
+                            f"expected {expected} for each step")
+    if not kernels:
+        problems.append(f"{path}: expected functions moec.matmul_*, found none")
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
