@@ -8,8 +8,8 @@
 
 namespace moec::lowering {
 
-/// act(up, gate) (docs/spec.md 4.2); `gate` may be null. silu and sigmoid_alpha
-/// are within 3e-7 of exact values; the others are left as math operations.
+/// act(up, gate) (docs/spec.md 4.2); `gate` may be null. silu and sigmoid_alpha are within 3e-7 of exact values; tanh and erf
+/// are math operations, which convert-moe-to-cpu makes polynomials.
 mlir::Value activateVector(Code &c, moe::ActivationAttr act, mlir::Value up,
                            mlir::Value gate);
 

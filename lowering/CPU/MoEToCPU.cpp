@@ -6,6 +6,8 @@
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -38,6 +40,20 @@ static void allocateNumbers(func::FuncOp entry) {
     op.replaceAllUsesWith(ids.getResult());
     op.erase();
   }
+}
+
+/// By the CPU's instruction, or rounded twice where it has none: never by the C library's function.
+static void replace(math::FmaOp op, bool hasFma) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  Value result;
+  if (hasFma)
+    result = LLVM::FMAOp::create(b, loc, op.getA(), op.getB(), op.getC());
+  else
+    result = arith::AddFOp::create(
+        b, loc, arith::MulFOp::create(b, loc, op.getA(), op.getB()), op.getC());
+  op.replaceAllUsesWith(result);
+  op.erase();
 }
 
 namespace {
@@ -100,6 +116,16 @@ struct ConvertMoEToCPUPass
     for (func::FuncOp entry : entries)
       if (failed(convert(entry, kernels)))
         return signalPassFailure();
+    // Vectors of tanh and erf are polynomials; the C library would be asked for one number at a time.
+    RewritePatternSet polynomials(&getContext());
+    populatePolynomialApproximateTanhPattern(polynomials);
+    populatePolynomialApproximateErfPattern(polynomials);
+    FrozenRewritePatternSet frozen(std::move(polynomials));
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (function.isPrivate() && !function.isExternal()) {
+        walkAndApplyPatterns(function, frozen);
+        function.walk([&](math::FmaOp op) { replace(op, set->hasFma); });
+      }
   }
 };
 } // namespace
