@@ -384,11 +384,12 @@ private:
              << options.entryArchive << "' does not exist";
     std::string library = path("library.so"),
                 log = path("link.log"),
-                exports = "-Wl,--version-script=" + path("exports.map");
+                exports = "--version-script=" + path("exports.map");
     SmallVector<StringRef> arguments{*driver, "-shared", "-o", library};
     llvm::append_range(arguments, objectPaths);
     arguments.append({
-        options.entryArchive, exports,
+        // Not by -Wl, which takes commas of a path for its own.
+        options.entryArchive, "-Xlinker", exports,
         // Whatever is not found now would fail at load time.
         "-Wl,-z,defs", "-Wl,-z,noexecstack",
         // Nothing but the C library may be needed.

@@ -23,6 +23,10 @@
 // RUN: cmp %t/first/library.so %t/second/library.so
 // RUN: cmp %t/first/manifest.json %t/second/manifest.json
 
+// Any name of a directory will do: commas separate what -Wl passes on.
+// RUN: moe-compile %s -o "%t/a,b = c"
+// RUN: cmp %t/first/library.so "%t/a,b = c/library.so"
+
 // The manifest is inside too.
 // RUN: %python -c "import ctypes, sys; f = ctypes.CDLL(sys.argv[1]).moec_manifest; f.restype = ctypes.c_char_p; sys.stdout.buffer.write(f())" %t/first/library.so > %t/inside.json
 // RUN: cmp %t/inside.json %t/first/manifest.json
