@@ -90,17 +90,26 @@ public:
     while (shrink && shrink->form.group && taskPanels < panels &&
            taskPanels * lanes % shrink->form.group)
       ++taskPanels;
-    int64_t chunks =
-        (panels + this->schedule.taskPanels - 1) / this->schedule.taskPanels;
-    splits = std::min(schedule.splits, chunks);
-    chunksOfSplit = (chunks + splits - 1) / splits;
-    splits = (chunks + chunksOfSplit - 1) / chunksOfSplit;
+    many = cut(taskPanels);
+    // Few rows make little work: runs are shorter then, but still as wide as
+    // one row has panels beside each other.
+    int64_t unit = std::max(schedule.panelsAt1, 2 * schedule.tilePanels);
+    while (shrink && shrink->form.group && unit < panels &&
+           unit * lanes % shrink->form.group)
+      ++unit;
+    few = cut(std::min(unit, taskPanels));
   }
 
   void emit() {
     input = layer.contiguous(c, request.input);
     init = layer.contiguous(c, request.init);
     rows = extent(request.input, 0);
+    // Known from the number of rows alone, so sums are the same with any number
+    // of threads.
+    Value isFew = c.compare(arith::CmpIPredicate::ule, rows,
+                            c.index(schedule.streamRows));
+    runs = c.select(isFew, c.index(few.count), c.index(many.count));
+    panelsOfRun = c.select(isFew, c.index(few.panels), c.index(many.panels));
     // moe.grouped_up may have other rows than its input: then it works in rows
     // of its own.
     Value result = init;
@@ -119,7 +128,7 @@ public:
     if (request.yieldsPairs)
       zeroPairsWithoutRow(init, n);
     if (request.shrink)
-      partial = allocate(c.mul(c.mul(pairs, splits * shrink->panels()), lanes),
+      partial = allocate(c.mul(c.mul(pairs, runs), shrink->panels() * lanes),
                          c.f32());
     emitBase();
     if (request.shrink)
@@ -131,6 +140,18 @@ public:
 
 private:
   using Mapping = const IRMapping &;
+
+  /// The panels of the result, cut into runs.
+  struct Cut {
+    int64_t panels, count;
+  };
+  /// At most `splits` runs, each of whole units but the last.
+  Cut cut(int64_t unit) const {
+    int64_t units = (panels + unit - 1) / unit;
+    int64_t count = std::min(schedule.splits, units);
+    int64_t each = (units + count - 1) / count * unit;
+    return {each, (panels + each - 1) / each};
+  }
 
   Value extent(Value buffer, int64_t d) {
     return b.createOrFold<memref::DimOp>(c.loc, buffer, d);
@@ -525,7 +546,7 @@ private:
 
     Code &t;
     Mapping in;
-    Value split, splitFirstChunk, blockNumber;
+    Value run, firstPanel, blockNumber;
     Block block;
     /// Of the chunk at hand.
     Value panel, count, column;
@@ -544,7 +565,7 @@ private:
   }
 
   void emitBase() {
-    SmallVector<Value> captured{blocks, blockCount, init};
+    SmallVector<Value> captured{blocks, blockCount, panelsOfRun, init};
     captured.push_back(order ? input : packed);
     if (order)
       captured.push_back(order);
@@ -570,7 +591,7 @@ private:
     llvm::SmallSetVector<Value, 16> unique(captured.begin(), captured.end());
     StringRef name = request.combines || request.yieldsPairs ? "up" : "matmul";
     layer.stage(
-        c, name, c.mul(blockCount, splits), unique.getArrayRef(),
+        c, name, c.mul(blockCount, runs), unique.getArrayRef(),
         [&](Code &t, Mapping in, Value number) { emitTask(t, in, number); });
   }
 
@@ -591,14 +612,12 @@ private:
 
     // Neighbours share panels: blocks of one group come one after the other.
     Value blockCount = in.lookup(this->blockCount);
-    task.split = t.div(number, blockCount);
+    task.run = t.div(number, blockCount);
     task.blockNumber = t.rem(number, blockCount);
     task.block = block(t, in, task.blockNumber);
-    task.splitFirstChunk = t.mul(task.split, chunksOfSplit);
-    Value firstPanel = t.mul(task.splitFirstChunk, schedule.taskPanels);
-    Value lastPanel =
-        t.min(t.add(firstPanel, chunksOfSplit * schedule.taskPanels),
-              t.index(panels));
+    Value panelsOfRun = in.lookup(this->panelsOfRun);
+    Value firstPanel = task.firstPanel = t.mul(task.run, panelsOfRun);
+    Value lastPanel = t.min(t.add(firstPanel, panelsOfRun), t.index(panels));
     Value isGroup = t.compare(arith::CmpIPredicate::sge, task.block.group,
                               t.number(0, t.i32()));
     t.when(
@@ -858,11 +877,10 @@ private:
                         &reduction);
     Rows x{t.address(task.hidden, t.index(0)), t.index(chunkColumns()),
            counting};
-    Value place = t.mul(t.mul(task.split, task.in.lookup(pairs)), stride);
+    Value place = t.mul(t.mul(task.run, task.in.lookup(pairs)), stride);
     Rows y{t.address(task.in.lookup(partial), place), t.index(stride),
            t.address(task.in.lookup(pairOf), first)};
-    Value firstPanel = t.mul(task.splitFirstChunk, schedule.taskPanels);
-    Value isLater = t.isBelow(firstPanel, task.panel);
+    Value isLater = t.isBelow(task.firstPanel, task.panel);
     layer.kernels.callLoose(t, shrink->form, schedule, x, w, y, isLater, y,
                             size, t.index(shrink->panels()), reduction);
   }
@@ -873,7 +891,7 @@ private:
     Value v = layer.contiguous(c, request.shrunk);
     layer.stage(
         c, "reduce", c.ceilDiv(pairs, pairsOfTask),
-        {pairs, validPairs, pairOf, partial, v},
+        {pairs, validPairs, pairOf, partial, v, runs},
         [&](Code &t, Mapping in, Value task) {
           Value count = in.lookup(pairs);
           Value first = t.mul(task, pairsOfTask);
@@ -887,7 +905,7 @@ private:
                 [&] {
                   for (int64_t q = 0; q < shrink->panels(); ++q) {
                     Value sum = t.loop(
-                        t.index(0), t.index(splits), 1, {t.zeros()},
+                        t.index(0), in.lookup(runs), 1, {t.zeros()},
                         [&](Value s, ValueRange before) {
                           Value from =
                               t.add(t.mul(t.add(t.mul(s, count), pair), stride),
@@ -921,7 +939,9 @@ private:
   SmallVector<Stored> weights, residuals;
   SmallVector<StoredBias> biases;
   std::optional<Stored> expand, shrink;
-  int64_t k, n, panels, splits, chunksOfSplit;
+  int64_t k, n, panels;
+  Cut few, many;
+  Value runs, panelsOfRun;
   // Lists of the entry.
   Value input, init, rows, order, blocks, blockCount, packed;
   Value pairs, validPairs, pairOf, rowOf, weightOf, segments, segmentOfBlock;
