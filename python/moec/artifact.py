@@ -92,7 +92,8 @@ class Entry:
             dtype = tensors.NAMES[what.code, what.bits]
             found[what.role].append(Argument(what.name.decode(), dtype, tuple(what.shape[: what.rank])))
         self.inputs, self.outputs = tuple(found[abi.INPUT]), tuple(found[abi.OUTPUT])
-        self._results = collections.namedtuple("Outputs", [a.name for a in self.outputs], rename=True)
+        results: Any = collections.namedtuple("Outputs", [a.name for a in self.outputs], rename=True)  # type: ignore[misc]
+        self._results = results
 
     def __repr__(self) -> str:
         takes, gives = "; ".join(map(str, self.inputs)), "; ".join(map(str, self.outputs))
@@ -115,6 +116,7 @@ class Entry:
                 f"{self.name} takes {len(self.inputs)} inputs ({', '.join(a.name for a in self.inputs)}), {len(inputs)} given"
             )
         views = [tensors.of_input(value, a.dtype, a.name) for value, a in zip(inputs, self.inputs)]
+        results: Sequence[Any]
         if out is None:
             results = self._new_outputs(views)
         else:

@@ -14,7 +14,7 @@ from moec import abi
 from moec.abi import Error, Status
 
 # Manifest's name -> (DLPack code, bits, NumPy type that holds it). bfloat16 is held as its bits.
-ELEMENTS = {
+ELEMENTS: dict[str, tuple[int, int, np.dtype]] = {
     "float64": (abi.FLOAT, 64, np.dtype(np.float64)),
     "float32": (abi.FLOAT, 32, np.dtype(np.float32)),
     "float16": (abi.FLOAT, 16, np.dtype(np.float16)),
@@ -95,9 +95,10 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
         capsule = value.__dlpack__(max_version=(1, 0))
     except TypeError:  # of before DLPack 1.0
         capsule = value.__dlpack__()
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer, is_valid = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_IsValid
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    if '"dltensor_versioned"' in repr(capsule):
+    is_valid.restype, is_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
+    if is_valid(capsule, b"dltensor_versioned"):
         managed = abi.VersionedTensor.from_address(pointer(capsule, b"dltensor_versioned"))
         tensor, read_only = managed.tensor, bool(managed.flags & abi.READ_ONLY)
     else:

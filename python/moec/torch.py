@@ -137,7 +137,7 @@ class CompiledMoE(torch.nn.Module):
         return (y, logits) if self.gives_logits else y
 
 
-def moe_blocks(model: torch.nn.Module) -> dict[int, tuple[torch.nn.Module, str, torch.nn.Module]]:
+def moe_blocks(model: torch.nn.Module) -> dict[int, tuple[torch.nn.Module, str, Any]]:
     """MoE blocks of a transformers model by the number of their layer: where each is, under which name, and it."""
     body = getattr(model, "model", model)
     layers = getattr(body, "layers", None)
@@ -145,7 +145,7 @@ def moe_blocks(model: torch.nn.Module) -> dict[int, tuple[torch.nn.Module, str, 
         raise Error(
             Status.INVALID_ARGUMENT, f"expected a transformers model with model.layers, found {type(model).__name__}"
         )
-    found = {}
+    found: dict[int, tuple[torch.nn.Module, str, Any]] = {}
     for number, layer in enumerate(layers):
         for name in ("mlp", "block_sparse_moe"):
             block = getattr(layer, name, None)
