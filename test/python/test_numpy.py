@@ -154,6 +154,60 @@ class FakeDevice:
         raise AssertionError("must not be asked")
 
 
+class Lent:
+    """An array that is known by DLPack alone; of before DLPack 1.0, where there are no versions."""
+
+    def __init__(self, array, versions):
+        self.array, self.versions = array, versions
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __dlpack__(self, **options):
+        if options and not self.versions:
+            raise TypeError("max_version")
+        return self.array.__dlpack__(**options)
+
+
+@pytest.mark.parametrize("versions", [True, False])
+def test_arrays_of_other_libraries(artifact, samples, versions):
+    layer, (x, _) = artifact.layer("layer0"), sample(samples, "layer0")
+    expected = layer(x)
+    for array in (x.copy(), np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
+        lent = Lent(array, versions)
+        view = tensors.of_input(lent, "float32", "x")
+        assert view.tensor.data + view.tensor.byte_offset == array.ctypes.data
+        assert np.array_equal(layer(lent), expected)
+    out = Lent(np.zeros_like(x), versions)
+    if versions:
+        assert layer(x, out=out) is out and np.array_equal(out.array, expected)
+    else:
+        # It might be one that must not be written to, and cannot say so.
+        with pytest.raises(moec.Error, match="output 'y' cannot be written to"):
+            layer(x, out=out)
+    if versions:
+        out.array.flags.writeable = False
+        with pytest.raises(moec.Error, match="output 'y' cannot be written to"):
+            layer(x, out=out)
+
+
+def test_bfloat16_is_held_as_bits(tmp_path):
+    module = """func.func @double(%x: tensor<?x4xbf16>) -> tensor<?x4xbf16> {
+      %y = arith.addf %x, %x : tensor<?x4xbf16>
+      return %y : tensor<?x4xbf16>
+    }
+    """
+    (tmp_path / "double.mlir").write_text(module)
+    double = moec.load(moec.compile(tmp_path / "double.mlir", tmp_path / "double")).entry("double")
+    numbers = np.array([[1.0, -2.5, 0.0, 96.0]], np.float32)
+    bits = (numbers.view(np.uint32) >> 16).astype(np.uint16)
+    found = double(bits)
+    assert found.dtype == np.uint16
+    assert np.array_equal((found.astype(np.uint32) << 16).view(np.float32), 2 * numbers)
+    with pytest.raises(moec.Error, match="has dtype float32, expected bfloat16"):
+        double(numbers)
+
+
 def test_what_does_not_fit_is_refused(artifact, instrumented, samples):
     layer, (x, _) = artifact.layer("layer0"), sample(samples, "layer0")
     good = np.empty_like(x)
