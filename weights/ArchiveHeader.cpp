@@ -6,6 +6,7 @@
 // understood where it belongs.
 #include "weights/ArchiveHeader.h"
 
+#include "weights/Json.h"
 #include "weights/Safetensors.h"
 
 #include <rapidjson/error/en.h>
@@ -35,16 +36,6 @@ constexpr std::string_view padPrefix = "__pad__.";
 constexpr unsigned maxDepth = 16;
 /// Sums of sizes stay far from the end of 64 bits.
 constexpr uint64_t maxDataBytes = uint64_t(1) << 62;
-
-/// Names in messages are cut: a header may hold a name of megabytes.
-std::string quote(std::string_view name) {
-  constexpr size_t longest = 200;
-  std::string text(name.substr(0, longest));
-  for (char &c : text)
-    if (uint8_t(c) < 0x20 || c == 0x7F)
-      c = '?';
-  return "'" + text + (name.size() > longest ? "...'" : "'");
-}
 
 uint64_t alignUp(uint64_t offset, uint64_t alignment) {
   return (offset + alignment - 1) / alignment * alignment;

@@ -8,6 +8,7 @@
 #include "weights/Safetensors.h"
 
 #include "weights/Hash.h"
+#include "weights/Json.h"
 
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
@@ -25,16 +26,6 @@
 namespace moec::weights {
 
 namespace {
-
-/// Names in messages are cut: a header may hold a name of megabytes.
-std::string quote(std::string_view name) {
-  constexpr size_t longest = 200;
-  std::string text(name.substr(0, longest));
-  for (char &c : text)
-    if (uint8_t(c) < 0x20 || c == 0x7F)
-      c = '?';
-  return "'" + text + (name.size() > longest ? "...'" : "'");
-}
 
 /// Receives the events of the JSON parser and keeps the first error.
 class HeaderHandler {

@@ -219,6 +219,22 @@ void Code::store(Value value, Value list, Value at) {
   memref::StoreOp::create(b, loc, value, list, at);
 }
 
+void Code::fill(Value scalar, Value list, Value at, Value count) {
+  Value whole = mul(div(count, lanes), lanes), vector = broadcast(scalar);
+  loop(index(0), whole, lanes,
+       [&](Value i) { storeVector(vector, list, add(at, i)); });
+  loop(whole, count, 1, [&](Value i) { store(scalar, list, add(at, i)); });
+}
+
+void Code::copy(Value from, Value fromAt, Value to, Value toAt, Value count) {
+  Value whole = mul(div(count, lanes), lanes);
+  loop(index(0), whole, lanes, [&](Value i) {
+    storeVector(loadVector(from, add(fromAt, i)), to, add(toAt, i));
+  });
+  loop(whole, count, 1,
+       [&](Value i) { store(load(from, add(fromAt, i)), to, add(toAt, i)); });
+}
+
 //===----------------------------------------------------------------------===//
 // Vectors
 //===----------------------------------------------------------------------===//
@@ -235,6 +251,10 @@ void Code::storeVector(Value vector, Value list, Value at) {
 Value Code::broadcast(Value scalar) {
   return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()),
                                      scalar);
+}
+
+Value Code::zero() {
+  return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
 }
 
 Value Code::zeros() { return reals(0); }

@@ -100,10 +100,17 @@ public:
   mlir::Value load(mlir::Value list, mlir::Value at);
   void store(mlir::Value value, mlir::Value list, mlir::Value at);
 
+  //===--- runs of elements: 16 at a time, then what is left ---===//
+  void fill(mlir::Value scalar, mlir::Value list, mlir::Value at,
+            mlir::Value count);
+  void copy(mlir::Value from, mlir::Value fromAt, mlir::Value to,
+            mlir::Value toAt, mlir::Value count);
+
   //===--- vectors of 16 ---===//
   mlir::Value loadVector(mlir::Value list, mlir::Value at);
   void storeVector(mlir::Value vector, mlir::Value list, mlir::Value at);
   mlir::Value broadcast(mlir::Value scalar);
+  mlir::Value zero();
   mlir::Value zeros();
   mlir::Value reals(double value);
   mlir::Value ints(int64_t value, mlir::Type element);

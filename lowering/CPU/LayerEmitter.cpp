@@ -1,5 +1,5 @@
-// Scheduled operations on buffers: what is common to them, and those that only
-// move rows. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Scheduled operations on buffers: what is common, and those that move rows.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -43,6 +43,16 @@ static std::string reasonAgainst(ValueRange weights) {
       return "a weight is not stored in panels of 16 that kernels read";
   }
   return "";
+}
+
+SmallVector<Operation *> moec::lowering::findScheduled(Operation *root) {
+  SmallVector<Operation *> found;
+  root->walk([&](Operation *op) {
+    if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp, GroupedUpOp>(
+            op))
+      found.push_back(op);
+  });
+  return found;
 }
 
 std::string moec::lowering::reasonAgainstKernels(Operation *op) {
@@ -137,8 +147,11 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
 // Stages
 //===----------------------------------------------------------------------===//
 
-void LayerEmitter::stage(Code &c, StringRef name, Value count,
-                         ValueRange captured, Body body) {
+void LayerEmitter::stage(Code &c, StringRef name, Value count, ValueRange used,
+                         Body body) {
+  // What is used twice is handed in once.
+  llvm::SmallSetVector<Value, 16> unique(used.begin(), used.end());
+  ValueRange captured = unique.getArrayRef();
   SmallVector<Type> types{c.b.getIndexType()};
   llvm::append_range(types, captured.getTypes());
   std::string full = (entry.getSymName() + "_" + name + Twine(tasks++)).str();
@@ -148,14 +161,13 @@ void LayerEmitter::stage(Code &c, StringRef name, Value count,
         in.map(captured, arguments.drop_front());
         body(inner, in, arguments[0]);
       });
-  auto loop = scf::ParallelOp::create(
-      c.b, c.loc, ValueRange{c.index(0)}, ValueRange{count},
-      ValueRange{c.index(1)}, [&](OpBuilder &b, Location loc, ValueRange i) {
-        SmallVector<Value> operands{i[0]};
-        llvm::append_range(operands, captured);
-        func::CallOp::create(b, loc, task, operands);
-      });
-  (void)loop;
+  scf::ParallelOp::create(c.b, c.loc, ValueRange{c.index(0)}, ValueRange{count},
+                          ValueRange{c.index(1)},
+                          [&](OpBuilder &b, Location loc, ValueRange i) {
+                            SmallVector<Value> operands{i[0]};
+                            llvm::append_range(operands, captured);
+                            func::CallOp::create(b, loc, task, operands);
+                          });
 }
 
 Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
@@ -330,38 +342,18 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
           auto of = [&](Value value) { return in.lookup(value); };
           Value first = t.mul(task, rowsOfTask);
           Value last = t.min(t.add(first, rowsOfTask), of(rows));
-          int64_t whole = columns / lanes * lanes;
-          Type vector = t.vectorOf(element);
-          Value missing = element.isF32()
-                              ? Value(arith::ConstantOp::create(
-                                    t.b, t.loc, t.b.getF32FloatAttr(0)))
-                              : t.number(-1, element);
-          Value missingVector =
-              vector::BroadcastOp::create(t.b, t.loc, vector, missing);
+          Value missing = element.isF32() ? t.zero() : t.number(-1, element);
+          Value size = t.index(columns);
           t.loop(first, last, 1, [&](Value row) {
             Value from = t.load(of(index), row);
             Value to = t.mul(row, columns);
             t.when(
                 t.isWithin(from, of(sources)),
                 [&] {
-                  Value source = t.mul(t.toIndex(from), columns);
-                  t.loop(t.index(0), t.index(whole), lanes, [&](Value at) {
-                    t.storeVector(t.loadVector(of(input), t.add(source, at)),
-                                  of(init), t.add(to, at));
-                  });
-                  t.loop(t.index(whole), t.index(columns), 1, [&](Value at) {
-                    t.store(t.load(of(input), t.add(source, at)), of(init),
-                            t.add(to, at));
-                  });
+                  t.copy(of(input), t.mul(t.toIndex(from), columns), of(init),
+                         to, size);
                 },
-                [&] {
-                  t.loop(t.index(0), t.index(whole), lanes, [&](Value at) {
-                    t.storeVector(missingVector, of(init), t.add(to, at));
-                  });
-                  t.loop(t.index(whole), t.index(columns), 1, [&](Value at) {
-                    t.store(missing, of(init), t.add(to, at));
-                  });
-                });
+                [&] { t.fill(missing, of(init), to, size); });
           });
         });
   op.erase();
@@ -390,22 +382,14 @@ LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
   stage(c, "scatter", c.index(tasks), captured,
         [&](Code &t, const IRMapping &in, Value task) {
           auto of = [&](Value value) { return in.lookup(value); };
-          int64_t whole = columns / lanes * lanes;
           Value first = t.mul(task, columnsOfTask);
           Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
-          Value lastWhole = t.min(last, t.index(whole));
-          Value tail =
-              t.select(t.isBelow(t.index(whole), first), first, t.index(whole));
-          Value zero =
-              arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
+          Value size = t.sub(last, first);
+          Value whole = t.add(first, t.mul(t.div(size, lanes), lanes));
           if (!accumulate)
             t.loop(t.index(0), of(rows), 1, [&](Value row) {
-              Value to = t.mul(row, columns);
-              t.loop(first, lastWhole, lanes, [&](Value at) {
-                t.storeVector(t.zeros(), of(init), t.add(to, at));
-              });
-              t.loop(tail, last, 1,
-                     [&](Value at) { t.store(zero, of(init), t.add(to, at)); });
+              t.fill(t.zero(), of(init), t.add(t.mul(row, columns), first),
+                     size);
             });
           t.loop(t.index(0), of(sources), 1, [&](Value row) {
             Value target = t.load(of(index), row);
@@ -419,13 +403,13 @@ LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
                   x = arith::MulFOp::create(t.b, t.loc, factor, x);
                 return arith::AddFOp::create(t.b, t.loc, before, x);
               };
-              t.loop(first, lastWhole, lanes, [&](Value at) {
+              t.loop(first, whole, lanes, [&](Value at) {
                 Value place = t.add(to, at);
                 t.storeVector(sum(t.loadVector(of(input), t.add(from, at)),
                                   weightVector, t.loadVector(of(init), place)),
                               of(init), place);
               });
-              t.loop(tail, last, 1, [&](Value at) {
+              t.loop(whole, last, 1, [&](Value at) {
                 Value place = t.add(to, at);
                 t.store(sum(t.load(of(input), t.add(from, at)), weight,
                             t.load(of(init), place)),

@@ -8,6 +8,9 @@
 
 namespace moec::lowering {
 
+/// The operations of the scheduled form below `root`, in its order.
+llvm::SmallVector<mlir::Operation *> findScheduled(mlir::Operation *root);
+
 /// Why an operation cannot be made of CPU kernels; empty if it can. Works on
 /// tensors and on buffers.
 std::string reasonAgainstKernels(mlir::Operation *op);
@@ -35,10 +38,9 @@ private:
   using Body =
       llvm::function_ref<void(Code &, const mlir::IRMapping &, mlir::Value)>;
 
-  /// A stage of `count` tasks. `captured` are what the body uses, found in its
-  /// mapping.
+  /// A stage of `count` tasks. What the body uses it finds in its mapping.
   void stage(Code &c, llvm::StringRef name, mlir::Value count,
-             mlir::ValueRange captured, Body body);
+             mlir::ValueRange used, Body body);
   /// Calls a function of the runtime's entry archive; buffers become pointers.
   mlir::Value callRuntime(Code &c, llvm::StringRef name,
                           mlir::ValueRange arguments, bool returnsIndex);

@@ -1,5 +1,5 @@
-// The micro-kernel: register tiles over panels, blocked in the reduction and in
-// rows. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// The micro-kernel: register tiles over panels, blocked in the reduction.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/Matmul.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -39,7 +39,6 @@ public:
       arguments = arguments.drop_front();
       return value;
     };
-    MLIRContext *context = c.b.getContext();
     x = c.listAt(next(), c.f32());
     codes = next();
     scales = next();
@@ -60,9 +59,6 @@ public:
       yList = c.listAt(next(), c.i32());
       xStride = next();
     }
-    codeList = c.listAt(codes, form.elementType(context));
-    scaleList = c.listAt(scales, form.scaleType(context));
-    zeroPointList = c.listAt(zeroPoints, c.b.getI8Type());
   }
 
   void emit() {
@@ -133,7 +129,6 @@ private:
     Tiling tiles(c, rows, most);
     int64_t block = blockRows();
     bool isWhole = isSingle || !isPacked;
-    Value inner = isWhole ? k : Value(c.index(block));
     auto body = [&](Value panel, Value from, Value to) {
       if (isSingle) {
         tile(heights[0], width, c.index(0), panel, from, to,
@@ -173,11 +168,10 @@ private:
       return;
     }
     // Few rows: panel > block > tile; many: block > panel > tile.
-    Value outer = c.select(c.isBelow(c.index(schedule.streamRows), rows), inner,
-                           c.select(c.isEqual(k, c.index(0)), c.index(1), k));
-    Value isEmpty = c.isEqual(k, c.index(0));
     // Without a reduction there is still a start to be written.
-    Value last = c.select(isEmpty, c.index(1), k);
+    Value last = c.select(c.isEqual(k, c.index(0)), c.index(1), k);
+    Value outer = c.select(c.isBelow(c.index(schedule.streamRows), rows),
+                           c.index(block), last);
     auto blocks = scf::ForOp::create(c.b, c.loc, c.index(0), last, outer);
     OpBuilder::InsertionGuard guard(c.b);
     c.b.setInsertionPointToStart(blocks.getBody());
@@ -197,12 +191,10 @@ private:
     /// Of decoded panels: plain floats, panel beside panel in each row.
     Value floats;
     SmallVector<PanelReader> next;
-    int64_t width = 0;
   };
 
   Readers codesAt(Value panel, int64_t width) {
     Readers readers;
-    readers.width = width;
     MLIRContext *context = c.b.getContext();
     for (int64_t p = 0; p < width; ++p) {
       Value at = c.mul(c.add(panel, p), stride);
@@ -226,8 +218,8 @@ private:
   /// Decodes rows [from, to) of `width` panels into scratch.
   Readers decode(Value panel, int64_t width, Value from, Value to) {
     Readers coded = codesAt(panel, width);
-    auto rowsOf = [&](Value row, int64_t count, int64_t step, Value zero,
-                      Value scale, int64_t p) {
+    auto rowsOf = [&](Value row, int64_t count, Value zero, Value scale,
+                      int64_t p) {
       Code::Values values = coded.panels[p].read(row);
       for (int64_t j = 0; j < count; ++j) {
         Value v = values[j];
@@ -238,7 +230,6 @@ private:
         Value at = c.mul(c.sub(c.add(row, j), from), width * lanes);
         c.storeVector(v, decoded, c.add(at, p * lanes));
       }
-      (void)step;
     };
     int64_t step = form.rowsPerElement();
     for (int64_t p = 0; p < width; ++p) {
@@ -248,10 +239,10 @@ private:
         Value whole =
             c.add(first, c.mul(c.div(c.sub(last, first), step), step));
         c.loop(first, whole, step,
-               [&](Value row) { rowsOf(row, step, step, zero, scale, p); });
+               [&](Value row) { rowsOf(row, step, zero, scale, p); });
         if (step > 1)
           c.loop(whole, last, step,
-                 [&](Value row) { rowsOf(row, 1, step, zero, scale, p); });
+                 [&](Value row) { rowsOf(row, 1, zero, scale, p); });
       };
       if (!form.hasScales)
         span(from, to, Value());
@@ -265,7 +256,6 @@ private:
                });
     }
     Readers plain;
-    plain.width = width;
     plain.floats = decoded;
     plain.next = codesAt(c.add(panel, width), width).panels;
     return plain;
@@ -444,7 +434,6 @@ private:
   const InstructionSet &isa;
   bool isPacked;
   Value x, codes, scales, zeroPoints, init, y;
-  Value codeList, scaleList, zeroPointList;
   Value rows, panels, k, stride, scaleStride, initStride, yStride, hasInit;
   Value xList, initList, yList, xStride;
   Value decoded;

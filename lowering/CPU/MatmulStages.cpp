@@ -1,16 +1,16 @@
 // moe.grouped_matmul and moe.grouped_up as stages of tasks.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
-//   plan     rows of each group in blocks; pairs sorted by block and expert
-//   (the runtime's plan.c) pack     rows of a block tile by tile, as register
-//   tiles read them shrink   T = x·[Au | Ag] for each pair, by expert base a
-//   task is a block times a run of panels, a few panels at a time: the base
-//   product of its rows, once for all
-//            experts of the cluster; with pairs an epilogue by expert, while
-//            the base is in the cache: + T·B, activation, gate-weighted sum
-//            into the row, and v = h·Ad
-//   reduce   v summed over the runs of panels, in their order: how many threads
-//   there are does not change a bit
+// plan    rows of each group in blocks; pairs sorted by block and expert
+//         (the runtime's plan.c)
+// pack    rows of a block tile by tile, as register tiles read them
+// shrink  T = x·[Au | Ag] for each pair, by expert
+// base    a task is a block times a run of panels, a few panels at a time:
+//         the base product of its rows, once for all experts of the cluster;
+//         with pairs an epilogue by expert, while the base is in the cache:
+//         + T·B, activation, gate-weighted sum into the row, and v = h·Ad
+// reduce  v summed over the runs of panels, in their order: how many threads
+//         there are does not change a bit
 //
 // docs/cpu.md shows the loops.
 #include "lowering/CPU/Activation.h"
@@ -35,9 +35,6 @@ struct Stored {
   int64_t panelStride() const { return form.panelElements(rows); }
   int64_t scaleStride() const {
     return form.group ? rows / form.group * lanes : 0;
-  }
-  int64_t scalesOfEntry() const {
-    return form.group ? panels() * scaleStride() : 1;
   }
 };
 
@@ -126,7 +123,7 @@ public:
     if (request.segment)
       scaleSegment();
     if (request.yieldsPairs)
-      zeroPairsWithoutRow(init, n);
+      zeroPairsWithoutRow();
     if (request.shrink)
       partial = allocate(c.mul(c.mul(pairs, runs), shrink->panels() * lanes),
                          c.f32());
@@ -428,47 +425,28 @@ private:
   }
 
   /// Result rows of pairs whose row is nowhere.
-  void zeroPairsWithoutRow(Value buffer, int64_t columns) {
-    layer.stage(c, "zero", c.sub(pairs, validPairs),
-                {validPairs, pairOf, buffer},
+  void zeroPairsWithoutRow() {
+    layer.stage(c, "zero", c.sub(pairs, validPairs), {validPairs, pairOf, init},
                 [&](Code &t, Mapping in, Value task) {
                   Value at = t.add(in.lookup(validPairs), task);
                   Value pair = t.toIndex(t.load(in.lookup(pairOf), at));
-                  fillZero(t, in.lookup(buffer), t.mul(pair, columns), columns);
+                  t.fill(t.zero(), in.lookup(init), t.mul(pair, n), t.index(n));
                 });
   }
 
   /// Rows of `init` that the result has; what else it has is zero.
   void copyRows(Value result, Value count) {
-    layer.stage(c, "copy", count, {init, rows, result},
-                [&](Code &t, Mapping in, Value row) {
-                  Value at = t.mul(row, n);
-                  t.when(
-                      t.isBelow(row, in.lookup(rows)),
-                      [&] {
-                        int64_t whole = n / lanes * lanes;
-                        t.loop(t.index(0), t.index(whole), lanes, [&](Value i) {
-                          Value place = t.add(at, i);
-                          t.storeVector(t.loadVector(in.lookup(init), place),
-                                        in.lookup(result), place);
-                        });
-                        t.loop(t.index(whole), t.index(n), 1, [&](Value i) {
-                          Value place = t.add(at, i);
-                          t.store(t.load(in.lookup(init), place),
-                                  in.lookup(result), place);
-                        });
-                      },
-                      [&] { fillZero(t, in.lookup(result), at, n); });
-                });
-  }
-
-  void fillZero(Code &t, Value list, Value at, int64_t count) {
-    int64_t whole = count / lanes * lanes;
-    t.loop(t.index(0), t.index(whole), lanes,
-           [&](Value i) { t.storeVector(t.zeros(), list, t.add(at, i)); });
-    Value zero = arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
-    t.loop(t.index(whole), t.index(count), 1,
-           [&](Value i) { t.store(zero, list, t.add(at, i)); });
+    layer.stage(
+        c, "copy", count, {init, rows, result},
+        [&](Code &t, Mapping in, Value row) {
+          Value at = t.mul(row, n);
+          t.when(
+              t.isBelow(row, in.lookup(rows)),
+              [&] {
+                t.copy(in.lookup(init), at, in.lookup(result), at, t.index(n));
+              },
+              [&] { t.fill(t.zero(), in.lookup(result), at, t.index(n)); });
+        });
   }
 
   //===--------------------------------------------------------------------===//
@@ -557,6 +535,9 @@ private:
     Value hidden, spill;
   };
 
+  /// Whether an epilogue by expert follows the base.
+  bool hasPairs() const { return request.combines || request.yieldsPairs; }
+
   int64_t chunkColumns() const { return schedule.taskPanels * lanes; }
 
   /// Whether results are written where they belong, without scratch.
@@ -587,22 +568,19 @@ private:
       captured.append({partial, pairs});
       capture(captured, *shrink);
     }
-    // The same weights may be captured twice; a mapping takes each once.
-    llvm::SmallSetVector<Value, 16> unique(captured.begin(), captured.end());
-    StringRef name = request.combines || request.yieldsPairs ? "up" : "matmul";
+    StringRef name = hasPairs() ? "up" : "matmul";
     layer.stage(
-        c, name, c.mul(blockCount, runs), unique.getArrayRef(),
+        c, name, c.mul(blockCount, runs), captured,
         [&](Code &t, Mapping in, Value number) { emitTask(t, in, number); });
   }
 
   void emitTask(Code &t, Mapping in, Value number) {
     Task task(t, in);
-    bool hasPairs = request.combines || request.yieldsPairs;
     if (!isDirect())
       for (size_t i = 0; i < weights.size(); ++i)
         task.base.push_back(
             t.scratch(schedule.taskRows * chunkColumns(), t.f32()));
-    if (hasPairs) {
+    if (hasPairs()) {
       for (size_t i = 0; i < residuals.size() / 2; ++i)
         task.own.push_back(
             t.scratch(schedule.looseRows * chunkColumns(), t.f32()));
@@ -654,14 +632,8 @@ private:
 
   void zeroColumns(Task &task, Value row, Value first, Value last) {
     Code &t = task.t;
-    Value to = t.mul(row, n), list = task.in.lookup(init);
-    Value size = t.sub(last, first);
-    Value whole = t.mul(t.div(size, lanes), lanes);
-    Value at = t.add(to, first);
-    t.loop(t.index(0), whole, lanes,
-           [&](Value i) { t.storeVector(t.zeros(), list, t.add(at, i)); });
-    Value zero = arith::ConstantOp::create(t.b, t.loc, t.b.getF32FloatAttr(0));
-    t.loop(whole, size, 1, [&](Value i) { t.store(zero, list, t.add(at, i)); });
+    t.fill(t.zero(), task.in.lookup(init), t.add(t.mul(row, n), first),
+           t.sub(last, first));
   }
 
   void emitChunk(Task &task) {
@@ -693,7 +665,7 @@ private:
       kernels.callPacked(t, weights[i].form, schedule, x, w, y, hasInit, y,
                          task.block.rows, task.count, reduction);
     }
-    if (request.combines || request.yieldsPairs) {
+    if (hasPairs()) {
       emitPairs(task);
       return;
     }
@@ -926,7 +898,7 @@ private:
                     });
                   }
                 },
-                [&] { fillZero(t, in.lookup(v), to, rank); });
+                [&] { t.fill(t.zero(), in.lookup(v), to, t.index(rank)); });
           });
         });
   }
@@ -949,50 +921,48 @@ private:
 };
 } // namespace moec::lowering
 
-LogicalResult LayerEmitter::emit(GroupedMatmulOp op) {
-  FailureOr<Schedule> schedule = scheduleOf(op, kernels.instructionSet());
-  if (failed(schedule))
-    return failure();
+/// What both operations have.
+template <typename OpTy> static Request requestOf(OpTy op) {
   Request request;
   request.op = op;
   request.input = op.getInput();
   request.offsets = op.getOffsets();
-  request.entries = op.getEntries();
   request.pairRow = op.getPairRow();
   request.pairExpert = op.getPairExpert();
-  request.pairWeights = op.getSegmentWeights();
   request.weights = op.getWeights();
   request.biases = op.getBiases();
   request.residuals = op.getResiduals();
-  request.segment = op.getSegment();
-  request.expand = op.getExpand();
   request.act = op.getActAttr();
-  request.init = op.getInit();
-  request.accumulate = op.getAccumulate();
-  request.yieldsPairs = op.yieldsPairs();
-  MatmulStages(*this, request, *schedule).emit();
+  return request;
+}
+
+static LogicalResult emitStages(LayerEmitter &layer, const Request &request,
+                                const InstructionSet &isa) {
+  FailureOr<Schedule> schedule = scheduleOf(request.op, isa);
+  if (failed(schedule))
+    return failure();
+  MatmulStages(layer, request, *schedule).emit();
   return success();
 }
 
+LogicalResult LayerEmitter::emit(GroupedMatmulOp op) {
+  Request request = requestOf(op);
+  request.entries = op.getEntries();
+  request.pairWeights = op.getSegmentWeights();
+  request.segment = op.getSegment();
+  request.expand = op.getExpand();
+  request.init = op.getInit();
+  request.accumulate = op.getAccumulate();
+  request.yieldsPairs = op.yieldsPairs();
+  return emitStages(*this, request, kernels.instructionSet());
+}
+
 LogicalResult LayerEmitter::emit(GroupedUpOp op) {
-  FailureOr<Schedule> schedule = scheduleOf(op, kernels.instructionSet());
-  if (failed(schedule))
-    return failure();
-  Request request;
-  request.op = op;
-  request.input = op.getInput();
-  request.offsets = op.getOffsets();
-  request.pairRow = op.getPairRow();
-  request.pairExpert = op.getPairExpert();
+  Request request = requestOf(op);
   request.pairWeights = op.getPairWeights();
-  request.weights = op.getWeights();
-  request.biases = op.getBiases();
-  request.residuals = op.getResiduals();
-  request.act = op.getActAttr();
   request.init = op.getHidden();
   request.combines = true;
   request.shrink = op.getShrink();
   request.shrunk = op.getShrunk();
-  MatmulStages(*this, request, *schedule).emit();
-  return success();
+  return emitStages(*this, request, kernels.instructionSet());
 }

@@ -1,5 +1,5 @@
-// convert-moe-to-cpu: scheduled operations on buffers become loops over panels,
-// in tasks. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// convert-moe-to-cpu: scheduled operations on buffers become tasks of loops.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
@@ -7,9 +7,9 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
-#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace moec::lowering {
@@ -42,7 +42,8 @@ static void allocateNumbers(func::FuncOp entry) {
   }
 }
 
-/// By the CPU's instruction, or rounded twice where it has none: never by the C library's function.
+/// By the CPU's instruction, or rounded twice where it has none: never by the C
+/// library's function.
 static void replace(math::FmaOp op, bool hasFma) {
   OpBuilder b(op);
   Location loc = op.getLoc();
@@ -63,14 +64,8 @@ struct ConvertMoEToCPUPass
 
   LogicalResult convert(func::FuncOp entry, MatmulKernels &kernels) {
     allocateNumbers(entry);
-    SmallVector<Operation *> scheduled;
-    entry.walk([&](Operation *op) {
-      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
-              GroupedUpOp>(op))
-        scheduled.push_back(op);
-    });
     LayerEmitter layer(entry, kernels);
-    for (Operation *op : scheduled) {
+    for (Operation *op : findScheduled(entry)) {
       if (std::string reason = reasonAgainstKernels(op); !reason.empty())
         return op->emitOpError("cannot become a kernel: ") << reason;
       if (llvm::any_of(op->getOperandTypes(),
@@ -116,7 +111,8 @@ struct ConvertMoEToCPUPass
     for (func::FuncOp entry : entries)
       if (failed(convert(entry, kernels)))
         return signalPassFailure();
-    // Vectors of tanh and erf are polynomials; the C library would be asked for one number at a time.
+    // Vectors of tanh and erf are polynomials; the C library would be asked for
+    // one number at a time.
     RewritePatternSet polynomials(&getContext());
     populatePolynomialApproximateTanhPattern(polynomials);
     populatePolynomialApproximateErfPattern(polynomials);

@@ -1,5 +1,5 @@
-// What each instruction set gets: sizes of register tiles and blocks, in one
-// table. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// What each instruction set gets: sizes of register tiles and blocks.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_SCHEDULE_H
 #define MOEC_LOWERING_CPU_SCHEDULE_H
 

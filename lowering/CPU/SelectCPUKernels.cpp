@@ -23,16 +23,10 @@ struct SelectCPUKernelsPass
   using Base::Base;
 
   void runOnOperation() override {
-    SmallVector<Operation *> scheduled;
-    getOperation().walk([&](Operation *op) {
-      if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
-              GroupedUpOp>(op))
-        scheduled.push_back(op);
-    });
     // A wrap whose weight both kinds read is there twice.
     DenseMap<Operation *, Operation *> wraps;
     unsigned taken = 0;
-    for (Operation *op : scheduled) {
+    for (Operation *op : findScheduled(getOperation())) {
       std::string reason = reasonAgainstKernels(op);
       if (!reason.empty()) {
         Decision::declined(op->getLoc(), passName)

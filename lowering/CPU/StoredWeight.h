@@ -27,7 +27,6 @@ struct StoredForm {
   /// The form of a wrap's weight; nothing where kernels cannot read it: f64,
   /// groups along columns, other layouts.
   static std::optional<StoredForm> of(moe::WrapOp wrap);
-  static StoredForm plain() { return {}; }
 
   /// A name for functions: "int4_g32_zp_f16".
   std::string name() const;

@@ -95,24 +95,11 @@ class Layer:
         """The binding with fields of one tensor changed."""
         tensors = [self.binding.tensors[i].contents for i in range(self.binding.count)]
         place = self.bound.index(name)
-        tensors[place] = changed(tensors[place], **fields)
+        tensors[place] = artifact.changed(tensors[place], **fields)
         pointers = (ctypes.POINTER(artifact.Tensor) * len(tensors))(*map(ctypes.pointer, tensors))
         binding = Binding(ctypes.sizeof(Binding), len(tensors), pointers, 1)
         binding.owner = tensors, pointers
         return binding
-
-
-def changed(view, **fields):
-    """A copy of a view with fields changed; shape and strides as lists."""
-    copy = artifact.Tensor.from_buffer_copy(view)
-    copy.owner = [view]
-    for name, value in fields.items():
-        if isinstance(value, list):
-            value = (ctypes.c_int64 * len(value))(*value)
-            copy.owner.append(value)
-            value = ctypes.cast(value, ctypes.POINTER(ctypes.c_int64))
-        setattr(copy, name, value)
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -209,12 +196,12 @@ def views():
 
 @pytest.mark.parametrize("place,name", [(0, "arg0"), (1, "arg1"), (2, "arg2"), (3, "result0")])
 def test_misaligned_data(kernels, isa, views, place, name):
-    views[place] = changed(views[place], byte_offset=2)
+    views[place] = artifact.changed(views[place], byte_offset=2)
     refused(kernels, isa, artifact.INVALID_ARGUMENT, rf"'{name}' has data at 0x\w+, expected alignment to 4 bytes", views)
 
 
 def test_wrong_type(kernels, isa, views):
-    views[0] = changed(views[0], dtype=artifact.DataType(artifact.FLOAT, 16, 1))
+    views[0] = artifact.changed(views[0], dtype=artifact.DataType(artifact.FLOAT, 16, 1))
     refused(kernels, isa, artifact.INVALID_ARGUMENT, "'arg0' has dtype float16, expected float32", views)
 
 

@@ -3,7 +3,6 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 """
 
-import ctypes
 import json
 import re
 import shutil
@@ -77,19 +76,6 @@ def refused(compiled, views, status, pattern, **more):
     assert error.value.status == status and re.search(pattern, error.value.message), str(error.value)
 
 
-def changed(view, **fields):
-    """A copy of a view with fields of DLTensor changed; shape and strides as lists."""
-    copy = artifact.Tensor.from_buffer_copy(view)
-    copy.owner = [view]
-    for name, value in fields.items():
-        if isinstance(value, list):
-            value = (ctypes.c_int64 * len(value))(*value)
-            copy.owner.append(value)
-            value = ctypes.cast(value, ctypes.POINTER(ctypes.c_int64))
-        setattr(copy, name, value)
-    return copy
-
-
 # ------------------------------------------------------------------------------------------------------ what it exports
 
 
@@ -135,7 +121,7 @@ def test_manifest_names_every_argument(compiled):
 @pytest.mark.parametrize("place,name", [(0, "float64"), (1, "int64"), (5, "float16")])
 def test_wrong_type(compiled, call, place, name):
     kind = {"float64": (artifact.FLOAT, 64), "int64": (artifact.INT, 64), "float16": (artifact.FLOAT, 16)}[name]
-    call[place] = changed(call[place], dtype=artifact.DataType(*kind, 1))
+    call[place] = artifact.changed(call[place], dtype=artifact.DataType(*kind, 1))
     refused(compiled, call, artifact.INVALID_ARGUMENT, rf"argument {place} .*dtype {name}, expected (float32|int32)")
 
 
@@ -146,12 +132,12 @@ def test_bf16_is_not_f16(compiled):
 
 
 def test_vectors_as_elements(compiled, call):
-    call[0] = changed(call[0], dtype=artifact.DataType(artifact.FLOAT, 32, 4))
+    call[0] = artifact.changed(call[0], dtype=artifact.DataType(artifact.FLOAT, 32, 4))
     refused(compiled, call, artifact.INVALID_ARGUMENT, "argument 0 .*float32x4")
 
 
 def test_wrong_rank(compiled, call):
-    call[2] = changed(call[2], ndim=1)
+    call[2] = artifact.changed(call[2], ndim=1)
     refused(compiled, call, artifact.INVALID_ARGUMENT, "argument 2 .*rank 1, expected 2")
 
 
@@ -163,32 +149,32 @@ def test_wrong_rank(compiled, call):
     (0, [-7, D], r"argument 0 .*shape\[0\] = -7"),
 ])
 def test_wrong_extents(compiled, call, place, shape, pattern):
-    call[place] = changed(call[place], shape=shape, strides=None)
+    call[place] = artifact.changed(call[place], shape=shape, strides=None)
     refused(compiled, call, artifact.INVALID_ARGUMENT, pattern)
 
 
 def test_negative_stride(compiled, call):
-    call[0] = changed(call[0], strides=[D, -1])
+    call[0] = artifact.changed(call[0], strides=[D, -1])
     refused(compiled, call, artifact.INVALID_ARGUMENT, r"argument 0 .*stride\[1\] = -1")
 
 
 def test_output_that_overlaps_itself(compiled, call):
-    call[5] = changed(call[5], strides=[0, 1])
+    call[5] = artifact.changed(call[5], strides=[0, 1])
     refused(compiled, call, artifact.INVALID_ARGUMENT, "argument 5 .*overlap")
 
 
 def test_output_in_an_input(compiled, call):
-    call[5] = changed(call[5], data=call[0].data)
+    call[5] = artifact.changed(call[5], data=call[0].data)
     refused(compiled, call, artifact.INVALID_ARGUMENT, "argument 5 .*overlaps argument 0")
 
 
 def test_device(compiled, call):
-    call[0] = changed(call[0], device=artifact.Device(artifact.CUDA, 0))
+    call[0] = artifact.changed(call[0], device=artifact.Device(artifact.CUDA, 0))
     refused(compiled, call, artifact.INVALID_ARGUMENT, r"argument 0 .*device type 2, expected 1")
 
 
 def test_null(compiled, call):
-    refused(compiled, [changed(call[0], data=None), *call[1:]], artifact.INVALID_ARGUMENT, "argument 0 .*null")
+    refused(compiled, [artifact.changed(call[0], data=None), *call[1:]], artifact.INVALID_ARGUMENT, "argument 0 .*null")
     refused(compiled, [None, *call[1:]], artifact.INVALID_ARGUMENT, "argument 0 .*null")
 
 
@@ -198,7 +184,7 @@ def test_number_of_arguments(compiled, call):
 
 
 def test_misaligned_data(compiled, call):
-    call[0] = changed(call[0], data=call[0].data + 2)
+    call[0] = artifact.changed(call[0], data=call[0].data + 2)
     refused(compiled, call, artifact.INVALID_ARGUMENT, "argument 0 .*alignment")
 
 
@@ -222,9 +208,9 @@ def test_workspace(compiled, call):
 
 def test_workspace_grows_with_tokens_and_reads_no_data(compiled, call):
     few = compiled.workspace_bytes("layer", call)
-    empty = [changed(v, data=None) for v in call]
+    empty = [artifact.changed(v, data=None) for v in call]
     assert compiled.workspace_bytes("layer", empty) == few
-    many = [changed(v, data=None, shape=[700, *v.shape[1:v.ndim]], strides=None) if i in (0, 1, 2, 5) else v for i, v in enumerate(empty)]
+    many = [artifact.changed(v, data=None, shape=[700, *v.shape[1:v.ndim]], strides=None) if i in (0, 1, 2, 5) else v for i, v in enumerate(empty)]
     assert compiled.workspace_bytes("layer", many) > few
 
 
@@ -248,7 +234,7 @@ def test_strided_views(compiled):
     wide[:, 3 : 3 + D] = x
     flipped = np.ascontiguousarray(up.transpose(2, 0, 1)).transpose(1, 2, 0)
     y = np.full((D, f.tokens), 9, np.float32)
-    views = [changed(artifact.view(wide), shape=[f.tokens, D], byte_offset=12), artifact.view(np.asfortranarray(ids)),
+    views = [artifact.changed(artifact.view(wide), shape=[f.tokens, D], byte_offset=12), artifact.view(np.asfortranarray(ids)),
              artifact.view(p), artifact.view(flipped), artifact.view(np.ascontiguousarray(down)), artifact.view(y.T)]
     compiled.call_views("layer", views)
     assert np.allclose(y.T, f.results[0][0].data, rtol=1e-5, atol=1e-5)

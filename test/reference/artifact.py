@@ -96,6 +96,19 @@ def view(array, element=None):
     return tensor
 
 
+def changed(view, **fields):
+    """A copy of a view with fields of DLTensor changed; shape and strides as lists."""
+    copy = Tensor.from_buffer_copy(view)
+    copy.owner = [view]
+    for name, value in fields.items():
+        if isinstance(value, list):
+            value = (ctypes.c_int64 * len(value))(*value)
+            copy.owner.append(value)
+            value = ctypes.cast(value, ctypes.POINTER(ctypes.c_int64))
+        setattr(copy, name, value)
+    return copy
+
+
 def aligned(size, alignment=64):
     """An uint8 array of `size` bytes at an aligned address."""
     room = np.empty(size + alignment, np.uint8)

@@ -1,19 +1,16 @@
 // Lists, checks, compares and rewrites weight archives.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/Program.h"
 #include "tools/moe-archive/Commands.h"
 #include "tools/moe-archive/Options.h"
 #include "weights/ArchiveHeader.h"
 
 #include <cstdio>
-#include <new>
-#include <stdexcept>
 
 using namespace moec::archive;
 using namespace moec::weights;
 
 namespace {
-
-enum ExitCode { Succeeded = 0, Failed = 1, WrongUsage = 2 };
 
 Status run(const Options &options) {
   struct {
@@ -31,35 +28,11 @@ Status run(const Options &options) {
 } // namespace
 
 int main(int argc, char **argv) {
-  Result<Options> options =
-      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0));
-  if (!options) {
-    std::fprintf(stderr, "moe-archive: %s\nSee moe-archive --help.\n",
-                 options.error().c_str());
-    return WrongUsage;
-  }
-  if (options->help) {
-    std::fputs(helpText, stdout);
-    return Succeeded;
-  }
-  if (options->version) {
-    std::printf("moe-archive %s, archive format %u.%u\n", MOEC_VERSION,
-                archiveMajor, archiveMinor);
-    return Succeeded;
-  }
-  // Sizes are the archive's, so memory may end; vectors say so by an exception.
-  try {
-    Status status = run(*options);
-    if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && status)
-      status = Error{"cannot write to standard output"};
-    if (status)
-      return Succeeded;
-    std::fprintf(stderr, "moe-archive: %s\n", status.error().c_str());
-  } catch (const std::bad_alloc &) {
-    std::fprintf(stderr, "moe-archive: out of memory\n");
-  } catch (const std::length_error &) {
-    // What could not be in memory even if there were enough of it.
-    std::fprintf(stderr, "moe-archive: out of memory\n");
-  }
-  return Failed;
+  std::string version = MOEC_VERSION ", archive format " +
+                        std::to_string(archiveMajor) + "." +
+                        std::to_string(archiveMinor);
+  return moec::runProgram(
+      "moe-archive",
+      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0)),
+      helpText, version, run);
 }

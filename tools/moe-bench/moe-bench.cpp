@@ -1,5 +1,6 @@
 // Times artifacts beside one another, libraries, and what the machine can do.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/Program.h"
 #include "tools/moe-bench/Blas.h"
 #include "tools/moe-bench/Machine.h"
 #include "tools/moe-bench/Plot.h"
@@ -8,14 +9,11 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <new>
 
 using namespace moec::bench;
 using namespace moec::weights;
 
 namespace {
-
-enum ExitCode { Succeeded = 0, Failed = 1, WrongUsage = 2 };
 
 Status write(const std::string &path, const std::string &text) {
   if (path.empty())
@@ -69,42 +67,25 @@ Status runAndShow(const Options &options) {
   return status ? shown : status;
 }
 
-} // namespace
-
-int main(int argc, char **argv) {
-  Result<Options> options =
-      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0));
-  if (!options) {
-    std::fprintf(stderr, "moe-bench: %s\nSee moe-bench --help.\n",
-                 options.error().c_str());
-    return WrongUsage;
-  }
-  if (options->help) {
-    std::fputs(helpText, stdout);
-    return Succeeded;
-  }
-  if (options->version) {
-    std::printf("moe-bench %s\n", MOEC_VERSION);
-    return Succeeded;
-  }
-  // Libraries read these when they are loaded; a machine's count is not wanted.
-  std::string threads = std::to_string(options->threads[0]);
+/// Libraries read these when they are loaded; a machine's count is not wanted.
+void chooseLibrarySettings(const Options &options) {
+  std::string threads = std::to_string(options.threads[0]);
   for (const char *name :
        {"OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_NUM_THREADS"})
     ::setenv(name, threads.c_str(), 1);
   // What the user chose stays.
   if (std::string kernels = openBlasKernels(); !kernels.empty())
     ::setenv("OPENBLAS_CORETYPE", kernels.c_str(), /*overwrite=*/0);
-  try {
-    Status status =
-        options->from.empty() ? runAndShow(*options) : showFiles(*options);
-    if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && status)
-      status = Error{"cannot write to standard output"};
-    if (status)
-      return Succeeded;
-    std::fprintf(stderr, "moe-bench: %s\n", status.error().c_str());
-  } catch (const std::bad_alloc &) {
-    std::fprintf(stderr, "moe-bench: out of memory\n");
-  }
-  return Failed;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  return moec::runProgram(
+      "moe-bench",
+      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0)),
+      helpText, MOEC_VERSION, [](const Options &options) {
+        chooseLibrarySettings(options);
+        return options.from.empty() ? runAndShow(options) : showFiles(options);
+      });
 }

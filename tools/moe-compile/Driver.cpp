@@ -34,10 +34,12 @@ using namespace moec;
 using llvm::outs;
 
 namespace {
-/// Where the module goes that a failing pass was given; compilers that run side by side do not share it.
+/// Where the module goes that a failing pass was given; compilers that run side
+/// by side do not share it.
 std::string reproducerPath() {
   SmallString<128> path;
-  llvm::sys::fs::createUniquePath("moe-compile-%%%%%%%%.mlir", path, /*MakeAbsolute=*/true);
+  llvm::sys::fs::createUniquePath("moe-compile-%%%%%%%%.mlir", path,
+                                  /*MakeAbsolute=*/true);
   return std::string(path);
 }
 
@@ -147,8 +149,7 @@ private:
     report.endStage("measure outputs");
     if (!loss)
       return fail("--samples: " + loss.error());
-    outs() << "outputs on " << request.samples
-           << ", against the model's own:\n"
+    outs() << "outputs on " << request.samples << ", against the model's own:\n"
            << *loss;
     return compiled;
   }
@@ -253,11 +254,11 @@ private:
                    : llvm::formatv(", alpha {0:F2}", asked.alpha).str())
            << ", routers "
            << (asked.clustersPerToken
-                   ? "in two stages, " + std::to_string(asked.clustersPerToken) +
+                   ? "in two stages, " +
+                         std::to_string(asked.clustersPerToken) +
                          " clusters per token by " + asked.clusterScore
                    : std::string("flat"))
-           << (asked.align ? ", neurons aligned" : "")
-           << "\n"
+           << (asked.align ? ", neurons aligned" : "") << "\n"
            << describeLayers(*module) << "  parameters " << before.parameters
            << " -> " << after.parameters << " ("
            << ratio(double(before.parameters), double(after.parameters))
@@ -269,15 +270,15 @@ private:
         meetings.perToken,
         meetings.isCounted ? "counted by the profile"
                            : "if choices were independent");
-    outs() << "  multiply-adds per token "
-           << before.multiplyAddsPerToken << " -> at most "
-           << after.multiplyAddsPerToken << " ("
+    outs() << "  multiply-adds per token " << before.multiplyAddsPerToken
+           << " -> at most " << after.multiplyAddsPerToken << " ("
            << ratio(double(before.multiplyAddsPerToken),
                     double(after.multiplyAddsPerToken))
            << ")\n";
     if (after.bytes >= before.bytes)
-      outs() << "  compression does not pay: it takes more bytes than the model "
-                "as it is\n";
+      outs()
+          << "  compression does not pay: it takes more bytes than the model "
+             "as it is\n";
     else if (after.multiplyAddsPerToken >= before.multiplyAddsPerToken)
       outs() << "  pays in bytes only: tokens meet so many clusters that the "
                 "arithmetic is no less\n";
@@ -300,9 +301,8 @@ private:
     if (request.noArchive)
       return compiled;
     library.writeWeights = [&](StringRef path) {
-      LogicalResult status = layerWeights.write(module->getLoc(), path,
-                                                progressOnTerminal("weights",
-                                                                   "records"));
+      LogicalResult status = layerWeights.write(
+          module->getLoc(), path, progressOnTerminal("weights", "records"));
       report.endStage("write weights");
       return status;
     };
@@ -331,7 +331,8 @@ private:
     return run(rewrites, "rewrite");
   }
 
-  /// Layers bind their weights, which are planned here and written with the library.
+  /// Layers bind their weights, which are planned here and written with the
+  /// library.
   ExitCode separate() {
     PassManager binding(&context);
     binding.addPass(createInlinerPass());
@@ -404,47 +405,39 @@ private:
       if (ExitCode code = lowerLoops(*clones.back(), isa))
         return code;
     }
-    auto stage = [&](StringRef name) { report.endStage(name); };
-    Interruption interruption(lowering::scratchFiles);
-    listen(interruption);
-    return failed(lowering::emitLibrary(variants, request.output, library,
-                                        stage))
-               ? compileError
-               : compiled;
+    return writeLibrary(ArrayRef<lowering::LibraryVariant>(variants));
   }
 
-  /// What is half made is removed when a signal ends the program.
-  void listen(Interruption &interruption) {
+  /// An artifact of one module, or of variants. What is half made is removed
+  /// when a signal ends the program.
+  template <typename Code> ExitCode writeLibrary(Code code) {
+    auto stage = [&](StringRef name) { report.endStage(name); };
+    Interruption interruption(lowering::scratchFiles);
     library.onScratch = [&interruption](StringRef directory) {
       if (directory.empty())
         interruption.hold();
       else
         interruption.removeFirst(directory);
     };
+    return failed(lowering::emitLibrary(code, request.output, library, stage))
+               ? compileError
+               : compiled;
   }
 
   ExitCode emit() {
-    if (request.emit == Emit::library) {
-      auto stage = [&](StringRef name) { report.endStage(name); };
-      Interruption interruption(lowering::scratchFiles);
-      listen(interruption);
-      return failed(lowering::emitLibrary(*module, request.output, library,
-                                          stage))
-                 ? compileError
-                 : compiled;
-    }
+    if (request.emit == Emit::library)
+      return writeLibrary(*module);
     std::string manifest;
     if (request.emit == Emit::llvm) {
       llvm::LLVMContext llvmContext;
-      auto code = lowering::translateLibrary(*module, llvmContext,
-                                             library, manifest);
+      auto code =
+          lowering::translateLibrary(*module, llvmContext, library, manifest);
       if (!code)
         return compileError;
       return write([&](raw_ostream &os) { code->print(os, nullptr); });
     }
     SmallVector<char, 0> object;
-    if (failed(
-            lowering::emitObject(*module, library, object, manifest)))
+    if (failed(lowering::emitObject(*module, library, object, manifest)))
       return compileError;
     return write(
         [&](raw_ostream &os) { os.write(object.data(), object.size()); });

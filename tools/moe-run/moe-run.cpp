@@ -3,6 +3,7 @@
 #include "tools/Execution/Arguments.h"
 #include "tools/Execution/Artifact.h"
 #include "tools/Execution/Compare.h"
+#include "tools/Program.h"
 #include "tools/moe-run/Options.h"
 #include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
@@ -10,14 +11,11 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <new>
 
 using namespace moec::run;
 using namespace moec::weights;
 
 namespace {
-
-enum ExitCode { Succeeded = 0, Failed = 1, WrongUsage = 2 };
 
 Status reportOutputs(std::span<const Tensor> tensors, const Options &options) {
   std::error_code code;
@@ -95,13 +93,12 @@ Status profileRun(const Artifact &artifact, const Callable &callable,
                  "without one"};
   int64_t experts = 0;
   const moert_argument *argument = nullptr;
-  for (int32_t i = 0; moert_library_argument(callable.entry, i, &argument) ==
-                      MOERT_OK;
-       ++i)
+  for (int32_t i = 0;
+       moert_library_argument(callable.entry, i, &argument) == MOERT_OK; ++i)
     if (argument->name == std::string_view("ids"))
       moert_library_argument_below(callable.entry, i, &experts);
-  Result<std::string> load = addToProfile(options.profile, hash,
-                                          nameOf(callable), experts, tensors);
+  Result<std::string> load =
+      addToProfile(options.profile, hash, nameOf(callable), experts, tensors);
   if (!load)
     return Error{load.error()};
   std::printf("%s\n", load->c_str());
@@ -139,8 +136,8 @@ Status run(const Options &options) {
     otherCallable = findNamed(*other, nameOf(*callable));
     if (!otherCallable)
       return Error{options.compareWith + ": " + otherCallable.error()};
-    others = tensorsOfOther(*tensors, otherCallable->entry,
-                            options.compareWith);
+    others =
+        tensorsOfOther(*tensors, otherCallable->entry, options.compareWith);
     if (!others)
       return Error{others.error()};
   }
@@ -175,8 +172,7 @@ Status run(const Options &options) {
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
-  if (std::string routing = compareRouting(*tensors, *others);
-      !routing.empty())
+  if (std::string routing = compareRouting(*tensors, *others); !routing.empty())
     std::printf("%s\n", routing.c_str());
   return reportDifferences(*tensors, *others, options);
 }
@@ -184,34 +180,12 @@ Status run(const Options &options) {
 } // namespace
 
 int main(int argc, char **argv) {
-  Result<Options> options =
-      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0));
-  if (!options) {
-    std::fprintf(stderr, "moe-run: %s\nSee moe-run --help.\n",
-                 options.error().c_str());
-    return WrongUsage;
-  }
-  if (options->help) {
-    std::fputs(helpText, stdout);
-    return Succeeded;
-  }
-  if (options->version) {
-    uint32_t abi = 0;
-    moert_runtime_abi_version(&abi);
-    std::printf("moe-run %s, ABI %u.%u\n", MOEC_VERSION, abi >> 16,
-                abi & 0xFFFF);
-    return Succeeded;
-  }
-  // Extents are the user's, so memory may end; vectors say so by an exception.
-  try {
-    Status status = run(*options);
-    if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && status)
-      status = Error{"cannot write to standard output"};
-    if (status)
-      return Succeeded;
-    std::fprintf(stderr, "moe-run: %s\n", status.error().c_str());
-  } catch (const std::bad_alloc &) {
-    std::fprintf(stderr, "moe-run: out of memory\n");
-  }
-  return Failed;
+  uint32_t abi = 0;
+  moert_runtime_abi_version(&abi);
+  std::string version = MOEC_VERSION ", ABI " + std::to_string(abi >> 16) +
+                        "." + std::to_string(abi & 0xFFFF);
+  return moec::runProgram(
+      "moe-run",
+      parseOptions(std::span(argv + 1, argc > 0 ? size_t(argc - 1) : 0)),
+      helpText, version, run);
 }
