@@ -414,8 +414,23 @@ private:
          {op.getPairRow(), op.getPairExpert(), op.getPairWeight()})
       addProduct(node(pairs, 0), op.getIds(), {0, 1});
   }
+  /// The rows that numbers made by moe.group count: tokens by row_token, rows by pair_row (G10).
+  void uniteCounted(Value rows, Value numbers) {
+    while (auto cast = numbers.getDefiningOp<tensor::CastOp>())
+      numbers = cast.getSource();
+    auto group = numbers.getDefiningOp<moe::GroupOp>();
+    if (!group || !isRanked(rows))
+      return;
+    OpOperand *made = group.getTiedOpOperand(cast<OpResult>(numbers));
+    if (made == &group.getRowTokenMutable() && isRanked(group.getClusters()))
+      uniteDim(rows, 0, group.getClusters(), 0);
+    else if (made == &group.getPairRowMutable() &&
+             isRanked(group.getRowToken()))
+      uniteDim(rows, 0, group.getRowToken(), 0);
+  }
   void visitOp(moe::GatherOp op) {
     uniteFirst({op.getIndex(), op.getInit()});
+    uniteCounted(op.getInput(), op.getIndex());
     if (isRanked(op.getInput()))
       uniteTrailing(op.getInput(), op.getInit());
   }
@@ -432,6 +447,7 @@ private:
   }
   void visitOp(moe::ScatterCombineOp op) {
     uniteFirst({op.getInput(), op.getIndex(), op.getWeights()});
+    uniteCounted(op.getInit(), op.getIndex());
     if (isRanked(op.getInput()))
       uniteTrailing(op.getInput(), op.getInit());
   }

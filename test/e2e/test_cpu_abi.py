@@ -205,6 +205,17 @@ def test_wrong_type(kernels, isa, views):
     refused(kernels, isa, artifact.INVALID_ARGUMENT, "'arg0' has dtype float16, expected float32", views)
 
 
+@pytest.mark.parametrize("pipeline", ["kernels", "reference"])
+@pytest.mark.parametrize("place,name", [(0, "arg0"), (1, "arg1"), (2, "arg2"), (3, "result0")])
+@pytest.mark.parametrize("tokens", [0, 6, 8])
+def test_another_number_of_tokens(request, pipeline, views, place, name, tokens):
+    """Rows of x, ids, gates and the result are one extent: the argument that differs is named, and the one it differs from."""
+    views[place] = artifact.view(np.zeros((tokens, views[place].shape[1]), np.int32 if name == "arg1" else np.float32))
+    differs, found, expected = (f"{place} '{name}'", tokens, 7) if place else ("1 'arg1'", 7, tokens)
+    refused(request.getfixturevalue(pipeline), None, artifact.INVALID_ARGUMENT,
+            rf"argument {differs} has shape\[0\] = {found}, expected {expected}, as shape\[0\] of argument 0 'arg0'", views)
+
+
 @pytest.mark.parametrize("name,shape", [("gate", [2, 2, 40, 16]), ("gate_a", [6, 1, 40, 16]), ("gate_b", [6, 2, 4, 16]), ("up", [6, 2, 40, 16]),
                                         ("up.scales", [6, 2, 5, 16]), ("down", [6, 3, 12, 16]), ("down.zero_points", [6, 3, 3, 16])])
 def test_panels_that_are_not_one_run(kernels, isa, views, name, shape):

@@ -91,6 +91,34 @@ func.func @group(%c: tensor<?x2x!moe.id<cluster[2]>>, %ids: tensor<?x3x!moe.id<e
 
 // -----
 
+// What a group's row_token counts are the group's tokens, gathered or scattered to; what its pair_row counts are its rows.
+// Numbers that are no group's say nothing.
+// CHECK-LABEL: func.func @counted
+// CHECK-SAME: name = "x", role = "input", shape = array<i64: -2, 4>
+// CHECK-SAME: name = "ids", role = "input", shape = array<i64: -2, 3>
+// CHECK-SAME: name = "rows", role = "input", shape = array<i64: -3, 4>
+// CHECK-SAME: name = "table", role = "input", shape = array<i64: -1, 4>
+// CHECK-SAME: name = "row_token", role = "input", shape = array<i64: -3>
+// CHECK-SAME: name = "pair_row", role = "input", shape = array<i64: -5>
+// CHECK-SAME: name = "tokens", role = "output", shape = array<i64: -2, 4>
+func.func @counted(%x: tensor<?x4xf32> {moec.name = "x"}, %c: tensor<?x2x!moe.id<cluster[2]>>, %ids: tensor<?x3x!moe.id<expert[4]>> {moec.name = "ids"},
+    %p: tensor<?x3xf32>, %slot: tensor<?x3xi32>, %rows: tensor<?x4xf32> {moec.name = "rows"}, %table: tensor<?x4xf32> {moec.name = "table"},
+    %any: tensor<?xi32>, %a: tensor<?xi32> {moec.name = "row_token"}, %b: tensor<3xi32>, %d: tensor<?xi32> {moec.name = "pair_row"},
+    %e: tensor<?x!moe.id<expert[4]>>, %f: tensor<?xf32>, %ro: tensor<?x4xf32>, %to: tensor<?x4xf32>, %po: tensor<?x4xf32>, %so: tensor<?x4xf32>)
+    -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32> {moec.name = "tokens"}) {
+  %0:5 = moe.group ins(%c, %ids, %p : tensor<?x2x!moe.id<cluster[2]>>, tensor<?x3x!moe.id<expert[4]>>, tensor<?x3xf32>) slots(%slot : tensor<?x3xi32>)
+    outs(%a, %b, %d, %e, %f : tensor<?xi32>, tensor<3xi32>, tensor<?xi32>, tensor<?x!moe.id<expert[4]>>, tensor<?xf32>)
+    -> tensor<?xi32>, tensor<3xi32>, tensor<?xi32>, tensor<?x!moe.id<expert[4]>>, tensor<?xf32>
+  %cast = tensor.cast %0#0 : tensor<?xi32> to tensor<?xi32>
+  %g = moe.gather ins(%x, %cast : tensor<?x4xf32>, tensor<?xi32>) outs(%ro : tensor<?x4xf32>) -> tensor<?x4xf32>
+  %h = moe.gather ins(%rows, %0#2 : tensor<?x4xf32>, tensor<?xi32>) outs(%po : tensor<?x4xf32>) -> tensor<?x4xf32>
+  %l = moe.gather ins(%table, %any : tensor<?x4xf32>, tensor<?xi32>) outs(%so : tensor<?x4xf32>) -> tensor<?x4xf32>
+  %s = moe.scatter_combine ins(%g, %0#0 : tensor<?x4xf32>, tensor<?xi32>) outs(%to : tensor<?x4xf32>) -> tensor<?x4xf32>
+  return %g, %h, %l, %s : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+}
+
+// -----
+
 // Structured ops: dimensions of one loop are equal; those of different loops are not.
 // CHECK-LABEL: func.func @matmul
 // CHECK-SAME: name = "arg0", role = "input", shape = array<i64: -2, -3>
