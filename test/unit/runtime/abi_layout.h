@@ -1,8 +1,20 @@
-/* Offsets that callers, compiled code and the runtime agree on, for C and C++ alike.
+/* Sizes, offsets and numbers that callers, compiled code and the runtime agree on, for C and C++ alike.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions.
  *
- * Included once by each language, with MOEC_ABI_LAYOUT_ASSERT(condition) defined. */
+ * Included once by each language, with MOEC_ABI_LAYOUT_ASSERT(condition) defined. A change of a number here is a change of the ABI:
+ * docs/artifact.md says what it takes. test/hygiene/abi_layout.py sees to it that nothing of the headers is missing. */
+MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 3u);
+
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_status_t) == 4);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_OK == 0);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_INVALID_ARGUMENT == 1);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_WORKSPACE_TOO_SMALL == 2);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_INCOMPATIBLE == 3);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_NOT_FOUND == 4);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_IO_ERROR == 5);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_OUT_OF_MEMORY == 6);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_INTERNAL == 7);
+
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, capacity) == 8);
@@ -30,6 +42,15 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
 
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ARGUMENTS == 64);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_THREADS == 1024);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_DYNAMIC == -1);
+
+MOEC_ABI_LAYOUT_ASSERT(MOERT_INPUT == 0);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_OUTPUT == 1);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_BINDING == 2);
+
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_argument) == 88);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, name) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, code) == 8);
@@ -37,6 +58,7 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, bits) == 9);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, role) == 10);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, rank) == 11);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, shape) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, contiguous) == 80);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_entry) == 40);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, size) == 0);
@@ -52,7 +74,30 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, features) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, kernel) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, workspace) == 24);
 
-/* DLPack's own layout. */
+/* Bits that libraries carry. */
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSE3 == UINT64_C(1) << 0);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSSE3 == UINT64_C(1) << 1);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSE4_1 == UINT64_C(1) << 2);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSE4_2 == UINT64_C(1) << 3);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_POPCNT == UINT64_C(1) << 4);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_CX16 == UINT64_C(1) << 5);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SAHF == UINT64_C(1) << 6);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX == UINT64_C(1) << 7);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX2 == UINT64_C(1) << 8);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_FMA == UINT64_C(1) << 9);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_F16C == UINT64_C(1) << 10);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_BMI == UINT64_C(1) << 11);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_BMI2 == UINT64_C(1) << 12);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_MOVBE == UINT64_C(1) << 13);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_LZCNT == UINT64_C(1) << 14);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX512F == UINT64_C(1) << 15);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX512BW == UINT64_C(1) << 16);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX512CD == UINT64_C(1) << 17);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX512DQ == UINT64_C(1) << 18);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_AVX512VL == UINT64_C(1) << 19);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_FEATURE_COUNT == 20);
+
+/* DLPack's own layout and numbers. */
 MOEC_ABI_LAYOUT_ASSERT(sizeof(DLTensor) == 48);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, data) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, device) == 8);
@@ -61,4 +106,19 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, dtype) == 20);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, shape) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, strides) == 32);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(DLTensor, byte_offset) == 40);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(DLDevice) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(DLDevice, device_type) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(DLDevice, device_id) == 4);
 MOEC_ABI_LAYOUT_ASSERT(sizeof(DLDataType) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(DLDataType, code) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(DLDataType, bits) == 1);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(DLDataType, lanes) == 2);
+
+MOEC_ABI_LAYOUT_ASSERT(kDLCPU == 1);
+MOEC_ABI_LAYOUT_ASSERT(kDLCUDA == 2);
+MOEC_ABI_LAYOUT_ASSERT(kDLCUDAHost == 3);
+MOEC_ABI_LAYOUT_ASSERT(kDLInt == 0);
+MOEC_ABI_LAYOUT_ASSERT(kDLUInt == 1);
+MOEC_ABI_LAYOUT_ASSERT(kDLFloat == 2);
+MOEC_ABI_LAYOUT_ASSERT(kDLBfloat == 4);
+MOEC_ABI_LAYOUT_ASSERT(kDLBool == 6);
