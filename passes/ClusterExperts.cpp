@@ -85,14 +85,7 @@ struct ClusterExpertsPass
       used = alpha;
     }
 
-    weights::ClusteringOptions options;
-    options.clusters = clusters;
-    options.seed = seed;
-    options.threshold = threshold;
-    options.exactBalance = exactBalance;
-    if (slack > 0)
-      options.maxSize = weights::balancedSize(layer.experts, clusters, slack);
-    auto clustered = weights::clusterExperts(layer.experts, combined, options);
+    auto clustered = partition(layer.experts, combined);
     if (!clustered)
       return op.emitOpError(clustered.error());
 
@@ -111,8 +104,27 @@ struct ClusterExpertsPass
         << llvm::formatv("; similarity {0:F3} within, {1:F3} between, alpha {2:F2}",
                          clustered->meanWithin, clustered->meanBetween, used)
                .str()
-        << (*traffic ? "" : " (no profile)");
+        << (*traffic ? "" : " (no profile)")
+        << (clustering == ClusteringKind::random ? ", at random" : "");
     return success();
+  }
+
+  weights::Result<weights::Clustering>
+  partition(int64_t experts, ArrayRef<double> similarity) {
+    if (clustering == ClusteringKind::random) {
+      auto table = weights::randomTable(experts, clusters, seed);
+      if (!table)
+        return weights::Error{table.error()};
+      return weights::describeClustering(experts, similarity, *table);
+    }
+    weights::ClusteringOptions options;
+    options.clusters = clusters;
+    options.seed = seed;
+    options.threshold = threshold;
+    options.exactBalance = exactBalance;
+    if (slack > 0)
+      options.maxSize = weights::balancedSize(experts, clusters, slack);
+    return weights::clusterExperts(experts, similarity, options);
   }
 
   std::optional<weights::StatisticsCache> cache;

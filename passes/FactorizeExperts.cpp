@@ -2,7 +2,6 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "passes/Passes.h"
 
-#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
@@ -31,7 +30,8 @@ struct Work {
   const ExpertMatrix *matrix;
   /// The matrix's param, or that with aligned neurons.
   ParamOp values;
-  ParamOp table, base, moments;
+  /// Without a base, `table` and `base` are null; `own` is A, once there is one.
+  ParamOp table, base, moments, own;
   std::vector<weights::Spectrum> spectra;
 };
 
@@ -60,8 +60,8 @@ struct FactorizeExpertsPass
     // By role, over all layers: layers of equal ranks share compiled code.
     llvm::MapVector<StringRef, SmallVector<Work>> roles;
     for (const ExpertLayer &layer : layers) {
-      ParamOp table = getClusterTable(layer.op);
-      if (!table) {
+      ParamOp table = hasBase() ? getClusterTable(layer.op) : ParamOp();
+      if (hasBase() && !table) {
         Decision::declined(ExpertsOp(layer.op).getLoc(), passName)
             << "layer left as it is: no clusters; run moe-cluster-experts first";
         continue;
@@ -71,42 +71,56 @@ struct FactorizeExpertsPass
       if (failed(values))
         return signalPassFailure();
       for (auto [matrix, param] : llvm::zip_equal(layer.matrices, *values)) {
-        FailureOr<Work> work = makeBase(layer, matrix, param, table);
-        if (failed(work) || failed(measure(*work, sources)))
+        Work work{&layer, &matrix, param, table, {}, {}, {}, {}};
+        if (failed(makeBase(work)) || failed(whitenInputs(work)) ||
+            failed(measure(work, sources)))
           return signalPassFailure();
-        roles[matrix.role].push_back(*std::move(work));
+        roles[matrix.role].push_back(std::move(work));
       }
     }
     FailureOr<SmallVector<int64_t>> ranks = chooseRanks(roles);
     if (failed(ranks))
       return signalPassFailure();
+    if (!hasBase() && llvm::is_contained(*ranks, 0)) {
+      getOperation().emitError("expected a rank of at least 1 for each matrix "
+                               "without a base, found 0: of the bytes or the "
+                               "error asked for, nothing is left to store");
+      return signalPassFailure();
+    }
     for (auto [role, chosen] : llvm::zip_equal(roles, *ranks))
       for (Work &work : role.second)
         rewrite(work, chosen);
   }
 
 private:
+  bool hasBase() const { return base != BaseKind::none; }
+  bool hasResidual() const { return residual != ResidualKind::none; }
+
   LogicalResult checkOptions() {
     ModuleOp module = getOperation();
+    if (!hasBase() && !hasResidual())
+      return module.emitError(
+          "expected a base or a residual, found base=none and residual=none");
+    if (!hasBase() && (align || !baseEncoding.empty()))
+      return module.emitError("expected a base for the options align and "
+                              "base-encoding, found base=none");
     int asked = (rank > 0) + (errorBound > 0) + (bytes > 0);
-    if (asked != 1)
+    if (!hasResidual() && (asked > 0 || whiten != Whitening::none ||
+                           !residualEncoding.empty()))
+      return module.emitError(
+          "expected a residual for the options rank, error-bound, bytes, "
+          "whiten and residual-encoding, found residual=none");
+    if (hasResidual() && asked != 1)
       return module.emitError("expected one of the options rank, error-bound "
                               "and bytes, found ")
              << asked;
-    for (auto [option, text, result] :
-         {std::tuple(StringRef("base-encoding"), &baseEncoding, &baseAttr),
-          std::tuple(StringRef("residual-encoding"), &residualEncoding,
-                     &residualAttr)}) {
-      if (text->empty())
-        continue;
-      Attribute parsed =
-          parseAttribute("#moe.encoding<" + *text + ">", &getContext());
-      *result = dyn_cast_or_null<EncodingAttr>(parsed);
-      if (!*result)
-        return module.emitError("option ")
-               << option << ": expected an encoding, for example 'int8 group "
-               << "32', found '" << *text << "'";
-    }
+    auto ofBase = parseEncoding(module, "base-encoding", baseEncoding);
+    auto ofResidual =
+        parseEncoding(module, "residual-encoding", residualEncoding);
+    if (failed(ofBase) || failed(ofResidual))
+      return failure();
+    baseAttr = *ofBase;
+    residualAttr = *ofResidual;
     return success();
   }
 
@@ -176,9 +190,11 @@ private:
     return params;
   }
 
-  FailureOr<Work> makeBase(const ExpertLayer &layer, const ExpertMatrix &matrix,
-                           ParamOp values, ParamOp table) {
-    Work work{&layer, &matrix, values, table, {}, {}, {}};
+  LogicalResult makeBase(Work &work) {
+    if (!hasBase())
+      return success();
+    const ExpertLayer &layer = *work.layer;
+    const ExpertMatrix &matrix = *work.matrix;
     ExpertsOp op = layer.op;
     FailureOr<const weights::LayerProfile *> traffic = findTraffic(op, profile);
     if (failed(traffic))
@@ -206,48 +222,60 @@ private:
     }
     ParamOp param = matrix.param;
     auto type = cast<WeightType>(param.getType());
-    auto tableType = cast<TableType>(table.getType());
-    auto own = FlatSymbolRefAttr::get(values.getSymNameAttr());
-    auto by = FlatSymbolRefAttr::get(table.getSymNameAttr());
+    auto tableType = cast<TableType>(work.table.getType());
+    auto own = FlatSymbolRefAttr::get(work.values.getSymNameAttr());
+    auto by = FlatSymbolRefAttr::get(work.table.getSymNameAttr());
     work.base = addParam(
         op, matrix.role + ".base",
         type.withAxis(tableType.getTo(), tableType.getToCount()),
         MeanAttr::get(&getContext(), own, by, weights),
         baseAttr ? baseAttr : param.getEncodingAttr());
+    return success();
+  }
+
+  /// A param of the second moments of the matrix's inputs, if its residual is to be whitened and the profile knows them.
+  LogicalResult whitenInputs(Work &work) {
+    if (whiten == Whitening::none)
+      return success();
+    ExpertsOp op = work.layer->op;
+    FailureOr<const weights::LayerProfile *> traffic = findTraffic(op, profile);
+    if (failed(traffic))
+      return failure();
+    StringRef role = work.matrix->role;
     // Inputs of down are hidden activations.
-    if (whiten != Whitening::none) {
-      bool isDown = matrix.role == "down";
-      bool isAligned = values != param;
-      const weights::LayerProfile *seen = *traffic;
-      bool isFull = whiten == Whitening::full;
-      bool isThere =
-          seen && !(isDown ? (isFull ? seen->hiddenMomentsFull.empty()
-                                     : seen->hiddenMoments.empty())
-                           : (isFull ? seen->inputMomentsFull.empty()
-                                     : seen->inputMoments.empty()));
-      if (isDown && isAligned) {
-        Decision::declined(op.getLoc(), passName)
-            << "down is not whitened: the profile knows its neurons in their "
-            << "old order";
-      } else if (!isThere) {
-        Decision::declined(op.getLoc(), passName)
-            << matrix.role << " is not whitened: the profile has no second "
-            << "moments of its inputs";
-      } else {
-        std::string key = "layers." + std::to_string(*getLayerNumber(op)) +
-                          (isDown ? ".hidden_moments" : ".input_moments") +
-                          (isFull ? "_full" : "");
-        int64_t rows = type.getRows();
-        work.moments = addParam(
-            op, matrix.role + ".moments",
-            WeightType::get(&getContext(), isFull ? rows : 1, rows,
-                            Float32Type::get(&getContext()), Axis::none, 1),
-            ExternalAttr::get(&getContext(),
-                              StringAttr::get(&getContext(), "profile"),
-                              StringAttr::get(&getContext(), key)));
-      }
+    bool isDown = role == "down";
+    bool isAligned = work.values != work.matrix->param;
+    const weights::LayerProfile *seen = *traffic;
+    bool isFull = whiten == Whitening::full;
+    bool isThere =
+        seen && !(isDown ? (isFull ? seen->hiddenMomentsFull.empty()
+                                   : seen->hiddenMoments.empty())
+                         : (isFull ? seen->inputMomentsFull.empty()
+                                   : seen->inputMoments.empty()));
+    if (isDown && isAligned) {
+      Decision::declined(op.getLoc(), passName)
+          << "down is not whitened: the profile knows its neurons in their "
+          << "old order";
+      return success();
     }
-    return work;
+    if (!isThere) {
+      Decision::declined(op.getLoc(), passName)
+          << role << " is not whitened: the profile has no second moments of "
+          << "its inputs";
+      return success();
+    }
+    std::string key = "layers." + std::to_string(*getLayerNumber(op)) +
+                      (isDown ? ".hidden_moments" : ".input_moments") +
+                      (isFull ? "_full" : "");
+    int64_t rows = typeOf(work).getRows();
+    work.moments =
+        addParam(op, role + ".moments",
+                 WeightType::get(&getContext(), isFull ? rows : 1, rows,
+                                 Float32Type::get(&getContext()), Axis::none, 1),
+                 ExternalAttr::get(&getContext(),
+                                   StringAttr::get(&getContext(), "profile"),
+                                   StringAttr::get(&getContext(), key)));
+    return success();
   }
 
   /// A line that counts, if it was asked for and somebody sees it.
@@ -263,23 +291,25 @@ private:
   /// What is left of each expert beside its base, by rank.
   LogicalResult measure(Work &work, ParamSources &sources) {
     auto of = sources.openLeaf(work.values);
-    auto base = sources.openLeaf(work.base);
-    auto table = sources.loadTable(work.table);
-    if (failed(of) || failed(base) || failed(table))
+    if (failed(of))
+      return failure();
+    auto base = sources.openBase(**of, work.base, work.table);
+    if (failed(base))
       return failure();
     weights::ResidualOptions options;
     // Enough to see the chosen rank; all where every rank is possible.
     const weights::MatrixShape &shape = (*of)->shape();
     int64_t full = std::min(shape.rows, shape.cols);
-    int64_t count = rank > 0 ? std::min<int64_t>(full, (rank + 15) / 16 * 16)
-                             : full;
+    int64_t count = !hasResidual() ? 1
+                    : rank > 0     ? std::min<int64_t>(full, (rank + 15) / 16 * 16)
+                                   : full;
     options.factorization.rank = std::max<int64_t>(1, count);
     ExpertsOp op = work.layer->op;
     weights::ParallelOptions parallel;
     parallel.progress = countProgress(*work.layer, work.matrix->role, "experts");
     auto spectra = weights::cachedResidualSpectra(cache ? &*cache : nullptr, *of,
-                                                  *base, *table, count, options,
-                                                  parallel);
+                                                  base->matrices, base->table,
+                                                  count, options, parallel);
     parallel.progress = nullptr;
     if (!spectra)
       return op.emitOpError(spectra.error());
@@ -320,6 +350,8 @@ private:
       }
       spectra.push_back(std::move(all));
     }
+    if (!hasResidual())
+      return SmallVector<int64_t>(spectra.size(), 0);
     SmallVector<int64_t> ranks;
     auto fail = [&](const std::string &message) {
       return getOperation().emitError(message);
@@ -342,37 +374,49 @@ private:
     return ranks;
   }
 
-  void rewrite(Work &work, int64_t chosen) {
-    const ExpertLayer &layer = *work.layer;
-    ExpertsOp op = layer.op;
+  Value makeLeaf(OpBuilder &builder, const Work &work, ParamOp of) {
+    return LeafOp::create(builder, ExpertsOp(work.layer->op).getLoc(),
+                          of.getType(),
+                          FlatSymbolRefAttr::get(of.getSymNameAttr()));
+  }
+
+  Value makeShared(OpBuilder &builder, const Work &work) {
+    return WeightSelectOp::create(builder, ExpertsOp(work.layer->op).getLoc(),
+                                  makeLeaf(builder, work, work.base),
+                                  makeLeaf(builder, work, work.table));
+  }
+
+  /// A·B; the error is said of A where there is no base.
+  Value makeOwn(OpBuilder &builder, Work &work, int64_t chosen) {
+    ExpertsOp op = work.layer->op;
     ParamOp param = work.matrix->param;
-    auto type = cast<WeightType>(param.getType());
-    OpBuilder builder(op);
-    auto leafOf = [&](ParamOp of) -> Value {
-      return LeafOp::create(builder, op.getLoc(), of.getType(),
-                            FlatSymbolRefAttr::get(of.getSymNameAttr()));
+    WeightType type = typeOf(work);
+    auto symbol = [](ParamOp of) {
+      return of ? FlatSymbolRefAttr::get(of.getSymNameAttr())
+                : FlatSymbolRefAttr();
     };
-    Value shared = WeightSelectOp::create(builder, op.getLoc(),
-                                          leafOf(work.base), leafOf(work.table));
-    Value result = shared;
+    auto factor = [&](Side side, StringRef name, WeightType factorType) {
+      auto recipe = SvdAttr::get(&getContext(), side, chosen,
+                                 symbol(work.values), symbol(work.base),
+                                 symbol(work.table), symbol(work.moments));
+      return addParam(op, work.matrix->role + "." + name, factorType, recipe,
+                      residualAttr ? residualAttr : param.getEncodingAttr());
+    };
+    ParamOp a = factor(Side::input, "a", type.withShape(type.getRows(), chosen));
+    ParamOp b = factor(Side::output, "b", type.withShape(chosen, type.getCols()));
+    work.own = a;
+    return WeightMulOp::create(builder, op.getLoc(), makeLeaf(builder, work, a),
+                               makeLeaf(builder, work, b));
+  }
+
+  void rewrite(Work &work, int64_t chosen) {
+    ExpertsOp op = work.layer->op;
+    OpBuilder builder(op);
+    Value result = work.base ? makeShared(builder, work) : Value();
     if (chosen > 0) {
-      auto symbol = [](ParamOp of) {
-        return FlatSymbolRefAttr::get(of.getSymNameAttr());
-      };
-      auto factor = [&](Side side, StringRef name, WeightType factorType) {
-        auto recipe = SvdAttr::get(
-            &getContext(), side, chosen, symbol(work.values), symbol(work.base),
-            symbol(work.table),
-            work.moments ? symbol(work.moments) : FlatSymbolRefAttr());
-        EncodingAttr encoding =
-            residualAttr ? residualAttr : param.getEncodingAttr();
-        return leafOf(addParam(op, work.matrix->role + "." + name, factorType,
-                               recipe, encoding));
-      };
-      Value a = factor(Side::input, "a", type.withShape(type.getRows(), chosen));
-      Value b = factor(Side::output, "b", type.withShape(chosen, type.getCols()));
-      Value own = WeightMulOp::create(builder, op.getLoc(), a, b);
-      result = WeightAddOp::create(builder, op.getLoc(), shared, own);
+      Value own = makeOwn(builder, work, chosen);
+      result = result ? Value(WeightAddOp::create(builder, op.getLoc(), result, own))
+                      : own;
     }
     work.matrix->use->set(result);
 
@@ -383,16 +427,22 @@ private:
       largest = std::max(largest, error);
     }
     double mean = sum / double(work.spectra.size());
-    // For whoever plans with it.
-    work.base->setAttr("moe.relative_error",
-                       DenseF64ArrayAttr::get(&getContext(), {mean, largest}));
-    Decision::taken(op.getLoc(), passName)
-        << work.matrix->role << ": base of "
-        << cast<TableType>(work.table.getType()).getToCount()
-        << " clusters and residuals of rank " << chosen
-        << llvm::formatv("; relative error {0:F4} mean, {1:F4} largest",
-                         mean, largest)
-               .str();
+    setRelativeError(work.base ? work.base : work.own, mean, largest);
+    Decision decision = Decision::taken(op.getLoc(), passName);
+    decision << work.matrix->role << ": ";
+    if (work.base)
+      decision << "base of "
+               << cast<TableType>(work.table.getType()).getToCount()
+               << " clusters";
+    if (work.base && chosen > 0)
+      decision << " and residuals of rank " << chosen;
+    else if (work.base)
+      decision << " alone";
+    else
+      decision << "products of rank " << chosen << " alone";
+    decision << llvm::formatv("; relative error {0:F4} mean, {1:F4} largest",
+                              mean, largest)
+                    .str();
   }
 
   std::optional<weights::Profile> profile;

@@ -3,6 +3,7 @@
 #include "passes/LayerParams.h"
 
 #include "frontend/BindSource.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Builders.h"
 #include "passes/Decisions.h"
 
@@ -85,6 +86,24 @@ ParamOp moec::addParam(ExpertsOp op, const Twine &name, Type type,
                          builder.getStringAttr(free),
                          builder.getStringAttr("private"), TypeAttr::get(type),
                          source, encoding, LayoutAttr(), ResidencyAttr());
+}
+
+FailureOr<EncodingAttr> moec::parseEncoding(ModuleOp module, StringRef option,
+                                            StringRef text) {
+  if (text.empty())
+    return EncodingAttr();
+  Attribute parsed = parseAttribute(("#moe.encoding<" + text + ">").str(),
+                                    module.getContext());
+  if (auto encoding = dyn_cast_or_null<EncodingAttr>(parsed))
+    return encoding;
+  return module.emitError("option ")
+         << option << ": expected an encoding, for example 'int8 group "
+         << "32', found '" << text << "'";
+}
+
+void moec::setRelativeError(ParamOp param, double mean, double largest) {
+  param->setAttr("moe.relative_error",
+                 DenseF64ArrayAttr::get(param.getContext(), {mean, largest}));
 }
 
 LogicalResult moec::bindScopes(ModuleOp module, ArrayRef<std::string> texts,

@@ -44,6 +44,16 @@ moe::ParamOp addParam(moe::ExpertsOp op, const llvm::Twine &name,
                       mlir::Type type, mlir::Attribute source,
                       moe::EncodingAttr encoding = {});
 
+/// An encoding as an option of a pass spells it, 'int8 group 32'; null for an empty text. What is none is a diagnostic at
+/// the module, under the option's name.
+mlir::FailureOr<moe::EncodingAttr> parseEncoding(mlir::ModuleOp module,
+                                                 llvm::StringRef option,
+                                                 llvm::StringRef text);
+
+/// What plans and reports say of a matrix that was compressed: its relative Frobenius error over experts, in an attribute
+/// `moe.relative_error` of the param that it is stored in.
+void setRelativeError(moe::ParamOp param, double mean, double largest);
+
 /// Binds the scopes of the passes' option `weights`; a diagnostic at the module if one is wrong.
 mlir::LogicalResult bindScopes(mlir::ModuleOp module,
                                llvm::ArrayRef<std::string> texts,

@@ -10,8 +10,12 @@
 #include "mlir/Pass/Pass.h"
 
 namespace moec {
+/// How experts are put into clusters.
+enum class ClusteringKind { similarity, random };
 /// What the members of a cluster share.
-enum class BaseKind { mean, usage, fisher };
+enum class BaseKind { mean, usage, fisher, none };
+/// What an expert has of its own.
+enum class ResidualKind { svd, none };
 /// Second moments that weigh a residual's error.
 enum class Whitening { none, diagonal, full };
 /// Whose kernels a layout is for.

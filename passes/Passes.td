@@ -32,11 +32,15 @@ def ClusterExpertsPass : MoE_ModulePass<"moe-cluster-experts"> {
     profile of the layer alpha is 1. Kernel k-means++ on S, seeded, balanced, makes the clusters (docs/clustering.md;
     arXiv 2510.02345). The result is a table param `@FUNCTION.cluster`, named by the attribute `moe.clusters` of
     moe.experts. By itself the pass changes no value. Takes layers whose matrices are leaves with one entry for each
-    expert.
+    expert. With `clustering=random` the seed alone decides, and sizes differ by at most one: what clusters are to be
+    compared with.
   }];
   let options = [
     MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
     Option<"clusters", "clusters", "int64_t", "4", "Clusters of a layer">,
+    Option<"clustering", "clustering", "::moec::ClusteringKind", "::moec::ClusteringKind::similarity", "Who belongs together",
+           [{::llvm::cl::values(clEnumValN(::moec::ClusteringKind::similarity, "similarity", "experts that are alike"),
+                                clEnumValN(::moec::ClusteringKind::random, "random", "experts drawn by the seed"))}]>,
     Option<"alpha", "alpha", "double", "0.7", "Share of the weights in the similarity, 0 to 1">,
     Option<"threshold", "threshold", "double", "0.1", "Pairs less similar than this are no neighbours">,
     Option<"slack", "slack", "double", "1.25", "Largest cluster, in units of an even one; 0 for any size">,
@@ -69,6 +73,9 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
     moe.param private @layer0.gate.aligned : !moe.weight<64x32xf32, expert[8]> = #moe.permuted<output of @layer0.gate by ...>
     ```
     Declined where the layer has biases of gate or up. `down` is then not whitened: a profile knows the old order.
+
+    With `base=none` each expert is a low-rank product alone, `#moe.svd<input rank 16 of @layer0.gate>`, and layers need no
+    clusters. With `residual=none` each expert is the base of its cluster: merged experts.
   }];
   let options = [
     MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
@@ -78,7 +85,11 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
     Option<"base", "base", "::moec::BaseKind", "::moec::BaseKind::mean", "What the members of a cluster share",
            [{::llvm::cl::values(clEnumValN(::moec::BaseKind::mean, "mean", "their mean"),
                                 clEnumValN(::moec::BaseKind::usage, "usage", "their mean weighted by usage"),
-                                clEnumValN(::moec::BaseKind::fisher, "fisher", "their mean weighted by Fisher information"))}]>,
+                                clEnumValN(::moec::BaseKind::fisher, "fisher", "their mean weighted by Fisher information"),
+                                clEnumValN(::moec::BaseKind::none, "none", "nothing"))}]>,
+    Option<"residual", "residual", "::moec::ResidualKind", "::moec::ResidualKind::svd", "What an expert has of its own",
+           [{::llvm::cl::values(clEnumValN(::moec::ResidualKind::svd, "svd", "a low-rank product"),
+                                clEnumValN(::moec::ResidualKind::none, "none", "nothing"))}]>,
     Option<"whiten", "whiten", "::moec::Whitening", "::moec::Whitening::none", "Second moments that weigh the residual's error",
            [{::llvm::cl::values(clEnumValN(::moec::Whitening::none, "none", "all inputs count alike"),
                                 clEnumValN(::moec::Whitening::diagonal, "diagonal", "their diagonal"),
@@ -86,6 +97,24 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
     Option<"align", "align", "bool", "false", "Put the neurons of a cluster's experts in like order first">,
     Option<"baseEncoding", "base-encoding", "std::string", "", "Encoding of bases, for example 'int8 group 32'">,
     Option<"residualEncoding", "residual-encoding", "std::string", "", "Encoding of residuals">
+  ];
+}
+
+def EncodeExpertsPass : MoE_ModulePass<"moe-encode-experts"> {
+  let summary = "stores the matrices of plain experts in another encoding";
+  let description = [{
+    ```
+    moe.param private @layer0.gate : !moe.weight<64x32xf32, expert[8]> = #moe.external<..> encoding <bf16>
+      becomes
+    moe.param private @layer0.gate : !moe.weight<64x32xf32, expert[8]> = #moe.external<..> encoding <int4 group 32 scale f16>
+    ```
+    Lossy, by what the encoding rounds; a remark states the relative error of each matrix. Takes layers whose matrices are
+    leaves with one entry for each expert; matrices of factorised layers have encodings of their own
+    (moe-factorize-experts).
+  }];
+  let options = [
+    MoE_WeightsOption,
+    Option<"encoding", "encoding", "std::string", "", "For example 'int4 group 32 scale f16'">
   ];
 }
 

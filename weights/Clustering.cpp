@@ -556,6 +556,20 @@ Result<Clustering> describeClustering(int64_t experts,
   return describe(experts, similarity, table);
 }
 
+Result<std::vector<int32_t>> randomTable(int64_t experts, int64_t clusters,
+                                         uint64_t seed) {
+  if (clusters < 1 || clusters > experts)
+    return Error{"expected 1 to " + std::to_string(experts) +
+                 " clusters, found " + std::to_string(clusters)};
+  std::vector<int32_t> table;
+  for (int64_t expert = 0; expert < experts; ++expert)
+    table.push_back(int32_t(expert % clusters));
+  Random random(seed);
+  for (size_t left = table.size(); left > 1; --left)
+    std::swap(table[left - 1], table[size_t(random.below(left))]);
+  return renumber(table);
+}
+
 int64_t balancedSize(int64_t experts, int64_t clusters, double slack) {
   int64_t ceiling = (experts + clusters - 1) / clusters;
   double wanted = double(ceiling) * slack;

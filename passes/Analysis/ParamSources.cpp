@@ -104,6 +104,22 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makePermuted(ParamOp param) {
                              : weights::MatrixSide::Output));
 }
 
+FailureOr<ParamSources::Base>
+ParamSources::openBase(const weights::MatrixSource &of, ParamOp base,
+                       ParamOp table) {
+  if (!base) {
+    weights::MatrixShape shape = of.shape();
+    std::vector<int32_t> first(size_t(shape.entries), 0);
+    shape.entries = 1;
+    return Base{weights::splatMatrices("no base", shape, 0), std::move(first)};
+  }
+  FailureOr<weights::MatrixSourcePtr> matrices = openLeaf(base);
+  FailureOr<std::vector<int32_t>> entries = loadTable(table);
+  if (failed(matrices) || failed(entries))
+    return failure();
+  return Base{*matrices, *std::move(entries)};
+}
+
 FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
   auto svd = cast<SvdAttr>(param.getSource());
   bool isInput = svd.getFactor() == Side::input;
@@ -114,11 +130,12 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
   auto known = factors.find(key);
   if (known == factors.end()) {
     FailureOr<weights::MatrixSourcePtr> of = openLeaf(lookup(param, svd.getOf()));
-    FailureOr<weights::MatrixSourcePtr> minus =
-        openLeaf(lookup(param, svd.getMinus()));
-    FailureOr<std::vector<int32_t>> table =
-        loadTable(lookup(param, svd.getTable()));
-    if (failed(of) || failed(minus) || failed(table))
+    if (failed(of))
+      return failure();
+    FailureOr<Base> base = openBase(
+        **of, svd.getMinus() ? lookup(param, svd.getMinus()) : ParamOp(),
+        svd.getMinus() ? lookup(param, svd.getTable()) : ParamOp());
+    if (failed(base))
       return failure();
     weights::ResidualOptions options;
     options.factorization.rank = svd.getRank();
@@ -131,7 +148,8 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
     }
     FailureOr<weights::LowRankSources> made =
         take(param, weights::residualFactors(param.getSymName().str(), *of,
-                                             *minus, *table, options));
+                                             base->matrices, base->table,
+                                             options));
     if (failed(made))
       return failure();
     known = factors.try_emplace(key, *std::move(made)).first;

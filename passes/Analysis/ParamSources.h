@@ -34,6 +34,16 @@ public:
   /// Entries of a table.
   mlir::FailureOr<std::vector<int32_t>> loadTable(moe::ParamOp param);
 
+  /// What residuals are fitted beside: bases, and the base of each entry.
+  struct Base {
+    weights::MatrixSourcePtr matrices;
+    std::vector<int32_t> table;
+  };
+
+  /// The leaf `base` by `table`; without a base, one of zeros for all entries of `of`.
+  mlir::FailureOr<Base> openBase(const weights::MatrixSource &of,
+                                 moe::ParamOp base, moe::ParamOp table);
+
 private:
   mlir::FailureOr<weights::MatrixSourcePtr> makeSource(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makeMean(moe::ParamOp param);

@@ -38,6 +38,7 @@ class Layer:
         self.width, self.inner = size(), size()
         self.rank = self.group * pick((1, 2)) if whole else pick((1, 4, 16, 17))
         self.shared = pick((True, True, False))
+        self.low_rank = pick((True, False))
 
     def encoding(self, rows):
         text = self.random.choice(ENCODINGS)
@@ -57,18 +58,25 @@ class Layer:
     def matrix(self, rows, columns):
         expert, cluster = f"expert[{self.experts}]", f"cluster[{self.clusters}]"
         full = f"!moe.weight<{rows}x{columns}xf32, {expert}>"
-        if not self.shared:
+        if not self.shared and not self.low_rank:
             return self.leaf(rows, columns, expert)
+        if not self.shared:
+            return self.product(rows, columns, expert)
         base, base_type = self.leaf(rows, columns, cluster)
         n = self.weights
         self.lines.append(f"%s{n} = moe.weight.select {base} by %table : {base_type}, !moe.table<{expert} -> {cluster}>")
         if self.random.random() < 0.15:
             return f"%s{n}", full
-        a, a_type = self.leaf(rows, self.rank, expert)
-        b, b_type = self.leaf(self.rank, columns, expert)
-        self.lines.append(f"%m{n} = moe.weight.mul {a}, {b} : {a_type}, {b_type}")
-        self.lines.append(f"%a{n} = moe.weight.add %s{n}, %m{n} : {full}, {full}")
+        own, _ = self.product(rows, columns, expert)
+        self.lines.append(f"%a{n} = moe.weight.add %s{n}, {own} : {full}, {full}")
         return f"%a{n}", full
+
+    def product(self, rows, columns, axis):
+        a, a_type = self.leaf(rows, self.rank, axis)
+        b, b_type = self.leaf(self.rank, columns, axis)
+        name = f"%m{self.weights}"
+        self.lines.append(f"{name} = moe.weight.mul {a}, {b} : {a_type}, {b_type}")
+        return name, f"!moe.weight<{rows}x{columns}xf32, {axis}>"
 
     def text(self):
         pick, width, inner = self.random.choice, self.width, self.inner

@@ -137,6 +137,18 @@ def svd(rank, base_encoding=None, factor_encoding=None):
     return f
 
 
+def svd_alone(rank):
+    """Without a base: of the matrices themselves."""
+    f = Program(f"svd_{rank}_alone")
+    of, _ = sources(f)
+    a, b = moe.recipe_svd(of.data, None, None, rank)
+    left = f.param(8, rank, "expert[6]", f"#moe.svd<input rank {rank} of {of.symbol}>", a.astype(np.float32))
+    right = f.param(rank, 12, "expert[6]", f"#moe.svd<output rank {rank} of {of.symbol}>", b.astype(np.float32))
+    f.read(left, tolerance=1e-5)
+    f.read(right, tolerance=1e-5)
+    return f
+
+
 def permuted(side):
     """Rows or columns of each expert in an order of its own; recipes read them as any param."""
     f = Program(f"permuted_{side}")
@@ -181,6 +193,7 @@ PROGRAMS = {f.name: f for f in [
     seeded_encoded(), mean(), mean("bf16"), mean("int4_group_8"), mean_of_encoded(),
     permuted("input"), permuted("output"), permuted_for_all(),
     svd(1), svd(3), svd(8), svd(8, "int4_group_8"), svd(3, "int4_group_8"), svd(3, "bf16", "bf16"), svd(8, "int8_group_8", "f16"),
+    svd_alone(1), svd_alone(3),
 ]}
 
 

@@ -3,6 +3,13 @@
 // RUN: FileCheck %s --check-prefix=REMARK < %t.remarks
 // RUN: moe-opt %s --moe-cluster-experts="clusters=2 threshold=-1 remove-mean=false" | moe-opt --moe-verify-graph-form
 
+// At random, by the seed: groups as even as they get, and the remark says how alike their members are.
+// RUN: moe-opt %s --moe-cluster-experts="clusters=2 clustering=random seed=1 remove-mean=false" --remarks-filter='.*' 2>&1 | FileCheck %s --check-prefix=RANDOM
+// RANDOM-DAG: 4 experts in 2 clusters of 2, 2; similarity -1.000 within, 0.000 between, alpha 1.00 (no profile), at random
+// RANDOM-DAG: moe.param private @layer0.cluster : !moe.table<expert[4] -> cluster[2]> = dense<[0, 0, 1, 1]> : tensor<4xi32>
+// RUN: not moe-opt %s --moe-cluster-experts="clusters=5 clustering=random" 2>&1 | FileCheck %s --check-prefix=MANY
+// MANY: error: 'moe.experts' op expected 1 to 4 clusters, found 5
+
 !up = !moe.weight<2x3xf32, expert[4]>
 !down = !moe.weight<3x2xf32, expert[4]>
 

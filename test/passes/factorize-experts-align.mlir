@@ -14,7 +14,7 @@
 
 // REMARK: [Passed] factorize-experts{{.+}}neurons aligned in 1 of 2 clusters; squared distance to the means {{[1-9].[0-9]+e.0[1-3]}} -> {{0.000e.00|[0-9.]+e-[0-9]+}}
 // APART-NOT: neurons
-// APART: [Passed] factorize-experts{{.+}}up: base of 2 clusters and residuals of rank 0; relative error 0.{{[1-9]}}
+// APART: [Passed] factorize-experts{{.+}}up: base of 2 clusters alone; relative error 0.{{[1-9]}}
 
 !up = !moe.weight<3x4xf32, expert[4]>
 !down = !moe.weight<4x3xf32, expert[4]>
@@ -94,4 +94,4 @@ func.func @same(%x: tensor<?x3xf32>, %l: tensor<?x4xf32>) -> tensor<?x3xf32> {
 }
 
 // The mean of aligned copies says all about them.
-// REMARK: factorize-experts{{.+}}up: base of 2 clusters and residuals of rank 0; relative error 0.0000 mean, 0.0000 largest
+// REMARK: factorize-experts{{.+}}up: base of 2 clusters alone; relative error 0.0000 mean, 0.0000 largest

@@ -5,6 +5,17 @@
 // TWO: error: expected one of the options rank, error-bound and bytes, found 2
 // RUN: not moe-opt %s --moe-factorize-experts="rank=16 base-encoding=int4" 2>&1 | FileCheck %s --check-prefix=ENCODING
 // ENCODING: error: option base-encoding: expected an encoding, for example 'int8 group 32', found 'int4'
+// RUN: not moe-opt %s --moe-factorize-experts="base=none residual=none" 2>&1 | FileCheck %s --check-prefix=NEITHER
+// NEITHER: error: expected a base or a residual, found base=none and residual=none
+// RUN: not moe-opt %s --moe-factorize-experts="base=none rank=16 align" 2>&1 | FileCheck %s --check-prefix=NOBASE
+// RUN: not moe-opt %s --moe-factorize-experts="base=none rank=16 base-encoding=bf16" 2>&1 | FileCheck %s --check-prefix=NOBASE
+// NOBASE: error: expected a base for the options align and base-encoding, found base=none
+// RUN: not moe-opt %s --moe-factorize-experts="residual=none rank=16" 2>&1 | FileCheck %s --check-prefix=NORESIDUAL
+// RUN: not moe-opt %s --moe-factorize-experts="residual=none whiten=full" 2>&1 | FileCheck %s --check-prefix=NORESIDUAL
+// RUN: not moe-opt %s --moe-factorize-experts="residual=none residual-encoding=bf16" 2>&1 | FileCheck %s --check-prefix=NORESIDUAL
+// NORESIDUAL: error: expected a residual for the options rank, error-bound, bytes, whiten and residual-encoding, found residual=none
+// RUN: not moe-opt %s --moe-factorize-experts="base=none error-bound=2" 2>&1 | FileCheck %s --check-prefix=NOTHING
+// NOTHING: error: expected a rank of at least 1 for each matrix without a base, found 0: of the bytes or the error asked for, nothing is left to store
 // RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-factorize-experts="rank=16 base=usage" 2>&1 | FileCheck %s --check-prefix=USAGE
 // USAGE: error: 'moe.experts' op a base weighted by usage needs a profile of this layer, found none
 // RUN: not moe-opt %s --moe-cluster-experts=clusters=2 --moe-factorize-experts="rank=16 base=fisher" 2>&1 | FileCheck %s --check-prefix=FISHER

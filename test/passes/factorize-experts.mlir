@@ -9,6 +9,10 @@
 // 4 experts, both matrices, rank 16, f32: 4·2·16·(24 + 32)·4 bytes.
 // RUN: moe-opt %s --moe-cluster-experts="clusters=2 threshold=-1" --moe-factorize-experts="bytes=28672" | FileCheck %s --check-prefix=BYTES
 
+// Without a base an expert is a product alone, and needs no clusters; without a residual it is the base of its cluster.
+// RUN: moe-opt %s --moe-factorize-experts="base=none rank=16" --remarks-filter='.*' 2>&1 | FileCheck %s --check-prefix=NOBASE --implicit-check-not=select
+// RUN: moe-opt %s --moe-cluster-experts="clusters=2 threshold=-1" --moe-factorize-experts="residual=none" --remarks-filter='.*' 2>&1 | FileCheck %s --check-prefix=MERGED --implicit-check-not=svd
+
 !up = !moe.weight<24x32xf32, expert[4]>
 !down = !moe.weight<32x24xf32, expert[4]>
 
@@ -29,6 +33,18 @@
 // CHECK: %[[OWN:.+]] = moe.weight.mul %[[A]], %[[B]]
 // CHECK: %[[UP:.+]] = moe.weight.add %[[SHARED]], %[[OWN]]
 // CHECK: moe.experts %{{.+}} up %[[UP]]
+
+// NOBASE-DAG: factorize-experts{{.+}}up: products of rank 16 alone; relative error 0.{{[0-9]+}} mean, 0.{{[0-9]+}} largest
+// NOBASE-DAG: moe.param private @layer0.up.a : !moe.weight<24x16xf32, expert[4]> = #moe.svd<input rank 16 of @layer0.up> {moe.relative_error
+// NOBASE-DAG: moe.param private @layer0.up.b : !moe.weight<16x32xf32, expert[4]> = #moe.svd<output rank 16 of @layer0.up>
+// NOBASE: func.func @layer0
+// NOBASE: %[[UP:.+]] = moe.weight.mul
+// NOBASE: moe.experts %{{.+}} up %[[UP]]
+
+// MERGED-DAG: factorize-experts{{.+}}up: base of 2 clusters alone; relative error 0.{{[0-9]+}} mean, 0.{{[0-9]+}} largest
+// MERGED: func.func @layer0
+// MERGED: %[[UP:.+]] = moe.weight.select
+// MERGED: moe.experts %{{.+}} up %[[UP]]
 
 // FULL: @layer0.up.a : !moe.weight<24x24xf32, expert[4]>
 // ALONE-NOT: #moe.svd

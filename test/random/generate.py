@@ -109,6 +109,8 @@ class Module:
         other = draw.randint(rank, rank + 4)
         shape = (size, other) if side == "input" else (other, size)
         of = self.param(self.weight_type(*shape, "expert"), self.seeded())
+        if draw.random() < 0.2:
+            return self.param(kind, f"#moe.svd<{side} rank {rank} of {of}>")
         by = self.table_param()
         base = self.param(self.weight_type(*shape, "cluster"), f"#moe.mean<{of} by {by}>", draw.choice(["", " encoding <bf16>"]))
         return self.param(kind, f"#moe.svd<{side} rank {rank} of {of} minus {base} by {by}>")

@@ -114,10 +114,12 @@ def recipe_permuted(of, permutations, side):
 
 
 def recipe_svd(of, base, table, rank):
-    """`#moe.svd`, both sides: of [n, IN, OUT], base [G, IN, OUT] by table [n], or [IN, OUT] -> A [n, IN, r], B [n, r, OUT]."""
+    """`#moe.svd`, both sides: of [n, IN, OUT], base [G, IN, OUT] by table [n], or [IN, OUT], or None -> A [n, IN, r], B [n, r, OUT]."""
     inputs, outputs = [], []
     for i in range(len(of)):
-        difference = of[i].astype(np.float64) - (base if base.ndim == 2 else base[table[i]]).astype(np.float64)
+        difference = of[i].astype(np.float64)
+        if base is not None:
+            difference = difference - (base if base.ndim == 2 else base[table[i]]).astype(np.float64)
         left, values, right = np.linalg.svd(difference, full_matrices=False)
         for j in range(rank):
             if left[np.argmax(np.abs(left[:, j])), j] < 0:  # argmax: the first on a tie

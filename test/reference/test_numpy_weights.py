@@ -92,6 +92,8 @@ def test_svd_is_the_best_approximation_and_has_fixed_signs(shape):
             assert a[i][np.argmax(np.abs(a[i][:, j])), j] > 0
     full_a, full_b = moe.recipe_svd(of, base, table, 4)
     assert np.allclose(full_a @ full_b, of - base[table])
+    alone_a, alone_b = moe.recipe_svd(of, None, None, 4)
+    assert np.allclose(alone_a @ alone_b, of)
 
 
 def e4m3_numbers():

@@ -123,7 +123,8 @@ private:
     report.endStage("import");
     outs() << request.input << ": " << checkpoint->description() << "\n";
 
-    ExitCode code = request.compression.enabled ? plan() : bindExact();
+    bool isLossy = request.compression.enabled || !request.encoding.empty();
+    ExitCode code = isLossy ? plan() : bindExact();
     outs().flush();
     if (code == compiled && !request.dryRun)
       code = lower();
@@ -159,49 +160,82 @@ private:
     return compileError;
   }
 
+  void addClustering(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
+    ClusterExpertsPassOptions options;
+    options.weights = {"model=" + request.input};
+    options.profilePath = request.profile;
+    options.cacheDirectory = request.cache;
+    options.progress = true;
+    options.clustering = asked.clustering == "random"
+                             ? ClusteringKind::random
+                             : ClusteringKind::similarity;
+    options.clusters = asked.clusters;
+    options.alpha = asked.alpha;
+    manager.addPass(createClusterExpertsPass(options));
+  }
+
+  void addTwoStageRouting(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
+    RouteTwoStagePassOptions options;
+    options.keep = asked.clustersPerToken;
+    options.by = asked.clusterScore == "prototypes"
+                     ? moe::GroupBy::logits
+                     : *moe::symbolizeGroupBy(asked.clusterScore);
+    options.profilePath = request.profile;
+    manager.addPass(createRouteTwoStagePass(options));
+  }
+
+  void addFactorization(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
+    FactorizeExpertsPassOptions options;
+    options.weights = {"model=" + request.input};
+    if (!request.profile.empty())
+      options.weights.push_back("profile=" + request.profile);
+    options.profilePath = request.profile;
+    options.cacheDirectory = request.cache;
+    options.progress = true;
+    options.rank = asked.rank;
+    options.errorBound = asked.errorBudget;
+    options.bytes = asked.bytes;
+    options.base = asked.base == "usage"    ? BaseKind::usage
+                   : asked.base == "fisher" ? BaseKind::fisher
+                   : asked.base == "none"   ? BaseKind::none
+                                            : BaseKind::mean;
+    options.residual =
+        asked.hasResidual() ? ResidualKind::svd : ResidualKind::none;
+    options.whiten = asked.whiten == "full"       ? Whitening::full
+                     : asked.whiten == "diagonal" ? Whitening::diagonal
+                                                  : Whitening::none;
+    options.align = asked.align;
+    options.baseEncoding = asked.baseEncoding;
+    options.residualEncoding = asked.residualEncoding;
+    manager.addPass(createFactorizeExpertsPass(options));
+  }
+
+  /// What was asked for of the passes that lose.
+  void addCompression(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
+    if (!asked.enabled) {
+      EncodeExpertsPassOptions options;
+      options.weights = {"model=" + request.input};
+      options.encoding = request.encoding;
+      manager.addPass(createEncodeExpertsPass(options));
+      return;
+    }
+    // Clusters are for what their members share.
+    if (asked.hasBase())
+      addClustering(manager);
+    if (asked.clustersPerToken > 0)
+      addTwoStageRouting(manager);
+    addFactorization(manager);
+  }
+
   /// Rewrites up to bound layers, and what the archive will hold.
   ExitCode rewriteAndBind(bool compress) {
     PassManager manager(&context);
-    if (compress) {
-      const CompressionRequest &asked = request.compression;
-      ClusterExpertsPassOptions cluster;
-      cluster.weights = {"model=" + request.input};
-      cluster.profilePath = request.profile;
-      cluster.cacheDirectory = request.cache;
-      cluster.progress = true;
-      cluster.clusters = asked.clusters;
-      cluster.alpha = asked.alpha;
-      manager.addPass(createClusterExpertsPass(cluster));
-      if (asked.clustersPerToken > 0) {
-        RouteTwoStagePassOptions route;
-        route.keep = asked.clustersPerToken;
-        route.by = asked.clusterScore == "prototypes"
-                       ? moe::GroupBy::logits
-                       : *moe::symbolizeGroupBy(asked.clusterScore);
-        route.profilePath = request.profile;
-        manager.addPass(createRouteTwoStagePass(route));
-      }
-      FactorizeExpertsPassOptions factorize;
-      factorize.weights = cluster.weights;
-      if (!request.profile.empty())
-        factorize.weights.push_back("profile=" + request.profile);
-      factorize.profilePath = request.profile;
-      factorize.cacheDirectory = request.cache;
-      factorize.progress = true;
-      factorize.rank = asked.rank;
-      factorize.errorBound = asked.errorBudget;
-      factorize.bytes = asked.bytes;
-      factorize.base = asked.base == "usage"    ? BaseKind::usage
-                       : asked.base == "fisher" ? BaseKind::fisher
-                                                : BaseKind::mean;
-      factorize.whiten = asked.whiten == "full"       ? Whitening::full
-                         : asked.whiten == "diagonal" ? Whitening::diagonal
-                                                      : Whitening::none;
-      factorize.align = asked.align;
-      factorize.baseEncoding = asked.baseEncoding;
-      factorize.residualEncoding = asked.residualEncoding;
-      manager.addPass(createFactorizeExpertsPass(factorize));
-    }
+    if (compress)
+      addCompression(manager);
     if (ExitCode code = run(manager, "compress"))
       return code;
     if (compress)
@@ -233,6 +267,34 @@ private:
     return compiled;
   }
 
+  bool hasClusters() const {
+    return request.compression.enabled && request.compression.hasBase();
+  }
+
+  /// In what form the experts will be, as the command line says it.
+  std::string describeForm() const {
+    const CompressionRequest &asked = request.compression;
+    if (!asked.enabled)
+      return "experts as they are, in " + request.encoding;
+    if (!asked.hasBase())
+      return "no bases, routers flat";
+    bool isRandom = asked.clustering == "random";
+    std::string text = std::to_string(asked.clusters) +
+                       (isRandom ? " random" : "") + " clusters a layer";
+    if (!isRandom)
+      text += request.profile.empty()
+                  ? std::string(", by weights alone (no profile)")
+                  : llvm::formatv(", alpha {0:F2}", asked.alpha).str();
+    if (!asked.hasResidual())
+      text += ", no residuals";
+    text += ", routers ";
+    text += asked.clustersPerToken
+                ? "in two stages, " + std::to_string(asked.clustersPerToken) +
+                      " clusters per token by " + asked.clusterScore
+                : std::string("flat");
+    return text + (asked.align ? ", neurons aligned" : "");
+  }
+
   /// Compresses, and compares with the model as it is.
   ExitCode plan() {
     // The model as it is, beside: figures only.
@@ -244,32 +306,22 @@ private:
     if (ExitCode code = rewriteAndBind(/*compress=*/true))
       return code;
     LayerFigures after = measureLayers(*module, layerWeights);
-    const CompressionRequest &asked = request.compression;
     auto ratio = [](double from, double to) {
       return llvm::formatv("{0:F2}x", to > 0 ? from / to : 0).str();
     };
-    outs() << "plan: " << asked.clusters << " clusters a layer"
-           << (request.profile.empty()
-                   ? std::string(", by weights alone (no profile)")
-                   : llvm::formatv(", alpha {0:F2}", asked.alpha).str())
-           << ", routers "
-           << (asked.clustersPerToken
-                   ? "in two stages, " +
-                         std::to_string(asked.clustersPerToken) +
-                         " clusters per token by " + asked.clusterScore
-                   : std::string("flat"))
-           << (asked.align ? ", neurons aligned" : "") << "\n"
+    outs() << "plan: " << describeForm() << "\n"
            << describeLayers(*module) << "  parameters " << before.parameters
            << " -> " << after.parameters << " ("
            << ratio(double(before.parameters), double(after.parameters))
            << " fewer), bytes " << describeBytes(before.bytes) << " -> "
            << describeBytes(after.bytes) << " ("
            << ratio(double(before.bytes), double(after.bytes)) << ")\n";
-    outs() << llvm::formatv(
-        "  flat choices meet {0:F2} clusters per token ({1})\n",
-        meetings.perToken,
-        meetings.isCounted ? "counted by the profile"
-                           : "if choices were independent");
+    if (hasClusters())
+      outs() << llvm::formatv(
+          "  flat choices meet {0:F2} clusters per token ({1})\n",
+          meetings.perToken,
+          meetings.isCounted ? "counted by the profile"
+                             : "if choices were independent");
     outs() << "  multiply-adds per token " << before.multiplyAddsPerToken
            << " -> at most " << after.multiplyAddsPerToken << " ("
            << ratio(double(before.multiplyAddsPerToken),
@@ -280,8 +332,9 @@ private:
           << "  compression does not pay: it takes more bytes than the model "
              "as it is\n";
     else if (after.multiplyAddsPerToken >= before.multiplyAddsPerToken)
-      outs() << "  pays in bytes only: tokens meet so many clusters that the "
-                "arithmetic is no less\n";
+      outs() << "  pays in bytes only: "
+             << (hasClusters() ? "tokens meet so many clusters that the " : "the ")
+             << "arithmetic is no less\n";
     if (request.samples.empty())
       outs() << "  outputs are not measured; --samples=FILE runs the layers on "
                 "stored inputs\n";

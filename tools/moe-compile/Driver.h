@@ -16,13 +16,16 @@ enum class Emit { linalg, loops, llvm, object, library };
 /// How a checkpoint is compressed; each option of the pass that it goes to.
 struct CompressionRequest {
   bool enabled = false;
+  /// "similarity" or "random".
+  std::string clustering = "similarity";
   int64_t clusters = 4;
   double alpha = 0.7;
   int64_t rank = 0;
   double errorBudget = 0;
   int64_t bytes = 0;
-  /// "mean", "usage" or "fisher"; "none", "diagonal" or "full".
+  /// "mean", "usage", "fisher" or "none"; "svd" or "none"; "none", "diagonal" or "full".
   std::string base = "mean";
+  std::string residual = "svd";
   std::string whiten = "none";
   /// Whether the neurons of a cluster's experts are put in like order first.
   bool align = false;
@@ -32,6 +35,9 @@ struct CompressionRequest {
   int64_t clustersPerToken = 0;
   /// "max", "top2_sum" or "sum".
   std::string clusterScore = "max";
+
+  bool hasBase() const { return base != "none"; }
+  bool hasResidual() const { return residual != "none"; }
 };
 
 /// What the command line asks for.
@@ -46,6 +52,8 @@ struct CompileRequest {
   /// Whether moe-optimize runs, behind `passes`.
   bool optimize = false;
   CompressionRequest compression;
+  /// Encoding of a checkpoint's experts as they are; empty: the checkpoint's.
+  std::string encoding;
   /// File of a traffic profile; empty for none.
   std::string profile;
   /// File of stored inputs and outputs of the model's layers; empty for none.

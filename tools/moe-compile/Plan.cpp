@@ -101,16 +101,23 @@ std::string moec::describeLayers(ModuleOp module) {
           cast<FlatSymbolRefAttr>(bound.getValue()));
       auto error =
           param->getAttrOfType<DenseF64ArrayAttr>("moe.relative_error");
-      if (!error || !local.consume_back(".base"))
+      if (!error)
         continue;
-      int64_t rank = 0;
-      if (auto factor = layer.getBinding().getAs<FlatSymbolRefAttr>(
-              (local + ".a").str()))
-        rank = cast<WeightType>(
-                   module.lookupSymbol<ParamOp>(factor).getType())
-                   .getCols();
-      line += llvm::formatv("  {0} rank {1}, error {2:F4} mean {3:F4} largest;",
-                            local, rank, error.asArrayRef()[0],
+      // The error is said of the base, of A where there is none, or of the plain matrix.
+      std::string form;
+      if (local.consume_back(".base") || local.consume_back(".a")) {
+        int64_t rank = 0;
+        if (auto factor = layer.getBinding().getAs<FlatSymbolRefAttr>(
+                (local + ".a").str()))
+          rank = cast<WeightType>(
+                     module.lookupSymbol<ParamOp>(factor).getType())
+                     .getCols();
+        form = "rank " + std::to_string(rank);
+      } else {
+        form = weights::toString(getPlainEncoding(param.getEncodingAttr()));
+      }
+      line += llvm::formatv("  {0} {1}, error {2:F4} mean {3:F4} largest;",
+                            local, form, error.asArrayRef()[0],
                             error.asArrayRef()[1])
                   .str();
     }

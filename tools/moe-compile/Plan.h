@@ -33,7 +33,7 @@ struct ClusterMeetings {
 ClusterMeetings countMeetings(mlir::ModuleOp module,
                               const std::optional<weights::Profile> &profile);
 
-/// One line for each layer: clusters, ranks, relative errors; empty for layers that are not compressed.
+/// One line for each layer: ranks or encodings, relative errors; empty for layers that are not compressed.
 std::string describeLayers(mlir::ModuleOp module);
 
 /// "1.23 MB".

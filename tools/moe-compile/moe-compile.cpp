@@ -74,6 +74,11 @@ static cl::opt<bool> compress(
     cl::desc("Of a checkpoint: cluster and factorise the experts. Lossy; the "
              "plan states the errors"),
     cl::cat(category));
+static cl::opt<std::string>
+    clustering("clustering",
+               cl::desc("With --compress: who shares a cluster, experts of "
+                        "similarity, or random ones to compare with"),
+               cl::init("similarity"), cl::cat(category));
 static cl::opt<int64_t>
     clusters("clusters", cl::desc("With --compress: clusters of a layer"),
              cl::init(4), cl::cat(category));
@@ -95,9 +100,15 @@ static cl::opt<double>
                    "experts answer, in their similarity"),
           cl::init(0.7), cl::cat(category));
 static cl::opt<std::string>
-    baseOption("base", cl::desc("With --compress: mean, or that weighted by usage or by "
-                                "fisher, which the profile has"),
+    baseOption("base",
+               cl::desc("With --compress: what a cluster shares, its mean, that weighted by "
+                        "usage or by fisher, which the profile has, or none"),
                cl::init("mean"), cl::cat(category));
+static cl::opt<std::string>
+    residual("residual",
+             cl::desc("With --compress: what an expert has of its own, svd, a "
+                      "low-rank product, or none: merged experts"),
+             cl::init("svd"), cl::cat(category));
 static cl::opt<std::string>
     whiten("whiten",
            cl::desc("With --compress: none, diagonal or full second moments"),
@@ -112,6 +123,11 @@ static cl::opt<std::string>
                  cl::desc("With --compress: encoding of bases, for example "
                           "'int8 group 32' (default: the checkpoint's)"),
                  cl::cat(category));
+static cl::opt<std::string> encoding(
+    "encoding",
+    cl::desc("Of a checkpoint, without --compress: encoding of experts, for "
+             "example 'int4 group 32 scale f16'. Lossy; the plan states the errors"),
+    cl::cat(category));
 static cl::opt<std::string>
     residualEncoding("residual-encoding",
                      cl::desc("With --compress: encoding of residuals"),
@@ -241,6 +257,40 @@ static int usage(const Twine &message) {
   return usageError;
 }
 
+/// Refuses a form of experts that is none, and options that it has no use for.
+static int checkForm() {
+  if (clustering != "similarity" && clustering != "random")
+    return usage("expected --clustering to be similarity or random, found '" +
+                 clustering + "'");
+  if (baseOption != "mean" && baseOption != "usage" && baseOption != "fisher" &&
+      baseOption != "none")
+    return usage("expected --base to be mean, usage, fisher or none, found '" +
+                 baseOption + "'");
+  if (residual != "svd" && residual != "none")
+    return usage("expected --residual to be svd or none, found '" + residual +
+                 "'");
+  if (baseOption == "none" && residual == "none")
+    return usage("expected a base or a residual, found --base=none and "
+                 "--residual=none");
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &clustering, &clusters, &alpha, &twoStage, &align, &baseEncoding})
+    if (option->getNumOccurrences() && baseOption == "none")
+      return usage("--" + option->ArgStr +
+                   " is for bases, found --base=none");
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &rankOption, &errorBudget, &byteBudget, &whiten, &residualEncoding})
+    if (option->getNumOccurrences() && residual == "none")
+      return usage("--" + option->ArgStr +
+                   " is for residuals, found --residual=none");
+  if (clustering == "random" && alpha.getNumOccurrences())
+    return usage("--alpha is for --clustering=similarity, found "
+                 "--clustering=random");
+  if (compress && encoding.getNumOccurrences())
+    return usage("--encoding is for experts as they are, found --compress: "
+                 "expected --base-encoding and --residual-encoding");
+  return compiled;
+}
+
 int main(int argc, char **argv) {
   struct sigaction hangup = {};
   ::sigaction(SIGHUP, nullptr, &hangup);
@@ -277,12 +327,15 @@ int main(int argc, char **argv) {
   request.checkFinite = checkFinite;
   CompressionRequest &asked = request.compression;
   asked.enabled = compress;
+  request.encoding = encoding;
+  asked.clustering = clustering;
   asked.clusters = clusters;
   asked.alpha = alpha;
   asked.rank = rankOption;
   asked.errorBudget = errorBudget;
   asked.bytes = byteBudget;
   asked.base = baseOption;
+  asked.residual = residual;
   asked.whiten = whiten;
   asked.align = align;
   asked.baseEncoding = baseEncoding;
@@ -293,13 +346,13 @@ int main(int argc, char **argv) {
           byteBudget.getNumOccurrences() >
       1)
     return usage("expected one of --rank, --error-budget and --bytes");
-  if (compress && rankOption == 0 && errorBudget == 0 && byteBudget == 0)
+  if (compress && asked.hasResidual() && rankOption == 0 && errorBudget == 0 &&
+      byteBudget == 0)
     asked.rank = 16;
   if (rankOption < 0 || errorBudget < 0 || byteBudget < 0)
     return usage("expected --rank, --error-budget and --bytes to be positive");
-  if (baseOption != "mean" && baseOption != "usage" && baseOption != "fisher")
-    return usage("expected --base to be mean, usage or fisher, found '" + baseOption +
-                 "'");
+  if (int code = checkForm())
+    return code;
   if (whiten != "none" && whiten != "diagonal" && whiten != "full")
     return usage("expected --whiten to be none, diagonal or full, found '" +
                  whiten + "'");
@@ -318,7 +371,7 @@ int main(int argc, char **argv) {
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option :
        std::initializer_list<const cl::Option *>{&compress, &profile, &samples,
-                                                 &cache, &instrument,
+                                                 &cache, &instrument, &encoding,
                                                  &checkFinite, &dryRun})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +

@@ -63,17 +63,20 @@ def MoE_PermutedAttr : MoE_Attr<"Permuted", "permuted", "recipe: rows or columns
   let assemblyFormat = "`<` $side `of` $of `by` $permutations `>`";
 }
 
-def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SVD of what a base does not explain"> {
+def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SVD of a matrix, or of what a base does not explain"> {
   let description = [{
-    `<input|output rank r of @w minus @base by @table [whitened by @moments]>`: the left (input side) or right factor of
-    `w[i] - base[table[i]]`, with the square root of the singular values on either side. With second moments of the
+    `<input|output rank r of @w [minus @base by @table] [whitened by @moments]>`: the left (input side) or right factor of
+    `w[i] - base[table[i]]`, or of `w[i]`, with the square root of the singular values on either side. With second moments of the
     inputs, a param of [entries,] 1 x IN (their diagonal) or [entries,] IN x IN, the error of x·W over such inputs is
     what the factors minimise (SVD-LLM, arXiv 2403.07378).
   }];
   let parameters = (ins EnumParameter<MoE_Side>:$factor, "int64_t":$rank, "::mlir::FlatSymbolRefAttr":$of,
-                        "::mlir::FlatSymbolRefAttr":$minus, "::mlir::FlatSymbolRefAttr":$table,
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$minus,
+                        OptionalParameter<"::mlir::FlatSymbolRefAttr">:$table,
                         OptionalParameter<"::mlir::FlatSymbolRefAttr">:$moments);
-  let assemblyFormat = "`<` $factor `rank` $rank `of` $of `minus` $minus `by` $table (`whitened` `by` $moments^)? `>`";
+  let assemblyFormat = [{
+    `<` $factor `rank` $rank `of` $of (`minus` $minus^ `by` $table)? (`whitened` `by` $moments^)? `>`
+  }];
 }
 
 //===----------------------------------------------------------------------===//

@@ -119,11 +119,11 @@ static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
   if (auto permuted = dyn_cast<PermutedAttr>(source))
     return {permuted.getOf()};
   if (auto svd = dyn_cast<SvdAttr>(source)) {
-    // The table comes last.
-    SmallVector<FlatSymbolRefAttr> names{svd.getOf(), svd.getMinus()};
-    if (svd.getMoments())
-      names.push_back(svd.getMoments());
-    names.push_back(svd.getTable());
+    SmallVector<FlatSymbolRefAttr> names{svd.getOf()};
+    for (FlatSymbolRefAttr name :
+         {svd.getMoments(), svd.getMinus(), svd.getTable()})
+      if (name)
+        names.push_back(name);
     return names;
   }
   return {};
@@ -148,7 +148,10 @@ static LogicalResult verifyAcyclic(ParamOp param, SymbolTableCollection &symbols
 }
 
 /// Each row must be a permutation.
-static LogicalResult verifyPermutations(ParamOp op, PermutedAttr recipe) {
+static LogicalResult verifyPermuted(ParamOp op, PermutedAttr recipe, Type of) {
+  if (of != op.getType())
+    return op.emitOpError("P4: permuted values have type ")
+           << of << ", declared " << op.getType();
   auto weight = cast<WeightType>(op.getType());
   int64_t count = recipe.getSide() == Side::input ? weight.getRows()
                                                   : weight.getCols();
@@ -182,6 +185,75 @@ static LogicalResult verifyPermutations(ParamOp op, PermutedAttr recipe) {
   return success();
 }
 
+/// Mean and SVD read a table, last: it must start where the weight is indexed.
+static LogicalResult verifyTableOfRecipe(ParamOp op, ArrayRef<Type> inputs) {
+  auto of = dyn_cast<WeightType>(inputs.front());
+  auto table = dyn_cast<TableType>(inputs.back());
+  if (!of || !table)
+    return op.emitOpError("P4: recipe needs a weight and a table, found ")
+           << inputs.front() << " and " << inputs.back();
+  if (table.getFrom() != of.getAxis() || table.getFromCount() != of.getCount())
+    return op.emitOpError("P4: ")
+           << table << " does not start where " << of << " is indexed";
+  return success();
+}
+
+static LogicalResult verifyMean(ParamOp op, MeanAttr mean,
+                                ArrayRef<Type> inputs) {
+  if (failed(verifyTableOfRecipe(op, inputs)))
+    return failure();
+  auto of = cast<WeightType>(inputs.front());
+  auto table = cast<TableType>(inputs.back());
+  WeightType expected = of.withAxis(table.getTo(), table.getToCount());
+  if (expected != op.getType())
+    return op.emitOpError("P4: this mean has type ")
+           << expected << ", declared " << op.getType();
+  DenseF64ArrayAttr weights = mean.getWeights();
+  if (weights && weights.size() != of.getCount())
+    return op.emitOpError("P4: expected ")
+           << of.getCount() << " weights of the mean, found "
+           << weights.size();
+  return success();
+}
+
+static LogicalResult verifySvd(ParamOp op, SvdAttr svd,
+                               ArrayRef<Type> inputs) {
+  auto of = dyn_cast<WeightType>(inputs.front());
+  if (!of)
+    return op.emitOpError("P4: an SVD is of a weight, found ")
+           << inputs.front();
+  if (svd.getMinus()) {
+    if (failed(verifyTableOfRecipe(op, inputs)))
+      return failure();
+    auto table = cast<TableType>(inputs.back());
+    Type minus = inputs[inputs.size() - 2];
+    if (minus != of.withAxis(table.getTo(), table.getToCount()))
+      return op.emitOpError("P4: cannot subtract ")
+             << minus << " from " << of << " by " << table;
+  }
+  if (svd.getMoments()) {
+    auto moments = dyn_cast<WeightType>(inputs[1]);
+    if (!moments || moments.getCols() != of.getRows() ||
+        (moments.getRows() != 1 && moments.getRows() != of.getRows()) ||
+        (moments.isIndexed() && (moments.getAxis() != of.getAxis() ||
+                                 moments.getCount() != of.getCount())))
+      return op.emitOpError("P4: expected moments of ")
+             << of.getRows() << " inputs, 1 or as many rows, for one or each "
+             << stringifyAxis(of.getAxis()) << ", found " << inputs[1];
+  }
+  int64_t rank = svd.getRank();
+  if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
+    return op.emitOpError("P4: rank ") << rank << " is outside 1 ... "
+                                       << std::min(of.getRows(), of.getCols());
+  WeightType expected = svd.getFactor() == Side::input
+                            ? of.withShape(of.getRows(), rank)
+                            : of.withShape(rank, of.getCols());
+  if (expected != op.getType())
+    return op.emitOpError("P4: this factor has type ")
+           << expected << ", declared " << op.getType();
+  return success();
+}
+
 LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   SmallVector<Type> inputs;
   for (FlatSymbolRefAttr name : recipeInputs(getSource())) {
@@ -192,61 +264,14 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   }
   if (inputs.empty())
     return success();
-  auto self = cast<WeightType>(getType());
-  auto of = dyn_cast<WeightType>(inputs.front());
-  if (auto permuted = dyn_cast<PermutedAttr>(getSource())) {
-    if (of != self)
-      return emitOpError("P4: permuted values have type ")
-             << inputs.front() << ", declared " << self;
-    return failed(verifyPermutations(*this, permuted))
-               ? failure()
-               : verifyAcyclic(*this, symbols);
-  }
-  auto table = dyn_cast<TableType>(inputs.back());
-  if (!of || !table)
-    return emitOpError("P4: recipe needs a weight and a table, found ")
-           << inputs.front() << " and " << inputs.back();
-  if (table.getFrom() != of.getAxis() || table.getFromCount() != of.getCount())
-    return emitOpError("P4: ") << table << " does not start where " << of
-                               << " is indexed";
-  if (isa<MeanAttr>(getSource())) {
-    WeightType expected = of.withAxis(table.getTo(), table.getToCount());
-    if (expected != self)
-      return emitOpError("P4: this mean has type ") << expected
-                                                    << ", declared " << self;
-    DenseF64ArrayAttr weights = cast<MeanAttr>(getSource()).getWeights();
-    if (weights && weights.size() != of.getCount())
-      return emitOpError("P4: expected ")
-             << of.getCount() << " weights of the mean, found "
-             << weights.size();
-    return verifyAcyclic(*this, symbols);
-  }
-  auto svd = cast<SvdAttr>(getSource());
-  auto minus = dyn_cast<WeightType>(inputs[1]);
-  if (!minus || minus != of.withAxis(table.getTo(), table.getToCount()))
-    return emitOpError("P4: cannot subtract ")
-           << inputs[1] << " from " << of << " by " << table;
-  if (svd.getMoments()) {
-    auto moments = dyn_cast<WeightType>(inputs[2]);
-    if (!moments || moments.getCols() != of.getRows() ||
-        (moments.getRows() != 1 && moments.getRows() != of.getRows()) ||
-        (moments.isIndexed() && (moments.getAxis() != of.getAxis() ||
-                                 moments.getCount() != of.getCount())))
-      return emitOpError("P4: expected moments of ")
-             << of.getRows() << " inputs, 1 or as many rows, for one or each "
-             << stringifyAxis(of.getAxis()) << ", found " << inputs[2];
-  }
-  int64_t rank = svd.getRank();
-  if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
-    return emitOpError("P4: rank ") << rank << " is outside 1 ... "
-                                    << std::min(of.getRows(), of.getCols());
-  WeightType expected = svd.getFactor() == Side::input
-                            ? of.withShape(of.getRows(), rank)
-                            : of.withShape(rank, of.getCols());
-  if (expected != self)
-    return emitOpError("P4: this factor has type ") << expected
-                                                    << ", declared " << self;
-  return verifyAcyclic(*this, symbols);
+  LogicalResult status = success();
+  if (auto permuted = dyn_cast<PermutedAttr>(getSource()))
+    status = verifyPermuted(*this, permuted, inputs.front());
+  else if (auto mean = dyn_cast<MeanAttr>(getSource()))
+    status = verifyMean(*this, mean, inputs);
+  else
+    status = verifySvd(*this, cast<SvdAttr>(getSource()), inputs);
+  return failed(status) ? failure() : verifyAcyclic(*this, symbols);
 }
 
 FailureOr<RankedTensorType> moec::moe::getBoundType(ParamOp param,

@@ -285,6 +285,39 @@ TEST(Clustering, sameResultOnEveryMachine) {
                    4, 1, 0, 5, 3, 3, 2, 2, 4, 2, 1, 5}));
 }
 
+TEST(Clustering, randomTables) {
+  for (int64_t experts : {1, 7, 16})
+    for (int64_t clusters : {int64_t(1), (experts + 1) / 2, experts}) {
+      auto table = randomTable(experts, clusters, 3);
+      ASSERT_TRUE(bool(table)) << table.error();
+      std::vector<int64_t> sizes(size_t(clusters), 0);
+      int32_t next = 0;
+      for (int32_t cluster : *table) {
+        EXPECT_LE(cluster, next) << "numbered by the lowest member";
+        next = std::max(next, cluster + 1);
+        ++sizes[size_t(cluster)];
+      }
+      auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+      EXPECT_LE(*most - *least, 1);
+    }
+  // Each pair of six experts shares one of three clusters as often as any: 1 in
+  // 5 times. The standard deviation of a count is 15.
+  std::vector<int64_t> together(36, 0);
+  for (uint64_t seed = 0; seed < 1500; ++seed) {
+    Table table = *randomTable(6, 3, seed);
+    for (size_t i = 0; i < 6; ++i)
+      for (size_t j = 0; j < i; ++j)
+        together[i * 6 + j] += table[i] == table[j];
+  }
+  for (size_t i = 0; i < 6; ++i)
+    for (size_t j = 0; j < i; ++j)
+      EXPECT_NEAR(double(together[i * 6 + j]), 300, 75) << i << ", " << j;
+  // Integers alone: recorded once.
+  EXPECT_EQ(*randomTable(8, 3, 42), (Table{0, 1, 0, 2, 1, 0, 1, 2}));
+  EXPECT_EQ(randomTable(4, 5, 0).error(), "expected 1 to 4 clusters, found 5");
+  EXPECT_EQ(randomTable(4, 0, 0).error(), "expected 1 to 4 clusters, found 0");
+}
+
 TEST(Clustering, equalExperts) {
   // No distance is left to draw centres by, and no move gains anything.
   for (int64_t clusters : {1, 3, 6}) {

@@ -27,12 +27,14 @@ func.func private @encodings() attributes {
 // CHECK-SAME: permuted = #moe.permuted<output of @w by dense<{{\[}}[1, 0], [0, 1]]> : tensor<2x2xi32>>
 // CHECK-SAME: seeded = #moe.seeded<7>
 // CHECK-SAME: seeded_negative = #moe.seeded<-1 scale 0.02>
+// CHECK-SAME: svd_alone = #moe.svd<output rank 2 of @w whitened by @m>
 // CHECK-SAME: svd_input = #moe.svd<input rank 4 of @w minus @base by @t>
 // CHECK-SAME: svd_output = #moe.svd<output rank 4 of @w minus @base by @"odd name">
 func.func private @sources() attributes {
   external = #moe.external<"model"::"layers.0.gate">, odd_names = #moe.external<"" :: "a\22b\\c\0A::d">,
   seeded = #moe.seeded<7>, seeded_negative = #moe.seeded<-1 scale 2.0e-2>, mean = #moe.mean<@w by @t>,
   permuted = #moe.permuted<output of @w by dense<[[1, 0], [0, 1]]> : tensor<2x2xi32>>,
+  svd_alone = #moe.svd<output rank 2 of @w whitened by @m>,
   svd_input = #moe.svd<input rank 4 of @w minus @base by @t>,
   svd_output = #moe.svd<output rank 4 of @w minus @base by @"odd name">}
 

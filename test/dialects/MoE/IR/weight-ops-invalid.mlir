@@ -287,6 +287,29 @@ moe.param @b : !moe.weight<8x2xf32, expert[4]> = #moe.svd<output rank 2 of @w mi
 
 // -----
 
+moe.param @t : !moe.table<expert[4] -> cluster[2]> = dense<[0, 1, 0, 1]> : tensor<4xi32>
+// expected-error @below {{P4: an SVD is of a weight, found '!moe.table<expert[4] -> cluster[2]>'}}
+moe.param @a : !moe.weight<8x2xf32, expert[4]> = #moe.svd<input rank 2 of @t>
+
+// -----
+
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<0>
+// expected-error @below {{P4: this factor has type '!moe.weight<8x2xf32, expert[4]>', declared '!moe.weight<8x2xf32, expert[3]>'}}
+moe.param @a : !moe.weight<8x2xf32, expert[3]> = #moe.svd<input rank 2 of @w>
+
+// -----
+
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<0>
+// expected-error @below {{P4: expected moments of 8 inputs, 1 or as many rows, for one or each expert, found '!moe.weight<8x6xf32, expert[4]>'}}
+moe.param @a : !moe.weight<8x2xf32, expert[4]> = #moe.svd<input rank 2 of @w whitened by @w>
+
+// -----
+
+// expected-error @below {{P4: recipe depends on itself through "self"}}
+moe.param @self : !moe.weight<8x8xf32, expert[4]> = #moe.svd<input rank 8 of @self>
+
+// -----
+
 moe.param @same : !moe.table<expert[4] -> expert[4]> = dense<0> : tensor<4xi32>
 // expected-error @below {{P4: recipe depends on itself through "self"}}
 moe.param @self : !moe.weight<8x6xf32, expert[4]> = #moe.mean<@self by @same>

@@ -24,6 +24,9 @@ moe.param @inline_f16 : !moe.weight<1x2xf32, expert[2]> = dense<0.0> : tensor<2x
 moe.param private @base : !moe.weight<64x32xf32, cluster[2]> = #moe.mean<@gate by @table> encoding <int4 group 32> layout panel16 residency cached
 // CHECK: moe.param nested @a : !moe.weight<64x4xf32, expert[4]> = #moe.svd<input rank 4 of @gate minus @base by @table>
 moe.param nested @a : !moe.weight<64x4xf32, expert[4]> = #moe.svd<input rank 4 of @gate minus @base by @table>
+// A product alone has no base.
+// CHECK: moe.param @alone : !moe.weight<64x4xf32, expert[4]> = #moe.svd<input rank 4 of @gate>
+moe.param @alone : !moe.weight<64x4xf32, expert[4]> = #moe.svd<input rank 4 of @gate>
 // Groups along the output divide the columns; the largest rank is the smaller side.
 // CHECK: moe.param @b : !moe.weight<32x32xf32, expert[4]> = #moe.svd<output rank 32 of @gate minus @base by @table> encoding <int8 group 8 along output>
 moe.param @b : !moe.weight<32x32xf32, expert[4]> = #moe.svd<output rank 32 of @gate minus @base by @table> encoding <int8 group 8 along output>
