@@ -145,7 +145,7 @@ def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {
   }];
   let options = [
     Option<"keepHalfVectors", "keep-half-vectors", "bool", "/*default=*/false",
-           "Leave vectors of f16 that are widened to f32: the CPU has an instruction for it">
+           "Leave vectors of f16 that are widened to f32, or rounded from it: the CPU has instructions for it">
   ];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

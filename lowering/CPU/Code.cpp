@@ -17,6 +17,10 @@ MemRefType moec::lowering::flatType(Type element) {
       StridedLayoutAttr::get(context, ShapedType::kDynamic, {1}));
 }
 
+Type moec::lowering::elementOf(Value list) {
+  return cast<MemRefType>(list.getType()).getElementType();
+}
+
 Type Code::pointer() { return LLVM::LLVMPointerType::get(b.getContext()); }
 
 //===----------------------------------------------------------------------===//
@@ -219,6 +223,19 @@ void Code::store(Value value, Value list, Value at) {
   memref::StoreOp::create(b, loc, value, list, at);
 }
 
+Value Code::loadFloat(Value list, Value at) {
+  Value loaded = load(list, at);
+  if (loaded.getType().isF32())
+    return loaded;
+  return arith::ExtFOp::create(b, loc, f32(), loaded);
+}
+
+void Code::storeFloat(Value value, Value list, Value at) {
+  if (Type element = elementOf(list); !element.isF32())
+    value = arith::TruncFOp::create(b, loc, element, value);
+  store(value, list, at);
+}
+
 void Code::fill(Value scalar, Value list, Value at, Value count) {
   Value whole = mul(div(count, lanes), lanes), vector = broadcast(scalar);
   loop(index(0), whole, lanes,
@@ -226,13 +243,29 @@ void Code::fill(Value scalar, Value list, Value at, Value count) {
   loop(whole, count, 1, [&](Value i) { store(scalar, list, add(at, i)); });
 }
 
+void Code::fillZeros(Value list, Value at, Value count) {
+  Value none =
+      arith::ConstantOp::create(b, loc, b.getZeroAttr(elementOf(list)));
+  fill(none, list, at, count);
+}
+
 void Code::copy(Value from, Value fromAt, Value to, Value toAt, Value count) {
+  bool converts = elementOf(from) != elementOf(to);
   Value whole = mul(div(count, lanes), lanes);
   loop(index(0), whole, lanes, [&](Value i) {
-    storeVector(loadVector(from, add(fromAt, i)), to, add(toAt, i));
+    Value source = add(fromAt, i), target = add(toAt, i);
+    if (converts)
+      storeFloats(loadFloats(from, source), to, target);
+    else
+      storeVector(loadVector(from, source), to, target);
   });
-  loop(whole, count, 1,
-       [&](Value i) { store(load(from, add(fromAt, i)), to, add(toAt, i)); });
+  loop(whole, count, 1, [&](Value i) {
+    Value source = add(fromAt, i), target = add(toAt, i);
+    if (converts)
+      storeFloat(loadFloat(from, source), to, target);
+    else
+      store(load(from, source), to, target);
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -240,17 +273,40 @@ void Code::copy(Value from, Value fromAt, Value to, Value toAt, Value count) {
 //===----------------------------------------------------------------------===//
 
 Value Code::loadVector(Value list, Value at) {
-  Type element = cast<MemRefType>(list.getType()).getElementType();
-  return vector::LoadOp::create(b, loc, vectorOf(element), list, at);
+  return vector::LoadOp::create(b, loc, vectorOf(elementOf(list)), list, at);
 }
 
 void Code::storeVector(Value vector, Value list, Value at) {
   vector::StoreOp::create(b, loc, vector, list, at);
 }
 
+Value Code::loadFloats(Value list, Value at) {
+  Value loaded = loadVector(list, at);
+  if (elementOf(list).isF32())
+    return loaded;
+  return arith::ExtFOp::create(b, loc, vectorOf(f32()), loaded);
+}
+
+Value Code::rounded(Value vector, Type element) {
+  if (element.isF32())
+    return vector;
+  Value narrow = arith::TruncFOp::create(b, loc, vectorOf(element), vector);
+  return arith::ExtFOp::create(b, loc, vector.getType(), narrow);
+}
+
+void Code::storeFloats(Value vector, Value list, Value at) {
+  if (Type element = elementOf(list); !element.isF32())
+    vector = arith::TruncFOp::create(b, loc, vectorOf(element), vector);
+  storeVector(vector, list, at);
+}
+
 Value Code::broadcast(Value scalar) {
   return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()),
                                      scalar);
+}
+
+Value Code::extract(Value vector, int64_t lane) {
+  return vector::ExtractOp::create(b, loc, vector, lane);
 }
 
 Value Code::zero() {

@@ -19,6 +19,9 @@ inline constexpr int64_t lanes = 16;
 /// buffers so.
 mlir::MemRefType flatType(mlir::Type element);
 
+/// What a list has.
+mlir::Type elementOf(mlir::Value list);
+
 /// Emits plain arith, scf, memref and vector operations at one place.
 class Code {
 public:
@@ -99,17 +102,30 @@ public:
   mlir::Value scratch(int64_t elements, mlir::Type element);
   mlir::Value load(mlir::Value list, mlir::Value at);
   void store(mlir::Value value, mlir::Value list, mlir::Value at);
+  /// Of a list of f32, f16 or bf16, as f32.
+  mlir::Value loadFloat(mlir::Value list, mlir::Value at);
+  /// An f32, rounded to what a list has.
+  void storeFloat(mlir::Value value, mlir::Value list, mlir::Value at);
 
   //===--- runs of elements: 16 at a time, then what is left ---===//
   void fill(mlir::Value scalar, mlir::Value list, mlir::Value at,
             mlir::Value count);
+  void fillZeros(mlir::Value list, mlir::Value at, mlir::Value count);
+  /// Floats of one type become those of another: exactly, or rounded.
   void copy(mlir::Value from, mlir::Value fromAt, mlir::Value to,
             mlir::Value toAt, mlir::Value count);
 
   //===--- vectors of 16 ---===//
   mlir::Value loadVector(mlir::Value list, mlir::Value at);
   void storeVector(mlir::Value vector, mlir::Value list, mlir::Value at);
+  /// 16 numbers of a list of f32, f16 or bf16, as f32.
+  mlir::Value loadFloats(mlir::Value list, mlir::Value at);
+  /// f32 numbers, rounded to a type of floats and widened again.
+  mlir::Value rounded(mlir::Value vector, mlir::Type element);
+  /// 16 f32, rounded to what a list has.
+  void storeFloats(mlir::Value vector, mlir::Value list, mlir::Value at);
   mlir::Value broadcast(mlir::Value scalar);
+  mlir::Value extract(mlir::Value vector, int64_t lane);
   mlir::Value zero();
   mlir::Value zeros();
   mlir::Value reals(double value);

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Support/DebugStringHelper.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -15,9 +16,15 @@ using namespace moec::moe;
 // What kernels can do
 //===----------------------------------------------------------------------===//
 
-static bool isFloats(Type type) {
-  auto shaped = dyn_cast<ShapedType>(type);
-  return shaped && shaped.getElementType().isF32();
+/// Why numbers of these cannot be read and written: between that kernels
+/// compute in f32.
+static std::string reasonAgainstTypes(ValueRange values) {
+  for (Value value : values) {
+    Type element = cast<ShapedType>(value.getType()).getElementType();
+    if (!element.isF32() && !element.isF16() && !element.isBF16())
+      return (llvm::Twine("it computes in ") + debugString(element)).str();
+  }
+  return "";
 }
 
 /// Whether a bias can be read row by row.
@@ -56,42 +63,38 @@ SmallVector<Operation *> moec::lowering::findScheduled(Operation *root) {
 }
 
 std::string moec::lowering::reasonAgainstKernels(Operation *op) {
-  auto floats = [](ValueRange values) {
-    return llvm::all_of(values,
-                        [](Value value) { return isFloats(value.getType()); });
-  };
-  constexpr StringLiteral notF32 = "it does not compute in f32";
   auto columns = [](Value value) {
     return cast<ShapedType>(value.getType()).getDimSize(1);
   };
   return llvm::TypeSwitch<Operation *, std::string>(op)
       .Case([&](GroupOp group) -> std::string {
-        return floats(group.getWeights()) ? "" : notF32.str();
+        return reasonAgainstTypes(group.getWeights());
       })
       .Case([&](GatherOp gather) -> std::string {
         auto type = cast<ShapedType>(gather.getInput().getType());
         Type element = type.getElementType();
         if (type.getRank() == 2 && type.isDynamicDim(1))
           return "its columns are not known";
-        return element.isF32() || element.isInteger(32) || isa<IdType>(element)
+        return element.isInteger(32) || isa<IdType>(element)
                    ? ""
-                   : notF32.str();
+                   : reasonAgainstTypes(gather.getInput());
       })
       .Case([&](ScatterCombineOp scatter) -> std::string {
         if (columns(scatter.getInit()) == ShapedType::kDynamic)
           return "its columns are not known";
-        return floats({scatter.getInput(), scatter.getInit()}) ? ""
-                                                               : notF32.str();
+        return reasonAgainstTypes({scatter.getInput(), scatter.getInit()});
       })
       .Case([&](GroupedMatmulOp matmul) -> std::string {
-        if (!floats({matmul.getInput(), matmul.getInit()}))
-          return notF32.str();
+        std::string reason =
+            reasonAgainstTypes({matmul.getInput(), matmul.getInit()});
+        if (!reason.empty())
+          return reason;
         if (matmul.getEntries() && (matmul.getPairRow() || matmul.getAct() ||
                                     !matmul.getBiases().empty()))
           return "rows of entries have pairs, a bias or an activation";
         if (!llvm::all_of(matmul.getBiases(), isReadableBias))
           return "a bias is not stored as plain floats";
-        std::string reason = reasonAgainst(matmul.getWeights());
+        reason = reasonAgainst(matmul.getWeights());
         if (reason.empty())
           reason = reasonAgainst(matmul.getResiduals());
         if (reason.empty() && matmul.getExpand())
@@ -99,11 +102,13 @@ std::string moec::lowering::reasonAgainstKernels(Operation *op) {
         return reason;
       })
       .Case([&](GroupedUpOp up) -> std::string {
-        if (!floats({up.getInput(), up.getHidden()}))
-          return notF32.str();
+        std::string reason =
+            reasonAgainstTypes({up.getInput(), up.getHidden()});
+        if (!reason.empty())
+          return reason;
         if (!llvm::all_of(up.getBiases(), isReadableBias))
           return "a bias is not stored as plain floats";
-        std::string reason = reasonAgainst(up.getWeights());
+        reason = reasonAgainst(up.getWeights());
         if (reason.empty())
           reason = reasonAgainst(up.getResiduals());
         if (reason.empty() && up.getShrink())
@@ -141,6 +146,10 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
                "be at most ")
            << Schedule::mostOfTask << ", found " << task;
   return schedule;
+}
+
+static Value extent(Code &c, Value buffer, int64_t d) {
+  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
 }
 
 //===----------------------------------------------------------------------===//
@@ -289,13 +298,33 @@ Value LayerEmitter::contiguous(Code &c, Value buffer) {
   return known;
 }
 
+void LayerEmitter::convert(Code &c, StringRef name, Value from, Value to,
+                           Value count) {
+  constexpr int64_t elementsOfTask = 4096;
+  stage(c, name, c.ceilDiv(count, elementsOfTask), {from, to, count},
+        [&](Code &t, const IRMapping &in, Value task) {
+          Value first = t.mul(task, elementsOfTask);
+          Value left = t.sub(in.lookup(count), first);
+          t.copy(in.lookup(from), first, in.lookup(to), first,
+                 t.min(left, t.index(elementsOfTask)));
+        });
+}
+
+Value LayerEmitter::floats(Code &c, Value buffer) {
+  Value list = contiguous(c, buffer);
+  if (elementOf(list).isF32())
+    return list;
+  Value count = c.index(1);
+  for (int64_t d = 0; d < cast<MemRefType>(buffer.getType()).getRank(); ++d)
+    count = c.mul(count, extent(c, buffer, d));
+  Value wide = allocate(c, count, c.f32());
+  convert(c, "widen", list, wide, count);
+  return wide;
+}
+
 //===----------------------------------------------------------------------===//
 // moe.group, moe.gather, moe.scatter_combine
 //===----------------------------------------------------------------------===//
-
-static Value extent(Code &c, Value buffer, int64_t d) {
-  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
-}
 
 static int64_t idCount(Value ids) {
   return cast<IdType>(cast<ShapedType>(ids.getType()).getElementType())
@@ -311,15 +340,22 @@ LogicalResult LayerEmitter::emit(GroupOp op) {
   Value groups = c.index(idCount(op.getClusters()));
   Value scratch = allocate(c, c.add(groups, c.mul(tokens, places)), c.i32());
   Value none = LLVM::ZeroOp::create(c.b, c.loc, c.pointer());
+  Value pairs = extent(c, op.getPairRow(), 0);
+  // Gate weights are moved as f32, which holds them all.
+  Value pairWeight = list(op.getPairWeight()), moved = pairWeight;
+  if (!elementOf(moved).isF32())
+    moved = allocate(c, pairs, c.f32());
   callRuntime(c, "moert_group_rows",
-              {list(op.getClusters()), list(op.getIds()), list(op.getWeights()),
+              {list(op.getClusters()), list(op.getIds()),
+               floats(c, op.getWeights()),
                op.getSlots() ? list(op.getSlots()) : none, tokens, places,
                extent(c, op.getIds(), 1), groups, c.index(idCount(op.getIds())),
                scratch, list(op.getRowToken()), extent(c, op.getRowToken(), 0),
                list(op.getRowOffsets()), list(op.getPairRow()),
-               list(op.getPairExpert()), list(op.getPairWeight()),
-               extent(c, op.getPairRow(), 0)},
+               list(op.getPairExpert()), moved, pairs},
               /*returnsIndex=*/false);
+  if (moved != pairWeight)
+    convert(c, "round", moved, pairWeight, pairs);
   op.erase();
   return success();
 }
@@ -333,7 +369,6 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
   Value init = contiguous(c, numbers(op.getInit()));
   auto type = cast<MemRefType>(op.getInput().getType());
   int64_t columns = type.getRank() == 2 ? type.getDimSize(1) : 1;
-  Type element = cast<MemRefType>(input.getType()).getElementType();
   Value sources = extent(c, op.getInput(), 0),
         rows = extent(c, op.getInit(), 0);
   stage(c, "gather", c.ceilDiv(rows, rowsOfTask),
@@ -342,7 +377,6 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
           auto of = [&](Value value) { return in.lookup(value); };
           Value first = t.mul(task, rowsOfTask);
           Value last = t.min(t.add(first, rowsOfTask), of(rows));
-          Value missing = element.isF32() ? t.zero() : t.number(-1, element);
           Value size = t.index(columns);
           t.loop(first, last, 1, [&](Value row) {
             Value from = t.load(of(index), row);
@@ -353,7 +387,12 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
                   t.copy(of(input), t.mul(t.toIndex(from), columns), of(init),
                          to, size);
                 },
-                [&] { t.fill(missing, of(init), to, size); });
+                [&] {
+                  if (Type element = elementOf(of(init)); element.isInteger())
+                    t.fill(t.number(-1, element), of(init), to, size);
+                  else
+                    t.fillZeros(of(init), to, size);
+                });
           });
         });
   op.erase();
@@ -372,52 +411,63 @@ LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
   SmallVector<Value> captured{input, index, init};
   Value weights;
   if (op.getWeights())
-    captured.push_back(weights = contiguous(c, op.getWeights()));
+    captured.push_back(weights = floats(c, op.getWeights()));
   int64_t columns = cast<MemRefType>(op.getInit().getType()).getDimSize(1);
   Value sources = extent(c, op.getInput(), 0),
         rows = extent(c, op.getInit(), 0);
+  // What is added up is rounded once, at the end.
+  Value sums = init;
+  if (!elementOf(init).isF32())
+    captured.push_back(sums =
+                           allocate(c, c.mul(rows, c.index(columns)), c.f32()));
   captured.append({sources, rows});
   bool accumulate = op.getAccumulate();
   int64_t tasks = (columns + columnsOfTask - 1) / columnsOfTask;
-  stage(c, "scatter", c.index(tasks), captured,
-        [&](Code &t, const IRMapping &in, Value task) {
-          auto of = [&](Value value) { return in.lookup(value); };
-          Value first = t.mul(task, columnsOfTask);
-          Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
-          Value size = t.sub(last, first);
-          Value whole = t.add(first, t.mul(t.div(size, lanes), lanes));
-          if (!accumulate)
-            t.loop(t.index(0), of(rows), 1, [&](Value row) {
-              t.fill(t.zero(), of(init), t.add(t.mul(row, columns), first),
-                     size);
+  stage(
+      c, "scatter", c.index(tasks), captured,
+      [&](Code &t, const IRMapping &in, Value task) {
+        auto of = [&](Value value) { return in.lookup(value); };
+        Value first = t.mul(task, columnsOfTask);
+        Value last = t.min(t.add(first, columnsOfTask), t.index(columns));
+        Value size = t.sub(last, first);
+        Value whole = t.add(first, t.mul(t.div(size, lanes), lanes));
+        auto forRows = [&](llvm::function_ref<void(Value)> body) {
+          t.loop(t.index(0), of(rows), 1,
+                 [&](Value row) { body(t.add(t.mul(row, columns), first)); });
+        };
+        if (!accumulate)
+          forRows([&](Value at) { t.fillZeros(of(sums), at, size); });
+        else if (sums != init)
+          forRows([&](Value at) { t.copy(of(init), at, of(sums), at, size); });
+        t.loop(t.index(0), of(sources), 1, [&](Value row) {
+          Value target = t.load(of(index), row);
+          t.when(t.isWithin(target, of(rows)), [&] {
+            Value from = t.mul(row, columns);
+            Value to = t.mul(t.toIndex(target), columns);
+            Value weight = weights ? t.load(of(weights), row) : Value();
+            Value weightVector = weights ? t.broadcast(weight) : Value();
+            auto sum = [&](Value x, Value factor, Value before) -> Value {
+              if (factor)
+                x = arith::MulFOp::create(t.b, t.loc, factor, x);
+              return arith::AddFOp::create(t.b, t.loc, before, x);
+            };
+            t.loop(first, whole, lanes, [&](Value at) {
+              Value place = t.add(to, at);
+              t.storeVector(sum(t.loadFloats(of(input), t.add(from, at)),
+                                weightVector, t.loadVector(of(sums), place)),
+                            of(sums), place);
             });
-          t.loop(t.index(0), of(sources), 1, [&](Value row) {
-            Value target = t.load(of(index), row);
-            t.when(t.isWithin(target, of(rows)), [&] {
-              Value from = t.mul(row, columns);
-              Value to = t.mul(t.toIndex(target), columns);
-              Value weight = weights ? t.load(of(weights), row) : Value();
-              Value weightVector = weights ? t.broadcast(weight) : Value();
-              auto sum = [&](Value x, Value factor, Value before) -> Value {
-                if (factor)
-                  x = arith::MulFOp::create(t.b, t.loc, factor, x);
-                return arith::AddFOp::create(t.b, t.loc, before, x);
-              };
-              t.loop(first, whole, lanes, [&](Value at) {
-                Value place = t.add(to, at);
-                t.storeVector(sum(t.loadVector(of(input), t.add(from, at)),
-                                  weightVector, t.loadVector(of(init), place)),
-                              of(init), place);
-              });
-              t.loop(whole, last, 1, [&](Value at) {
-                Value place = t.add(to, at);
-                t.store(sum(t.load(of(input), t.add(from, at)), weight,
-                            t.load(of(init), place)),
-                        of(init), place);
-              });
+            t.loop(whole, last, 1, [&](Value at) {
+              Value place = t.add(to, at);
+              t.store(sum(t.loadFloat(of(input), t.add(from, at)), weight,
+                          t.load(of(sums), place)),
+                      of(sums), place);
             });
           });
         });
+        if (sums != init)
+          forRows([&](Value at) { t.copy(of(sums), at, of(init), at, size); });
+      });
   op.erase();
   return success();
 }

@@ -47,6 +47,12 @@ private:
   /// The buffer as a list, copied together first where a caller's strides are
   /// wide.
   mlir::Value contiguous(Code &c, mlir::Value buffer);
+  /// The same as f32: a copy of what is f16 or bf16.
+  mlir::Value floats(Code &c, mlir::Value buffer);
+  /// A stage that copies all of a list into another: floats of one type become
+  /// those of another.
+  void convert(Code &c, llvm::StringRef name, mlir::Value from, mlir::Value to,
+               mlir::Value count);
   /// Scratch of the entry: a list of the workspace.
   mlir::Value allocate(Code &c, mlir::Value count, mlir::Type element);
   /// Ids as numbers.

@@ -5,6 +5,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Support/DebugStringHelper.h"
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -525,14 +526,16 @@ void MatmulKernels::callLoose(Code &c, const StoredForm &form,
         x.list, init.list, y.list, x.stride});
 }
 
-void MatmulKernels::callPack(Code &c, const Schedule &schedule, Value x,
-                             Value rows, Value k, Value packed) {
+void MatmulKernels::callPack(Code &c, const Schedule &schedule, Type element,
+                             Value x, Value rows, Value k, Value packed) {
   Type pointer = c.pointer(), index = c.b.getIndexType();
   std::string name = "pack_rows" + std::to_string(schedule.tileRows);
+  if (!element.isF32())
+    name += "_" + debugString(element);
   auto pack = function(
       name, {pointer, index, index, pointer},
       [&](Code &c, ValueRange arguments) {
-        Value from = c.listAt(arguments[0], c.f32());
+        Value from = c.listAt(arguments[0], element);
         Value rows = arguments[1], k = arguments[2];
         Value to = c.listAt(arguments[3], c.f32());
         c.when(c.isBelow(c.index(0), rows), [&] {
@@ -541,20 +544,25 @@ void MatmulKernels::callPack(Code &c, const Schedule &schedule, Value x,
             Value first = tiles.firstRow(c, tile);
             Value height = tiles.heightOf(c, tile);
             Value base = c.mul(first, k);
-            // Eight numbers of a row at a time: a line of the source is read
-            // while it is near.
-            Value whole = c.mul(c.div(k, 8), 8);
+            // Some numbers of a row at a time: a line of the source is read
+            // while it is near. What is not f32 is widened as a vector.
+            int64_t step = element.isF32() ? 8 : lanes;
+            Value whole = c.mul(c.div(k, step), step);
             auto copy = [&](Value column, int64_t count) {
               c.loop(c.index(0), height, 1, [&](Value i) {
                 Value source = c.add(base, c.add(c.mul(i, k), column));
+                Value vector =
+                    count == lanes ? c.loadFloats(from, source) : Value();
                 for (int64_t j = 0; j < count; ++j)
                   c.store(
-                      c.load(from, c.add(source, j)), to,
+                      vector ? c.extract(vector, j)
+                             : c.loadFloat(from, c.add(source, j)),
+                      to,
                       c.add(base, c.add(c.mul(c.add(column, j), height), i)));
               });
             };
-            c.loop(c.index(0), whole, 8,
-                   [&](Value column) { copy(column, 8); });
+            c.loop(c.index(0), whole, step,
+                   [&](Value column) { copy(column, step); });
             c.loop(whole, k, 1, [&](Value column) { copy(column, 1); });
           });
         });

@@ -41,10 +41,12 @@ public:
                  const Rows &x, const Panels &w, const Rows &init,
                  mlir::Value hasInit, const Rows &y, mlir::Value rows,
                  mlir::Value panels, mlir::Value k);
-  /// Copies rows [first, first + rows) of x [.., k] to the place that
-  /// callPacked reads: tile by tile, [k][rows of the tile].
-  void callPack(Code &c, const Schedule &schedule, mlir::Value x,
-                mlir::Value rows, mlir::Value k, mlir::Value packed);
+  /// Copies rows [first, first + rows) of x [.., k], floats of that type, to
+  /// the place that callPacked reads: tile by tile, [k][rows of the tile] of
+  /// f32.
+  void callPack(Code &c, const Schedule &schedule, mlir::Type element,
+                mlir::Value x, mlir::Value rows, mlir::Value k,
+                mlir::Value packed);
 
   mlir::SymbolTable &symbols() { return symbolTable; }
   const InstructionSet &instructionSet() const { return isa; }

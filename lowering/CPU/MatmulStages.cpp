@@ -110,7 +110,9 @@ public:
     // moe.grouped_up may have other rows than its input: then it works in rows
     // of its own.
     Value result = init;
-    bool hasOwnRows = request.combines && extent(request.init, 0) != rows;
+    // Rows that are summed up are f32, and rounded at the end.
+    bool hasOwnRows =
+        request.combines && (extent(request.init, 0) != rows || isNarrow(init));
     if (hasOwnRows)
       init = allocate(c.mul(rows, n), c.f32());
     planBlocks();
@@ -118,6 +120,8 @@ public:
       planPairs();
     if (!order)
       packRows();
+    if (order || !residuals.empty())
+      input = layer.floats(c, request.input);
     if (!residuals.empty())
       emitShrink();
     if (request.segment)
@@ -317,8 +321,7 @@ private:
         c, "moert_plan_pairs",
         {layer.contiguous(c, request.pairRow),
          layer.contiguous(c, layer.numbers(request.pairExpert)),
-         request.pairWeights ? layer.contiguous(c, request.pairWeights)
-                             : null(c),
+         request.pairWeights ? layer.floats(c, request.pairWeights) : null(c),
          pairs, experts, blocks, blockCount, rows, scratch, pairOf, rowOf,
          weightOf, segments, segmentOfBlock},
         /*returnsIndex=*/true);
@@ -352,9 +355,10 @@ private:
                 [&](Code &t, Mapping in, Value task) {
                   Block of = block(t, in, task);
                   Value at = t.mul(of.first, k);
-                  layer.kernels.callPack(
-                      t, schedule, t.address(in.lookup(input), at), of.rows,
-                      t.index(k), t.address(in.lookup(packed), at));
+                  layer.kernels.callPack(t, schedule, elementOf(input),
+                                         t.address(in.lookup(input), at),
+                                         of.rows, t.index(k),
+                                         t.address(in.lookup(packed), at));
                 });
   }
 
@@ -416,7 +420,7 @@ private:
                         t.mul(t.toIndex(t.load(in.lookup(pairOf), at)), rank);
                     Value to = t.mul(at, rank);
                     t.loop(t.index(0), t.index(rank), 1, [&](Value j) {
-                      Value x = t.load(in.lookup(v), t.add(from, j));
+                      Value x = t.loadFloat(in.lookup(v), t.add(from, j));
                       t.store(arith::MulFOp::create(t.b, t.loc, weight, x),
                               in.lookup(scaled), t.add(to, j));
                     });
@@ -430,23 +434,23 @@ private:
                 [&](Code &t, Mapping in, Value task) {
                   Value at = t.add(in.lookup(validPairs), task);
                   Value pair = t.toIndex(t.load(in.lookup(pairOf), at));
-                  t.fill(t.zero(), in.lookup(init), t.mul(pair, n), t.index(n));
+                  t.fillZeros(in.lookup(init), t.mul(pair, n), t.index(n));
                 });
   }
 
   /// Rows of `init` that the result has; what else it has is zero.
   void copyRows(Value result, Value count) {
-    layer.stage(
-        c, "copy", count, {init, rows, result},
-        [&](Code &t, Mapping in, Value row) {
-          Value at = t.mul(row, n);
-          t.when(
-              t.isBelow(row, in.lookup(rows)),
-              [&] {
-                t.copy(in.lookup(init), at, in.lookup(result), at, t.index(n));
-              },
-              [&] { t.fill(t.zero(), in.lookup(result), at, t.index(n)); });
-        });
+    layer.stage(c, "copy", count, {init, rows, result},
+                [&](Code &t, Mapping in, Value row) {
+                  Value at = t.mul(row, n);
+                  t.when(
+                      t.isBelow(row, in.lookup(rows)),
+                      [&] {
+                        t.copy(in.lookup(init), at, in.lookup(result), at,
+                               t.index(n));
+                      },
+                      [&] { t.fillZeros(in.lookup(result), at, t.index(n)); });
+                });
   }
 
   //===--------------------------------------------------------------------===//
@@ -480,15 +484,15 @@ private:
         [&] {
           Value x = vector;
           if (adds)
-            x = sum(t.loadVector(list, at), x);
-          t.storeVector(x, list, at);
+            x = sum(t.loadFloats(list, at), x);
+          t.storeFloats(x, list, at);
         },
         [&](Value j) {
           t.storeVector(vector, spill, t.index(0));
           Value x = t.load(spill, j);
           if (adds)
-            x = sum(t.load(list, t.add(at, j)), x);
-          t.store(x, list, t.add(at, j));
+            x = sum(t.loadFloat(list, t.add(at, j)), x);
+          t.storeFloat(x, list, t.add(at, j));
         });
   }
 
@@ -500,17 +504,12 @@ private:
     if (bias.isIndexed)
       at = t.add(t.mul(entry, bias.cols), column);
     if (!isRagged())
-      return loadFloats(t, list, at);
+      return t.loadFloats(list, at);
     t.storeVector(t.zeros(), spill, t.index(0));
     columns16(
         t, column,
-        [&] { t.storeVector(loadFloats(t, list, at), spill, t.index(0)); },
-        [&](Value j) {
-          Value x = t.load(list, t.add(at, j));
-          if (!x.getType().isF32())
-            x = arith::ExtFOp::create(t.b, t.loc, t.f32(), x);
-          t.store(x, spill, j);
-        });
+        [&] { t.storeVector(t.loadFloats(list, at), spill, t.index(0)); },
+        [&](Value j) { t.store(t.loadFloat(list, t.add(at, j)), spill, j); });
     return t.loadVector(spill, t.index(0));
   }
 
@@ -538,11 +537,17 @@ private:
   /// Whether an epilogue by expert follows the base.
   bool hasPairs() const { return request.combines || request.yieldsPairs; }
 
+  /// What the operation's rows have.
+  Type element() const {
+    return cast<ShapedType>(request.input.getType()).getElementType();
+  }
+  static bool isNarrow(Value list) { return !elementOf(list).isF32(); }
   int64_t chunkColumns() const { return schedule.taskPanels * lanes; }
 
   /// Whether results are written where they belong, without scratch.
   bool isDirect() const {
-    return !request.act && !request.yieldsPairs && !isRagged() && !order;
+    return !request.act && !request.yieldsPairs && !isRagged() && !order &&
+           !isNarrow(init);
   }
 
   void emitBase() {
@@ -632,8 +637,8 @@ private:
 
   void zeroColumns(Task &task, Value row, Value first, Value last) {
     Code &t = task.t;
-    t.fill(t.zero(), task.in.lookup(init), t.add(t.mul(row, n), first),
-           t.sub(last, first));
+    t.fillZeros(task.in.lookup(init), t.add(t.mul(row, n), first),
+                t.sub(last, first));
   }
 
   void emitChunk(Task &task) {
@@ -730,6 +735,17 @@ private:
     });
   }
 
+  /// act(up, gate), or what there is where the operation has none: products are
+  /// rounded before.
+  Value activated(Code &t, MutableArrayRef<Value> products) {
+    if (!request.act)
+      return products[0];
+    for (Value &each : products)
+      each = t.rounded(each, element());
+    return activateVector(t, request.act, products[0],
+                          products.size() == 2 ? products[1] : Value());
+  }
+
   /// Results of rows from scratch: bias, activation, ragged columns.
   void emitRows(Task &task) {
     Code &t = task.t;
@@ -747,10 +763,7 @@ private:
           if (!bias.empty())
             values[w] = arith::AddFOp::create(t.b, t.loc, values[w], bias[w]);
         }
-        Value result = values[0];
-        if (request.act)
-          result = activateVector(t, request.act, values[0],
-                                  values.size() == 2 ? values[1] : Value());
+        Value result = activated(t, values);
         Value at = t.add(t.mul(rowNumber(task, i), n), column);
         storeColumns(t, result, task.in.lookup(init), at, column,
                      request.accumulate, task.spill);
@@ -825,10 +838,7 @@ private:
           }
           values.push_back(x);
         }
-        Value h = values[0];
-        if (request.act)
-          h = activateVector(t, request.act, values[0],
-                             values.size() == 2 ? values[1] : Value());
+        Value h = t.rounded(activated(t, values), element());
         if (shrink)
           t.storeVector(h, task.hidden,
                         t.add(t.mul(i, chunkColumns()), inChunk));
@@ -889,16 +899,17 @@ private:
                     int64_t left = std::min(lanes, rank - q * lanes);
                     Value place = t.add(to, q * lanes);
                     if (left == lanes) {
-                      t.storeVector(sum, in.lookup(v), place);
+                      t.storeFloats(sum, in.lookup(v), place);
                       continue;
                     }
                     t.storeVector(sum, spill, t.index(0));
                     t.loop(t.index(0), t.index(left), 1, [&](Value j) {
-                      t.store(t.load(spill, j), in.lookup(v), t.add(place, j));
+                      t.storeFloat(t.load(spill, j), in.lookup(v),
+                                   t.add(place, j));
                     });
                   }
                 },
-                [&] { t.fill(t.zero(), in.lookup(v), to, t.index(rank)); });
+                [&] { t.fillZeros(in.lookup(v), to, t.index(rank)); });
           });
         });
   }

@@ -108,25 +108,6 @@ double StoredForm::bytesPerRow() const {
 // Reading
 //===----------------------------------------------------------------------===//
 
-static Value extendBf16(Code &c, Value bits) {
-  Value wide = arith::ExtUIOp::create(c.b, c.loc, c.vectorOf(c.i32()), bits);
-  Value shifted = arith::ShLIOp::create(c.b, c.loc, wide, c.ints(16, c.i32()));
-  return arith::BitcastOp::create(c.b, c.loc, c.vectorOf(c.f32()), shifted);
-}
-
-Value moec::lowering::loadFloats(Code &c, Value list, Value at) {
-  Value loaded = c.loadVector(list, at);
-  Type element = cast<VectorType>(loaded.getType()).getElementType();
-  if (element.isF32())
-    return loaded;
-  if (element.isBF16()) {
-    Value bits = arith::BitcastOp::create(c.b, c.loc,
-                                          c.vectorOf(c.b.getI16Type()), loaded);
-    return extendBf16(c, bits);
-  }
-  return arith::ExtFOp::create(c.b, c.loc, c.vectorOf(c.f32()), loaded);
-}
-
 Value PanelReader::fromHalfBits(Value bits) const {
   Code &c = *code;
   Value half =
@@ -172,12 +153,9 @@ Value PanelReader::scale(Value group) const {
     return arith::BitcastOp::create(c.b, c.loc, c.vectorOf(c.f32()), power);
   }
   if (form.group)
-    return loadFloats(c, scales, c.mul(group, lanes));
+    return c.loadFloats(scales, c.mul(group, lanes));
   // One scale for the matrix.
-  Value scalar = c.load(scales, c.index(0));
-  if (!scalar.getType().isF32())
-    scalar = arith::ExtFOp::create(c.b, c.loc, c.f32(), scalar);
-  return c.broadcast(scalar);
+  return c.broadcast(c.loadFloat(scales, c.index(0)));
 }
 
 Code::Values PanelReader::read(Value row) const {
@@ -202,7 +180,7 @@ Code::Values PanelReader::read(Value row) const {
   case Format::f32:
   case Format::f16:
   case Format::bf16:
-    return {loadFloats(c, codes, c.mul(row, lanes))};
+    return {c.loadFloats(codes, c.mul(row, lanes))};
   case Format::int8: {
     Value loaded = c.loadVector(codes, c.mul(row, lanes));
     return {toFloat(wide(loaded, i32, /*isSigned=*/!form.hasZeroPoints))};

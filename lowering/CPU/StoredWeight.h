@@ -74,9 +74,6 @@ private:
   mlir::Value codes, scales, zeroPoints;
 };
 
-/// 16 floats of a list of f32, f16 or bf16.
-mlir::Value loadFloats(Code &c, mlir::Value list, mlir::Value at);
-
 } // namespace moec::lowering
 
 #endif // MOEC_LOWERING_CPU_STOREDWEIGHT_H

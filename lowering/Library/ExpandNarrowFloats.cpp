@@ -1,5 +1,5 @@
-// moe-expand-narrow-floats: conversions from and to f16 and bf16 as integer operations.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe-expand-narrow-floats: conversions from and to f16 and bf16 as integer
+// operations. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -75,7 +75,8 @@ public:
     Value bits = extendBits(narrow);
     Value sign = shl(both(bits, number(0x8000)), 16);
     Value magnitude = both(bits, number(0x7FFF));
-    // The exponent's bias grows by 112; that of infinities and NaN by 224, from 31 to 255.
+    // The exponent's bias grows by 112; that of infinities and NaN by 224, from
+    // 31 to 255.
     Value shifted = shl(magnitude, 13);
     Value isSpecial = isAbove(magnitude, number(0x7BFF));
     Value wide =
@@ -91,8 +92,8 @@ public:
   // Narrowing: to nearest, ties to even
   //===--------------------------------------------------------------------===//
 
-  /// f64 to f32, rounded so that rounding again gives what rounding once would: where digits are lost the last one left
-  /// is odd.
+  /// f64 to f32, rounded so that rounding again gives what rounding once would:
+  /// where digits are lost the last one left is odd.
   Value narrowToOdd(Value wide) {
     Value nearest = arith::TruncFOp::create(b, f32(), wide);
     Value back = arith::ExtFOp::create(b, wide.getType(), nearest);
@@ -135,7 +136,8 @@ public:
     Value isOdd = both(shr(magnitude, 13), number(1));
     Value normal =
         shr(add(magnitude, add(isOdd, number(0x0FFFu - (112u << 23)))), 13);
-    // Below the smallest normal number 1/2's last digit counts 2^-24: adding it rounds.
+    // Below the smallest normal number 1/2's last digit counts 2^-24: adding it
+    // rounds.
     Value subnormal =
         sub(asInt(arith::AddFOp::create(b, asFloat(magnitude), real(0.5f))),
             number(0x3F000000));
@@ -187,7 +189,9 @@ struct ExpandExtF : OpRewritePattern<arith::ExtFOp> {
 };
 
 struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
-  using OpRewritePattern::OpRewritePattern;
+  ExpandTruncF(MLIRContext *context, bool keepHalfVectors)
+      : OpRewritePattern(context), keepHalfVectors(keepHalfVectors) {}
+
   LogicalResult matchAndRewrite(arith::TruncFOp op,
                                 PatternRewriter &rewriter) const override {
     Type from = getElementTypeOrSelf(op.getIn().getType());
@@ -198,6 +202,9 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
         op.getRoundingmode().value_or(arith::RoundingMode::to_nearest_even);
     if (mode != arith::RoundingMode::to_nearest_even)
       return rewriter.notifyMatchFailure(op, "does not round to nearest even");
+    if (keepHalfVectors && isa<VectorType>(op.getType()) &&
+        getElementTypeOrSelf(op.getType()).isF16() && from.isF32())
+      return rewriter.notifyMatchFailure(op, "one instruction");
     Formula formula(op.getLoc(), rewriter, op.getType());
     Value wide = from.isF64() ? formula.narrowToOdd(op.getIn()) : op.getIn();
     rewriter.replaceOp(op, getElementTypeOrSelf(op.getType()).isF16()
@@ -205,6 +212,8 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
                                : formula.truncateToBf16(wide, op.getType()));
     return success();
   }
+
+  bool keepHalfVectors;
 };
 
 struct ExpandNarrowFloatsPass
@@ -213,8 +222,7 @@ struct ExpandNarrowFloatsPass
 
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet set(context);
-    set.add<ExpandExtF>(context, keepHalfVectors);
-    set.add<ExpandTruncF>(context);
+    set.add<ExpandExtF, ExpandTruncF>(context, keepHalfVectors);
     patterns = std::move(set);
     return success();
   }

@@ -1,5 +1,5 @@
-// moe-keep-narrow-floats-as-bits: replaces f16 and bf16 by i16 in the LLVM dialect.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe-keep-narrow-floats-as-bits: replaces f16 and bf16 by i16 in the LLVM
+// dialect. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -16,6 +16,10 @@ namespace moec::lowering {
 using namespace mlir;
 
 static bool isNarrow(Type type) { return type.isF16() || type.isBF16(); }
+
+static bool isNarrowVector(Type type) {
+  return isa<VectorType>(type) && isNarrow(getElementTypeOrSelf(type));
+}
 
 /// Operations that only move numbers.
 static bool movesOnly(Operation *op) {
@@ -44,16 +48,17 @@ struct KeepNarrowFloatsAsBitsPass
     if (checked.wasInterrupted())
       return signalPassFailure();
 
-    // Vectors that an instruction widens stay what they are for it.
-    SmallVector<LLVM::FPExtOp> widened;
-    getOperation().walk([&](LLVM::FPExtOp op) {
-      if (isa<VectorType>(op.getType()) &&
-          isNarrow(getElementTypeOrSelf(op.getArg().getType())))
-        widened.push_back(op);
+    // Vectors that an instruction widens or rounds stay what they are for it.
+    SmallVector<std::pair<LLVM::FPExtOp, Type>> widened;
+    SmallVector<std::pair<LLVM::FPTruncOp, Type>> rounded;
+    getOperation().walk([&](Operation *op) {
+      if (auto wide = dyn_cast<LLVM::FPExtOp>(op);
+          wide && isNarrowVector(wide.getArg().getType()))
+        widened.emplace_back(wide, wide.getArg().getType());
+      if (auto narrow = dyn_cast<LLVM::FPTruncOp>(op);
+          narrow && isNarrowVector(narrow.getType()))
+        rounded.emplace_back(narrow, narrow.getType());
     });
-    SmallVector<Type> narrow;
-    for (LLVM::FPExtOp op : widened)
-      narrow.push_back(op.getArg().getType());
 
     Type bits = IntegerType::get(&getContext(), 16);
     AttrTypeReplacer replacer;
@@ -74,10 +79,19 @@ struct KeepNarrowFloatsAsBitsPass
     replacer.recursivelyReplaceElementsIn(getOperation(), /*replaceAttrs=*/true,
                                           /*replaceLocs=*/false,
                                           /*replaceTypes=*/true);
-    for (auto [op, type] : llvm::zip_equal(widened, narrow)) {
+    for (auto [op, type] : widened) {
       OpBuilder builder(op);
       op.getArgMutable().assign(
           LLVM::BitcastOp::create(builder, op.getLoc(), type, op.getArg()));
+    }
+    for (auto [op, type] : rounded) {
+      OpBuilder builder(op->getContext());
+      builder.setInsertionPointAfter(op);
+      Type moved = op.getType();
+      op.getResult().setType(type);
+      Value cast =
+          LLVM::BitcastOp::create(builder, op.getLoc(), moved, op.getResult());
+      op.getResult().replaceAllUsesExcept(cast, cast.getDefiningOp());
     }
   }
 };

@@ -84,7 +84,7 @@ class Layer:
         self.code.call_views("block0", views, call=call, **more)
 
     def run(self, inputs, isa=None, executor=None):
-        y = np.full((len(inputs[0]), WIDTH), 77, np.float32)
+        y = np.full((len(inputs[0]), WIDTH), 77, inputs[0].dtype)
         self.call([artifact.view(v) for v in inputs] + [artifact.view(y)], isa, executor)
         return y
 
@@ -372,3 +372,68 @@ def test_two_artifacts_in_one_process(kernels, reference, isa, folder, tmp_path)
         first = kernels.run(inputs, isa)
         close(first, reference.run(inputs))
         assert other.run(inputs, isa).tobytes() == first.tobytes() == kernels.run(inputs, isa).tobytes()
+
+
+# -------------------------------------------------------------------------------------------------------- f16 and bf16
+
+
+@pytest.fixture(scope="module", params=["f16", "bf16"])
+def narrow(request, tmp_path_factory):
+    """The layer whose numbers are of that type, as kernels and plain."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "layer.mlir").write_text(MODULE.replace("f32", request.param))
+    options = folder / "layer.mlir", "--optimize", "--separate-weights", "--report=-", "-o"
+    assert "is lowered plainly" not in tool("moe-compile", *options, folder / "kernels")
+    tool("moe-compile", *options, folder / "reference", "--pipeline=reference")
+    return request.param, Layer(folder / "kernels"), Layer(folder / "reference")
+
+
+def rounded(values, element):
+    """Floats as arrays of that type: of bf16 the bits, rounded to nearest even."""
+    if element == "f16":
+        return values.astype(np.float16)
+    bits = values.view(np.uint32).astype(np.uint64)
+    return np.where(np.isnan(values), 0x7FC0, (bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def widened(values, element):
+    return values.astype(np.float32) if element == "f16" else (values.astype(np.uint32) << 16).view(np.float32)
+
+
+def compare_narrow(narrow, x, ids, p, isa):
+    """What kernels and the reference give, NaN and infinities at the same places, and the rest within rounding."""
+    element, kernels, reference = narrow
+    given = [rounded(x, element), ids, rounded(p, element)]
+    got, expected = (widened(layer.run(given, isa if layer is kernels else None), element) for layer in (kernels, reference))
+    assert np.array_equal(np.isnan(got), np.isnan(expected))
+    finite = np.isfinite(expected)
+    assert np.array_equal(got[~finite & ~np.isnan(got)], expected[~finite & ~np.isnan(got)])
+    unit = 2.0**-11 if element == "f16" else 2.0**-8
+    bound = 6 * unit * np.abs(expected[finite]).max(initial=0) + (2.0**-24 if element == "f16" else 1e-40)
+    assert np.abs(got[finite].astype(np.float64) - expected[finite]).max(initial=0) <= bound
+    return got
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 3, 50])
+def test_narrow_special_numbers(narrow, isa, tokens):
+    x, ids, p = inputs_of(tokens)
+    plain = compare_narrow(narrow, x, ids, p, isa)
+    for special in (np.nan, np.inf, -np.inf, 60000, 1e-7, -1e-39) if tokens else ():
+        ids[0] = [4, 1]
+        spoiled = x.copy()
+        spoiled[0, 17] = special
+        got = compare_narrow(narrow, spoiled, ids, p, isa)
+        assert got[1:].tobytes() == plain[1:].tobytes(), "other tokens"
+        compare_narrow(narrow, x, ids, np.where(np.arange(len(p))[:, None] == 0, np.float32(special), p), isa)
+
+
+@pytest.mark.parametrize("form", [wide, transposed, sparse, repeated], ids=lambda form: form.__name__)
+def test_narrow_strides_change_no_bit(narrow, isa, form):
+    element, kernels, _ = narrow
+    x, ids, p = inputs_of(7)
+    given = [form(v) for v in (rounded(x, element), ids, rounded(p, element))]
+    expected = kernels.run([np.ascontiguousarray(v) for v in given], isa)
+    y = sparse(np.zeros((7, WIDTH), given[0].dtype))
+    kernels.call([artifact.view(v) for v in given] + [artifact.view(y)], isa)
+    assert np.ascontiguousarray(y).tobytes() == expected.tobytes()
+    assert (y.base == 99).sum() == y.base.size - y.size, "what is beside the result stays"

@@ -25,8 +25,9 @@ ACTIVATIONS = ("<silu>", "<silu clamp 0.5>", "<gelu>", "<gelu_tanh>", "<relu>", 
 class Layer:
     """The text of one layer, and the longest groups of rows that its matrices allow."""
 
-    def __init__(self, number):
+    def __init__(self, number, element="f32"):
         self.random = random.Random(number)
+        self.element = element
         pick = self.random.choice
         self.params, self.lines, self.weights = [], [], 0
         self.clusters = pick((1, 2, 3))
@@ -47,7 +48,7 @@ class Layer:
         return text.format(g=self.group)
 
     def leaf(self, rows, columns, axis, coded=True):
-        name, kind = f"w{self.weights}", f"!moe.weight<{rows}x{columns}xf32, {axis}>"
+        name, kind = f"w{self.weights}", f"!moe.weight<{rows}x{columns}x{self.element}, {axis}>"
         scale = 1.0 / max(rows, 1) ** 0.5
         encoding = f" encoding <{self.encoding(rows)}>" if coded else self.random.choice(("", " encoding <bf16>"))
         self.params.append(f"moe.param private @{name} : {kind} = #moe.seeded<{self.weights} scale {scale:.6f}>{encoding}")
@@ -57,7 +58,7 @@ class Layer:
 
     def matrix(self, rows, columns):
         expert, cluster = f"expert[{self.experts}]", f"cluster[{self.clusters}]"
-        full = f"!moe.weight<{rows}x{columns}xf32, {expert}>"
+        full = f"!moe.weight<{rows}x{columns}x{self.element}, {expert}>"
         if not self.shared and not self.low_rank:
             return self.leaf(rows, columns, expert)
         if not self.shared:
@@ -85,11 +86,11 @@ class Layer:
         table = f"!moe.table<expert[{self.experts}] -> cluster[{self.clusters}]>"
         self.params.append(f"moe.param private @table : {table} = dense<{members}> : tensor<{self.experts}xi32>")
         self.lines.append(f"%table = moe.leaf @table : {table}")
-        self.lines.append(f"%router = moe.leaf @router : !moe.weight<{width}x{self.experts}xf32>")
-        self.params.append(f"moe.param private @router : !moe.weight<{width}x{self.experts}xf32> = #moe.seeded<99 scale 0.3>")
-        logits, ids = f"tensor<?x{self.experts}xf32>", f"tensor<?x{self.k}x!moe.id<expert[{self.experts}]>>"
-        tokens, gates = f"tensor<?x{width}xf32>", f"tensor<?x{self.k}xf32>"
-        self.lines.append(f"%logits = moe.apply %x, %router : {tokens}, !moe.weight<{width}x{self.experts}xf32> -> {logits}")
+        self.lines.append(f"%router = moe.leaf @router : !moe.weight<{width}x{self.experts}x{self.element}>")
+        self.params.append(f"moe.param private @router : !moe.weight<{width}x{self.experts}x{self.element}> = #moe.seeded<99 scale 0.3>")
+        logits, ids = f"tensor<?x{self.experts}x{self.element}>", f"tensor<?x{self.k}x!moe.id<expert[{self.experts}]>>"
+        tokens, gates = f"tensor<?x{width}x{self.element}>", f"tensor<?x{self.k}x{self.element}>"
+        self.lines.append(f"%logits = moe.apply %x, %router : {tokens}, !moe.weight<{width}x{self.experts}x{self.element}> -> {logits}")
         limit = f"limit <keep 1 of {self.clusters} by max> clusters %table " if pick((True, False)) else ""
         operands = f"({logits}, {table})" if limit else f"({logits})"
         self.lines.append(f"%ids, %p = moe.route %logits score softmax {limit}choose <top_k {self.k}> gates <scores, l1> : {operands} -> ({ids}, {gates})")
@@ -117,12 +118,16 @@ def compile_with(text, output, *options):
     return output
 
 
+# The largest difference of an output from the reference's, in units of the largest: see docs/cpu.md.
+BOUNDS = {"f32": 2e-5, "f16": 6 * 2.0**-11, "bf16": 6 * 2.0**-8}
+
+
 @pytest.mark.parametrize("number", range(COUNT))
 def test_random_layers(number, tmp_path):
-    text = Layer(number).text()
+    element = ("f32", "f16", "f32", "bf16")[number % 4]
+    text = Layer(number, element).text()
     reference = compile_with(text, tmp_path / "reference", "--pipeline=reference")
     for isa in ISAS:
         kernels = compile_with(text, tmp_path / isa, f"--isas={isa}")
         for tokens in TOKENS:
-            # Sums are taken in another order, and products are not rounded before they are added: f32 has 24 bits.
-            tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", 2e-5)
+            tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", BOUNDS[element])

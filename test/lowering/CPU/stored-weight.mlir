@@ -37,11 +37,10 @@ func.func @f8(%x: tensor<?x64xf32>, %codes: tensor<1x64x16xi8>, %e: tensor<?x16x
   return %y : tensor<?x16xf32>
 }
 
-// bf16 is the upper half of an f32.
+// bf16 is widened behind its load.
 // CHECK-LABEL: func.func private @matmul_bf16(
-// CHECK:         arith.extui {{.*}} : vector<16xi16> to vector<16xi32>
-// CHECK-NEXT:    arith.shli
-// CHECK-NEXT:    arith.bitcast {{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK:         %[[CODES:.*]] = vector.load {{.*}} : memref<?xbf16>, vector<16xbf16>
+// CHECK-NEXT:    arith.extf %[[CODES]] : vector<16xbf16> to vector<16xf32>
 func.func @bf16(%x: tensor<?x64xf32>, %codes: tensor<1x64x16xbf16>, %e: tensor<?x16xf32>) -> tensor<?x16xf32> {
   %w = moe.wrap %codes encoding <bf16> layout panel16 : tensor<1x64x16xbf16> to !moe.weight<64x16xf32>
   %y = moe.grouped_matmul ins(%x : tensor<?x64xf32>) weights(%w : !moe.weight<64x16xf32>) outs(%e : tensor<?x16xf32>) -> tensor<?x16xf32>

@@ -1,5 +1,5 @@
 // RUN: moe-opt %s --moe-expand-narrow-floats=keep-half-vectors | FileCheck %s
-// Where one instruction widens a vector of f16 to f32, that stays; everything else is expanded as without the option.
+// Where one instruction widens a vector of f16 to f32, or rounds it, that stays; everything else is expanded as without the option.
 
 // CHECK-LABEL: func.func @kept
 // CHECK-NEXT: %[[WIDE:.+]] = arith.extf %{{.+}} : vector<16xf16> to vector<16xf32>
@@ -7,6 +7,14 @@
 func.func @kept(%a: vector<16xf16>) -> vector<16xf32> {
   %x = arith.extf %a : vector<16xf16> to vector<16xf32>
   return %x : vector<16xf32>
+}
+
+// CHECK-LABEL: func.func @kept_rounding
+// CHECK-NEXT: %[[NARROW:.+]] = arith.truncf %{{.+}} : vector<16xf32> to vector<16xf16>
+// CHECK-NEXT: return %[[NARROW]]
+func.func @kept_rounding(%a: vector<16xf32>) -> vector<16xf16> {
+  %x = arith.truncf %a : vector<16xf32> to vector<16xf16>
+  return %x : vector<16xf16>
 }
 
 // CHECK-LABEL: func.func @expanded
@@ -17,10 +25,10 @@ func.func @kept(%a: vector<16xf16>) -> vector<16xf32> {
 // CHECK: arith.trunci %{{.+}} : vector<16xi32> to vector<16xi16>
 // CHECK: return
 func.func @expanded(%a: f16, %b: vector<16xbf16>, %c: vector<4xf16>, %d: vector<16xf32>)
-    -> (f32, vector<16xf32>, vector<4xf64>, vector<16xf16>) {
+    -> (f32, vector<16xf32>, vector<4xf64>, vector<16xbf16>) {
   %x = arith.extf %a : f16 to f32
   %y = arith.extf %b : vector<16xbf16> to vector<16xf32>
   %z = arith.extf %c : vector<4xf16> to vector<4xf64>
-  %w = arith.truncf %d : vector<16xf32> to vector<16xf16>
-  return %x, %y, %z, %w : f32, vector<16xf32>, vector<4xf64>, vector<16xf16>
+  %w = arith.truncf %d : vector<16xf32> to vector<16xbf16>
+  return %x, %y, %z, %w : f32, vector<16xf32>, vector<4xf64>, vector<16xbf16>
 }

@@ -30,6 +30,17 @@ llvm.func @widen(%p: !llvm.ptr) -> vector<16xf32> {
   llvm.return %y : vector<16xf32>
 }
 
+// What one instruction rounds is bits from there on.
+// CHECK-LABEL: llvm.func @round
+// CHECK: %[[HALVES:.+]] = llvm.fptrunc %{{.+}} : vector<16xf32> to vector<16xf16>
+// CHECK: %[[BITS:.+]] = llvm.bitcast %[[HALVES]] : vector<16xf16> to vector<16xi16>
+// CHECK: llvm.store %[[BITS]], {{.*}} : vector<16xi16>, !llvm.ptr
+llvm.func @round(%p: !llvm.ptr, %x: vector<16xf32>) {
+  %y = llvm.fptrunc %x : vector<16xf32> to vector<16xf16>
+  llvm.store %y, %p : vector<16xf16>, !llvm.ptr
+  llvm.return
+}
+
 // -----
 
 // Arithmetic would compute with bits: refused.
