@@ -12,7 +12,8 @@ using namespace llvm;
 using namespace moec::lowering;
 
 namespace {
-/// A field of a struct of moert/abi.h: its place among the fields, and where C has it.
+/// A field of a struct of moert/abi.h: its place among the fields, and where C
+/// has it.
 struct Field {
   StringLiteral structure;
   StringLiteral name;
@@ -22,15 +23,41 @@ struct Field {
 #define FIELD(structure, index, name)                                          \
   Field { #structure, #name, index, offsetof(structure, name) }
 constexpr Field fields[] = {
-    FIELD(moert_argument, 0, name), FIELD(moert_argument, 1, code),
-    FIELD(moert_argument, 2, bits), FIELD(moert_argument, 3, role),
-    FIELD(moert_argument, 4, rank), FIELD(moert_argument, 5, shape),
+    FIELD(moert_argument, 0, name),
+    FIELD(moert_argument, 1, code),
+    FIELD(moert_argument, 2, bits),
+    FIELD(moert_argument, 3, role),
+    FIELD(moert_argument, 4, rank),
+    FIELD(moert_argument, 5, shape),
     FIELD(moert_argument, 6, contiguous),
-    FIELD(moert_entry, 0, size),    FIELD(moert_entry, 1, count),
-    FIELD(moert_entry, 2, name),    FIELD(moert_entry, 3, arguments),
-    FIELD(moert_entry, 4, variants), FIELD(moert_entry, 5, variant_count),
-    FIELD(moert_variant, 0, name),   FIELD(moert_variant, 1, features),
-    FIELD(moert_variant, 2, kernel), FIELD(moert_variant, 3, workspace),
+    FIELD(moert_argument, 7, alignment),
+    FIELD(moert_entry, 0, size),
+    FIELD(moert_entry, 1, count),
+    FIELD(moert_entry, 2, name),
+    FIELD(moert_entry, 3, arguments),
+    FIELD(moert_entry, 4, variants),
+    FIELD(moert_entry, 5, variant_count),
+    FIELD(moert_variant, 0, name),
+    FIELD(moert_variant, 1, features),
+    FIELD(moert_variant, 2, kernel),
+    FIELD(moert_variant, 3, workspace),
+    FIELD(moert_variant, 4, device),
+    FIELD(moert_device_image, 0, name),
+    FIELD(moert_device_image, 1, image),
+    FIELD(moert_device_image, 2, bytes),
+    FIELD(moert_kernel_attributes, 0, cluster),
+    FIELD(moert_kernel_attributes, 1, is_dependent),
+    FIELD(moert_device_code, 0, size),
+    FIELD(moert_device_code, 1, capability),
+    FIELD(moert_device_code, 2, is_exact),
+    FIELD(moert_device_code, 3, image_count),
+    FIELD(moert_device_code, 4, images),
+    FIELD(moert_device_code, 5, kernel_count),
+    FIELD(moert_device_code, 6, kernel_names),
+    FIELD(moert_device_code, 7, shared_bytes),
+    FIELD(moert_device_code, 8, state),
+    FIELD(moert_device_code, 9, runtime),
+    FIELD(moert_device_code, 10, attributes),
 };
 #undef FIELD
 
@@ -41,10 +68,16 @@ struct Structures {
     auto *i8 = Type::getInt8Ty(context);
     auto *i32 = Type::getInt32Ty(context);
     auto *shape = ArrayType::get(Type::getInt64Ty(context), MOERT_MAX_RANK);
-    argument = get("moert_argument", {pointer, i8, i8, i8, i8, shape, i8});
+    argument = get("moert_argument", {pointer, i8, i8, i8, i8, shape, i8, i32});
     entry = get("moert_entry", {i32, i32, pointer, pointer, pointer, i32});
-    variant = get("moert_variant",
-                  {pointer, Type::getInt64Ty(context), pointer, pointer});
+    auto *i64 = Type::getInt64Ty(context);
+    variant = get("moert_variant", {pointer, i64, pointer, pointer, pointer});
+    deviceImage = get("moert_device_image", {pointer, pointer, i64});
+    kernelAttributes =
+        get("moert_kernel_attributes", {ArrayType::get(i32, 3), i32});
+    deviceCode =
+        get("moert_device_code", {i32, i32, i8, i32, pointer, i32, pointer,
+                                  pointer, pointer, pointer, pointer});
   }
   /// One type for all tables of a module.
   static StructType *get(StringRef name, ArrayRef<Type *> fields) {
@@ -53,15 +86,38 @@ struct Structures {
     return known ? known : StructType::create(context, fields, name);
   }
   StructType *of(const Field &field) const {
-    return field.structure == "moert_entry"     ? entry
-           : field.structure == "moert_variant" ? variant
-                                                : argument;
+    for (const auto &[name, type, size] : all())
+      if (field.structure == name)
+        return type;
+    llvm_unreachable("every field is of one of them");
+  }
+
+  /// What C calls them, and how large they are there.
+  struct Named {
+    StringLiteral name;
+    StructType *type;
+    size_t size;
+  };
+  std::array<Named, 6> all() const {
+    return {{{"moert_argument", argument, sizeof(moert_argument)},
+             {"moert_entry", entry, sizeof(moert_entry)},
+             {"moert_variant", variant, sizeof(moert_variant)},
+             {"moert_device_image", deviceImage, sizeof(moert_device_image)},
+             {"moert_kernel_attributes", kernelAttributes,
+              sizeof(moert_kernel_attributes)},
+             {"moert_device_code", deviceCode, sizeof(moert_device_code)}}};
   }
 
   StructType *argument;
   StructType *entry;
   StructType *variant;
+  StructType *deviceImage;
+  StructType *kernelAttributes;
+  StructType *deviceCode;
 };
+
+/// What kernels of devices load at once.
+constexpr uint32_t deviceAlignment = 16;
 
 /// Builds the tables of one module.
 class TableBuilder {
@@ -73,12 +129,9 @@ public:
 
   Error checkLayout() {
     const DataLayout &layout = module.getDataLayout();
-    auto differs = [&](StructType *type, size_t size) {
-      return layout.getTypeAllocSize(type) != size;
-    };
-    bool isWrong = differs(structures.argument, sizeof(moert_argument)) ||
-                   differs(structures.entry, sizeof(moert_entry)) ||
-                   differs(structures.variant, sizeof(moert_variant));
+    bool isWrong = false;
+    for (const auto &[name, type, size] : structures.all())
+      isWrong |= layout.getTypeAllocSize(type) != size;
     for (const Field &field : fields)
       isWrong |= layout.getStructLayout(structures.of(field))
                      ->getElementOffset(field.index) != field.offset;
@@ -106,10 +159,48 @@ public:
     return addQuery(entry, variant);
   }
 
+  void addDeviceCode(StringRef variant, const DeviceCode &code) {
+    SmallVector<Constant *> images, names, sharedBytes, attributes;
+    for (const DeviceCode::Image &image : code.images) {
+      // The NUL that ends PTX does not hurt a cubin.
+      Constant *content = addString("image", image.content);
+      images.push_back(ConstantStruct::get(
+          structures.deviceImage,
+          {addString("form", image.name), content,
+           ConstantInt::get(i64, image.content.size() + 1)}));
+    }
+    for (const DeviceCode::Kernel &kernel : code.kernels) {
+      names.push_back(addString("kernel", kernel.name));
+      sharedBytes.push_back(builder.getInt32(kernel.sharedBytes));
+      attributes.push_back(
+          ConstantStruct::get(structures.kernelAttributes,
+                              {ConstantDataArray::get(context, kernel.cluster),
+                               builder.getInt32(kernel.isDependent)}));
+    }
+    auto *state = new GlobalVariable(
+        module, pointer, /*isConstant=*/false, GlobalValue::InternalLinkage,
+        ConstantPointerNull::get(pointer), "moec.state." + variant);
+    auto *runtime = new GlobalVariable(
+        module, builder.getInt8Ty(), /*isConstant=*/true,
+        GlobalValue::ExternalLinkage, nullptr, "moert_cuda_runtime");
+    runtime->setVisibility(GlobalValue::HiddenVisibility);
+    GlobalVariable *device = findHiddenDevice(variant);
+    device->setInitializer(ConstantStruct::get(
+        structures.deviceCode,
+        {builder.getInt32(sizeof(moert_device_code)),
+         builder.getInt32(code.capability), builder.getInt8(code.isExact),
+         builder.getInt32(images.size()),
+         addArray("images", structures.deviceImage, images),
+         builder.getInt32(names.size()), addArray("kernels", pointer, names),
+         addArray("shared", i32, sharedBytes), state, runtime,
+         addArray("attributes", structures.kernelAttributes, attributes)}));
+  }
+
   void addEntry(const Entry &entry, ArrayRef<Variant> variants) {
     Constant *table = addTable(entry, variants);
 
-    // moec_<name>(call, args, count) and moec_<name>_workspace(call, args, count, bytes).
+    // moec_<name>(call, args, count) and moec_<name>_workspace(call, args,
+    // count, bytes).
     addForwarder("moec_" + entry.name, "moert_entry_call", table,
                  {pointer, pointer, i32});
     addForwarder("moec_" + entry.name + "_workspace", "moert_entry_workspace",
@@ -154,7 +245,27 @@ private:
                        ConstantDataArray::getString(context, text));
   }
 
-  /// The C wrapper of a compiled function, which may take an executor behind its other parameters.
+  Constant *addArray(const Twine &name, Type *type,
+                     ArrayRef<Constant *> elements) {
+    return addConstant(
+        "moec." + name,
+        ConstantArray::get(ArrayType::get(type, elements.size()), elements));
+  }
+
+  /// Device code of a variant, of this module or another.
+  GlobalVariable *findHiddenDevice(StringRef variant) {
+    std::string name = ("moec.device." + variant).str();
+    if (GlobalVariable *known = module.getGlobalVariable(name))
+      return known;
+    auto *device =
+        new GlobalVariable(module, structures.deviceCode, /*isConstant=*/true,
+                           GlobalValue::ExternalLinkage, nullptr, name);
+    device->setVisibility(GlobalValue::HiddenVisibility);
+    return device;
+  }
+
+  /// The C wrapper of a compiled function, which may take an executor behind
+  /// its other parameters.
   Expected<Function *> wrapperOf(StringRef name, unsigned parameters,
                                  bool mayTakeExecutor = false) {
     std::string wrapper = ("_mlir_ciface_" + entryPrefix + name).str();
@@ -192,7 +303,8 @@ private:
     return function;
   }
 
-  /// The same seen from the tables: of this module, which then keeps it to itself, or of another.
+  /// The same seen from the tables: of this module, which then keeps it to
+  /// itself, or of another.
   Function *findHidden(const Twine &name) {
     if (Function *function = module.getFunction(name.str())) {
       function->setVisibility(GlobalValue::DefaultVisibility);
@@ -206,7 +318,8 @@ private:
     return function;
   }
 
-  /// void kernel(void **descriptors): arguments, then the workspace, then the executor.
+  /// void kernel(void **descriptors): arguments, then the workspace, then the
+  /// executor.
   Error addKernel(const Entry &entry, StringRef variant) {
     unsigned count = entry.arguments.size() + 1;
     Expected<Function *> wrapper =
@@ -237,6 +350,7 @@ private:
 
   Constant *addTable(const Entry &entry, ArrayRef<Variant> variants) {
     SmallVector<Constant *> arguments;
+    uint32_t alignment = variants.front().hasDeviceCode ? deviceAlignment : 0;
     for (const EntryArgument &argument : entry.arguments) {
       SmallVector<uint64_t> shape(argument.shape.begin(), argument.shape.end());
       shape.resize(MOERT_MAX_RANK, 0);
@@ -247,23 +361,23 @@ private:
                                 builder.getInt8(uint8_t(argument.role)),
                                 builder.getInt8(argument.shape.size()),
                                 ConstantDataArray::get(context, shape),
-                                builder.getInt8(argument.isContiguous)}));
+                                builder.getInt8(argument.isContiguous),
+                                builder.getInt32(alignment)}));
     }
-    Constant *array = addConstant(
-        "moec.arguments." + entry.name,
-        ConstantArray::get(
-            ArrayType::get(structures.argument, arguments.size()), arguments));
+    Constant *array =
+        addArray("arguments." + entry.name, structures.argument, arguments);
     SmallVector<Constant *> rows;
     for (const Variant &variant : variants)
       rows.push_back(ConstantStruct::get(
           structures.variant,
           {addString("isa", variant.name), builder.getInt64(variant.features),
            findHidden(symbolOf("kernel", entry, variant.name)),
-           findHidden(symbolOf("workspace", entry, variant.name))}));
-    Constant *variantArray = addConstant(
-        "moec.variants." + entry.name,
-        ConstantArray::get(ArrayType::get(structures.variant, rows.size()),
-                           rows));
+           findHidden(symbolOf("workspace", entry, variant.name)),
+           variant.hasDeviceCode
+               ? static_cast<Constant *>(findHiddenDevice(variant.name))
+               : ConstantPointerNull::get(pointer)}));
+    Constant *variantArray =
+        addArray("variants." + entry.name, structures.variant, rows);
     std::string symbol = "moec_" + entry.name;
     return addConstant(
         "moec.entry." + entry.name,
@@ -312,6 +426,11 @@ Error moec::lowering::addVariantFunctions(Module &module,
   return Error::success();
 }
 
+void moec::lowering::addDeviceCode(Module &module, StringRef variant,
+                                   const DeviceCode &code) {
+  TableBuilder(module).addDeviceCode(variant, code);
+}
+
 Error moec::lowering::addEntryTable(Module &module, ArrayRef<Entry> entries,
                                     ArrayRef<Variant> variants,
                                     StringRef manifest) {
@@ -334,8 +453,6 @@ void moec::lowering::printEntryTableLayout(raw_ostream &os) {
        << layout.getStructLayout(structures.of(field))
               ->getElementOffset(field.index)
        << "\n";
-  os << "moert_argument " << layout.getTypeAllocSize(structures.argument)
-     << "\nmoert_entry " << layout.getTypeAllocSize(structures.entry)
-     << "\nmoert_variant " << layout.getTypeAllocSize(structures.variant)
-     << "\n";
+  for (const auto &[name, type, size] : structures.all())
+    os << name << " " << layout.getTypeAllocSize(type) << "\n";
 }

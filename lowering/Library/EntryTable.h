@@ -7,6 +7,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
+#include <array>
 #include <string>
 
 namespace llvm {
@@ -28,6 +29,34 @@ struct Variant {
   std::string name;
   /// MOERT_CPU_* that its code needs.
   uint64_t features = 0;
+  /// Whether its kernels are of a device: then addDeviceCode says which.
+  bool hasDeviceCode = false;
+};
+
+/// Device code of one architecture: moert_device_code.
+struct DeviceCode {
+  struct Image {
+    /// "PTX" or "cubin".
+    std::string name;
+    /// PTX as text, a cubin as its bytes.
+    std::string content;
+  };
+  struct Kernel {
+    std::string name;
+    /// Most dynamic shared memory that it is launched with.
+    uint32_t sharedBytes = 0;
+    /// Blocks of a cluster in x, y and z; all 0: what the kernel says itself.
+    std::array<uint32_t, 3> cluster = {};
+    /// Whether it may start before the kernel in front of it has ended.
+    bool isDependent = false;
+  };
+  /// 80, 90: major * 10 + minor.
+  int32_t capability = 0;
+  /// Whether newer devices cannot run it.
+  bool isExact = false;
+  /// What is loaded first, first.
+  llvm::SmallVector<Image> images;
+  llvm::SmallVector<Kernel> kernels;
 };
 
 /// A layer that runs an entry: where its bindings come from.
@@ -52,6 +81,11 @@ std::string makeManifest(llvm::ArrayRef<Entry> entries,
 llvm::Error addVariantFunctions(llvm::Module &module,
                                 llvm::ArrayRef<Entry> entries,
                                 llvm::StringRef variant);
+
+/// Adds the device code that tables point to as that of a variant. Linking the module then takes the CUDA runtime out of
+/// libmoert_entry.a.
+void addDeviceCode(llvm::Module &module, llvm::StringRef variant,
+                   const DeviceCode &code);
 
 /// Adds what moert/abi.h promises of a library: `moec_<name>`, `moec_<name>_workspace`, `moec_manifest`,
 /// `moec_abi_version`, and the tables they point to. The variants' functions are of this module or of others, which are

@@ -11,7 +11,7 @@ import functools
 
 from moec import home
 
-VERSION = 0 << 16 | 3
+VERSION = 0 << 16 | 4
 MAX_RANK = 8
 DYNAMIC = -1
 INPUT, OUTPUT, BINDING = 0, 1, 2
@@ -41,6 +41,7 @@ class Status(enum.IntEnum):
     IO_ERROR = 5
     OUT_OF_MEMORY = 6
     INTERNAL = 7
+    DEVICE_ERROR = 8
 
 
 class Error(RuntimeError):
@@ -135,6 +136,7 @@ class ArgumentRecord(ctypes.Structure):
         ("rank", ctypes.c_uint8),
         ("shape", ctypes.c_int64 * MAX_RANK),
         ("contiguous", ctypes.c_uint8),
+        ("alignment", ctypes.c_uint32),
     ]
 
 

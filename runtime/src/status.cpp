@@ -37,6 +37,9 @@ moert_status_t moert_status_name(int32_t status, const char **name) {
   case MOERT_INTERNAL:
     *name = "MOERT_INTERNAL";
     break;
+  case MOERT_DEVICE_ERROR:
+    *name = "MOERT_DEVICE_ERROR";
+    break;
   default:
     *name = "unknown status";
     break;

@@ -14,7 +14,7 @@ import project
 
 root = pathlib.Path(sys.argv[1])
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-STRUCT = re.compile(r"^typedef struct \{(.*?)^\} (\w+);", re.MULTILINE | re.DOTALL)
+STRUCT = re.compile(r"^typedef struct (?:\w+ )?\{(.*?)^\} (\w+);", re.MULTILINE | re.DOTALL)
 ENUM = re.compile(r"^typedef enum \{(.*?)\} \w+;", re.MULTILINE | re.DOTALL)
 # A field's name stands last, in front of its extents, or is that of a function pointer.
 FIELD = re.compile(r"\(\*(\w+)\)\(|(\w+)(?:\[\w+\])?\s*$")

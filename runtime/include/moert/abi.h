@@ -10,7 +10,8 @@
  *
  * `args` are the function's inputs, then its results: the caller allocates results (destination passing). Weights and
  * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, no thread is started, nothing but
- * what the CPU can do is kept after the call, and any number of threads may call with workspaces of their own. */
+ * what the CPU can do is kept after the call, and any number of threads may call with workspaces of their own. A library of
+ * device code also keeps what it loaded onto each device, until `void moec_release(void)`, which it exports, is called. */
 #ifndef MOERT_ABI_H
 #define MOERT_ABI_H
 
@@ -24,7 +25,7 @@ extern "C" {
 #endif
 
 /** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
-#define MOERT_ABI_VERSION ((0u << 16) | 3u)
+#define MOERT_ABI_VERSION ((0u << 16) | 4u)
 
 /** Results of every call. */
 typedef enum {
@@ -35,7 +36,8 @@ typedef enum {
   MOERT_NOT_FOUND = 4,
   MOERT_IO_ERROR = 5,
   MOERT_OUT_OF_MEMORY = 6,
-  MOERT_INTERNAL = 7
+  MOERT_INTERNAL = 7,
+  MOERT_DEVICE_ERROR = 8        /**< a device or its driver failed; the message has the driver's words */
 } moert_status_t;
 
 /** Where an error message goes: NUL-terminated, cut to `capacity`. Null text or capacity 0 means no message. */
@@ -70,15 +72,20 @@ typedef struct {
 typedef struct {
   uint32_t size;
   uint32_t abi_version;       /**< MOERT_ABI_VERSION the caller was compiled with */
-  void *stream;               /**< device stream; null on CPU */
-  void *workspace;            /**< 64-byte aligned scratch memory, at least what _workspace said */
+  void *stream;               /**< CUDA: a CUstream of the arguments' device, null its legacy default stream; CPU: null */
+  /** Scratch memory where the arguments are, at least what _workspace said, aligned to MOERT_WORKSPACE_ALIGNMENT on CPU and
+   * MOERT_DEVICE_WORKSPACE_ALIGNMENT on a device. */
+  void *workspace;
   uint64_t workspace_bytes;
   moert_error_sink error;
   const moert_layer_binding *binding; /**< null for an entry without arguments of role MOERT_BINDING */
   const moert_executor *executor;     /**< null: all work is done by the calling thread */
-  const char *isa;            /**< variant to run, for tests and measurements; null: the best that this CPU can run */
+  const char *isa;            /**< variant to run, for tests and measurements; null: the best that CPU or device can run */
 } moert_call;
 
+/** Alignment of a workspace, in bytes. */
+#define MOERT_WORKSPACE_ALIGNMENT 64
+#define MOERT_DEVICE_WORKSPACE_ALIGNMENT 256
 /** Highest rank of an argument. */
 #define MOERT_MAX_RANK 8
 /** Most arguments of one entry. */
@@ -103,6 +110,7 @@ typedef struct {
   uint8_t rank;
   int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
   uint8_t contiguous;         /**< 1: elements lie one behind the other in order; kernels read panels so */
+  uint32_t alignment;         /**< bytes that the data's address is a multiple of; 0: an element's */
 } moert_argument;
 
 /** What code may need of the CPU, with the operating system's consent: bits of moert_variant.features. x86-64-v3 is all up
@@ -133,17 +141,63 @@ typedef struct {
   {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16",  "sahf",    "avx",      "avx2",     "fma",                   \
    "f16c", "bmi",   "bmi2",   "movbe",  "lzcnt",  "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 
-/** One entry compiled for one instruction set. */
+/** Device code of all kernels of a variant in one form. */
 typedef struct {
-  const char *name;           /**< "portable", "x86-64-v3", "x86-64-v4", or a CPU that was asked for */
+  const char *name;           /**< "PTX" or "cubin", for messages */
+  const void *image;
+  uint64_t bytes;             /**< of PTX: with the NUL at its end */
+} moert_device_image;
+
+/** How a kernel is launched besides its grid. */
+typedef struct {
+  uint32_t cluster[3];        /**< blocks of a cluster in x, y, z; 0, 0, 0: what the kernel itself says, or none */
+  uint32_t is_dependent;      /**< 1: may start before the kernel in front of it has ended (griddepcontrol.wait) */
+} moert_kernel_attributes;
+
+struct moert_variant;
+
+/** What the check in front of an entry asks of one kind of device. Code of devices names it, so that libraries without
+ * device code need nothing of it. Each function returns a moert_status_t, and a message of up to `capacity` bytes. */
+typedef struct {
+  uint32_t size;
+  int32_t type;               /**< DLDeviceType of all tensors and of the workspace */
+  const char *name;           /**< "CUDA" */
+  /** What device `device` can run, in the terms of moert_device_code.capability. */
+  int32_t (*capability)(int32_t device, int32_t *capability, char *message, size_t capacity);
+  /** Runs a variant's kernel, whose last descriptor is at `*context`, in the stream. */
+  int32_t (*run)(const struct moert_variant *variant, int32_t device, const moert_call *call, void **descriptors,
+                 void **context, char *message, size_t capacity);
+} moert_device_runtime;
+
+/** Device code of a variant for one architecture: emitted by the compiler, all but `*state` as constant data. */
+typedef struct {
+  uint32_t size;
+  int32_t capability;         /**< 80, 90: major * 10 + minor */
+  uint8_t is_exact;           /**< 1: devices of this capability alone run it (sm_90a); 0: and newer ones */
+  int32_t image_count;
+  const moert_device_image *images; /**< the first that the driver takes is loaded: a cubin, if there is one, then PTX */
+  int32_t kernel_count;
+  const char *const *kernel_names;
+  const uint32_t *shared_bytes;     /**< most dynamic shared memory that each kernel is launched with */
+  void **state;               /**< where the runtime keeps what it loaded; null at first */
+  const moert_device_runtime *runtime;       /**< &moert_cuda_runtime */
+  const moert_kernel_attributes *attributes; /**< one for each kernel; null: all zero */
+} moert_device_code;
+
+/** One entry compiled for one instruction set, or for one architecture of devices. */
+typedef struct moert_variant {
+  const char *name;           /**< "portable", "x86-64-v3", "x86-64-v4", or a CPU that was asked for; "sm_80", "sm_90a" */
   uint64_t features;          /**< MOERT_CPU_* that it needs */
   /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8), each to
    * MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }, and
-   * then the call's executor, or null. */
+   * then the call's executor, or null; of device code what it hands to moert_cuda_launch as `context`. */
   void (*kernel)(void **descriptors);
   /** One pointer for each argument, whose shapes alone are read (data may be null), then an int64_t * that receives the
    * bytes. */
   void (*workspace)(void **descriptors);
+  /** Null of CPU code. Kernel and workspace of device code are code of the CPU, for any of its architecture; addresses in
+   * descriptors are then the device's. */
+  const moert_device_code *device;
 } moert_variant;
 
 /** What a compiled entry is: emitted by the compiler as constant data, read by the check in front of the kernel. */
@@ -153,7 +207,8 @@ typedef struct {
   const char *name;
   /** Inputs and bindings in any order, then outputs. */
   const moert_argument *arguments;
-  /** The plainest first: of those that this CPU can run the last one runs. */
+  /** The plainest first: of those that this CPU, or the arguments' device, can run the last one runs. All are CPU code, or all
+   * are code of one kind of device. */
   const moert_variant *variants;
   int32_t variant_count;
 } moert_entry;
@@ -167,6 +222,15 @@ int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, 
  * one thread or there is one item, body(data, 0, count) is called here; with no items, nothing. */
 void moert_parallel_for(const moert_executor *executor, int64_t count, int64_t grain,
                         void (*body)(void *data, int64_t first, int64_t last), void *data);
+
+/** CUDA by the driver alone; linked into libraries whose device code names it, hidden. */
+extern const moert_device_runtime moert_cuda_runtime;
+/** What the compiled code of a CUDA variant calls for each kernel, in order; linked and hidden likewise. `context` is the last
+ * of its descriptors, `kernel` a place in moert_device_code.kernel_names, `arguments` one pointer to each of the kernel's
+ * parameters, `shared_bytes` of dynamic shared memory. A grid with an extent of 0 launches nothing. After an error,
+ * which the entry's call returns, nothing more is launched. */
+void moert_cuda_launch(void *context, int32_t kernel, int64_t grid_x, int64_t grid_y, int64_t grid_z, int64_t block_x,
+                       int64_t block_y, int64_t block_z, int64_t shared_bytes, void **arguments);
 
 #ifdef __cplusplus
 }

@@ -15,7 +15,7 @@
 // RUN: moe-compile %s -o - --emit=llvm --target=x86_64-linux-gnu --isas=x86-64-v4 | FileCheck %s --check-prefix=FOURTH
 // RUN: moe-compile %s -o - --emit=llvm --target=x86_64-linux-gnu --cpu=core2 | FileCheck %s --check-prefix=OLD
 // THIRD: c"x86-64-v3\00"
-// THIRD: @moec.variants.layer = internal constant [1 x %moert_variant] [%moert_variant { ptr @{{.+}}, i64 32767, ptr @moec.kernel.layer.x86-64-v3, ptr @moec.workspace.layer.x86-64-v3 }]
+// THIRD: @moec.variants.layer = internal constant [1 x %moert_variant] [%moert_variant { ptr @{{.+}}, i64 32767, ptr @moec.kernel.layer.x86-64-v3, ptr @moec.workspace.layer.x86-64-v3, ptr null }]
 // What runs before the check does not need it.
 // THIRD: define i32 @moec_layer({{.+}}) #[[ANY:[0-9]+]]
 // THIRD: attributes #[[ANY]] = { nounwind "target-cpu"="x86-64" }
@@ -23,18 +23,18 @@
 // OLD: @moec.variants.layer = {{.+}} i64 99, ptr @moec.kernel.layer.core2,
 
 // Types and constants.
-// CHECK-DAG: %moert_argument = type { ptr, i8, i8, i8, i8, [8 x i64], i8 }
+// CHECK-DAG: %moert_argument = type { ptr, i8, i8, i8, i8, [8 x i64], i8, i32 }
 // CHECK-DAG: %moert_entry = type { i32, i32, ptr, ptr, ptr, i32 }
-// CHECK-DAG: %moert_variant = type { ptr, i64, ptr, ptr }
+// CHECK-DAG: %moert_variant = type { ptr, i64, ptr, ptr, ptr }
 // CHECK-DAG: @[[X:.+]] = internal constant [2 x i8] c"x\00"
 // CHECK-DAG: @[[IDS:.+]] = internal constant [4 x i8] c"ids\00"
 // CHECK-DAG: @[[Y:.+]] = internal constant [8 x i8] c"result0\00"
 // CHECK: @moec.arguments.layer = internal constant [3 x %moert_argument]
-// CHECK-SAME: %moert_argument { ptr @[[X]], i8 4, i8 16, i8 0, i8 2, [8 x i64] [i64 -2, i64 4, i64 0, i64 0, i64 0, i64 0, i64 0, i64 0], i8 0 }
-// CHECK-SAME: %moert_argument { ptr @[[IDS]], i8 0, i8 32, i8 0, i8 1, [8 x i64] [i64 -1, {{[i640, ]*}}], i8 0 }
-// CHECK-SAME: %moert_argument { ptr @[[Y]], i8 4, i8 16, i8 1, i8 2, [8 x i64] [i64 -2, i64 4, {{[i640, ]*}}], i8 0 }
+// CHECK-SAME: %moert_argument { ptr @[[X]], i8 4, i8 16, i8 0, i8 2, [8 x i64] [i64 -2, i64 4, i64 0, i64 0, i64 0, i64 0, i64 0, i64 0], i8 0, i32 0 }
+// CHECK-SAME: %moert_argument { ptr @[[IDS]], i8 0, i8 32, i8 0, i8 1, [8 x i64] [i64 -1, {{[i640, ]*}}], i8 0, i32 0 }
+// CHECK-SAME: %moert_argument { ptr @[[Y]], i8 4, i8 16, i8 1, i8 2, [8 x i64] [i64 -2, i64 4, {{[i640, ]*}}], i8 0, i32 0 }
 // CHECK: @[[ISA:.+]] = internal constant [9 x i8] c"portable\00"
-// CHECK: @moec.variants.layer = internal constant [1 x %moert_variant] [%moert_variant { ptr @[[ISA]], i64 0, ptr @moec.kernel.layer.portable, ptr @moec.workspace.layer.portable }]
+// CHECK: @moec.variants.layer = internal constant [1 x %moert_variant] [%moert_variant { ptr @[[ISA]], i64 0, ptr @moec.kernel.layer.portable, ptr @moec.workspace.layer.portable, ptr null }]
 // CHECK: @[[SYMBOL:.+]] = internal constant [11 x i8] c"moec_layer\00"
 // CHECK: @moec.entry.layer = internal constant %moert_entry { i32 40, i32 3, ptr @[[SYMBOL]], ptr @moec.arguments.layer, ptr @moec.variants.layer, i32 1 }
 
@@ -61,7 +61,7 @@
 // CHECK: call i32 @moert_entry_workspace(ptr @moec.entry.layer,
 // CHECK: define ptr @moec_manifest()
 // CHECK: define i32 @moec_abi_version()
-// CHECK: ret i32 3{{$}}
+// CHECK: ret i32 4{{$}}
 func.func @layer(%x: tensor<?x4xbf16> {moec.name = "x"}, %ids: tensor<?x!moe.id<expert[4]>> {moec.name = "ids"}) -> tensor<?x4xbf16> {
   return %x : tensor<?x4xbf16>
 }

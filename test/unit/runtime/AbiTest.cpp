@@ -30,8 +30,9 @@ TEST(Abi, everyStatusHasAName) {
                          "MOERT_IO_ERROR",
                          "MOERT_OUT_OF_MEMORY",
                          "MOERT_INTERNAL",
+                         "MOERT_DEVICE_ERROR",
                          "unknown status"};
-  for (int32_t i = 0; i < 9; ++i) {
+  for (int32_t i = 0; i < 10; ++i) {
     const char *name = nullptr;
     EXPECT_EQ(moert_status_name(i, &name), MOERT_OK);
     EXPECT_STREQ(name, names[i]);

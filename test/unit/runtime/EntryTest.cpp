@@ -51,11 +51,11 @@ void askWorkspace(void **descriptors) {
 }
 
 const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0},
-    {"gates", kDLFloat, 32, 0, 2, {-2, MOERT_DYNAMIC}, 0},
-    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0},
+    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0, 0},
+    {"gates", kDLFloat, 32, 0, 2, {-2, MOERT_DYNAMIC}, 0, 0},
+    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0, 0},
 };
-const moert_variant plain = {"portable", 0, kernel, askWorkspace};
+const moert_variant plain = {"portable", 0, kernel, askWorkspace, nullptr};
 const moert_entry entry = {
     sizeof(moert_entry), 3, "moec_layer", arguments, &plain, 1};
 
@@ -183,10 +183,10 @@ TEST_F(EntryTest, hasTheKernelSeeTheExecutor) {
 TEST_F(EntryTest, refusesVersions) {
   call.call.abi_version = 1u << 16;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "1.0, expected 0.3 or a later minor");
+                                    "1.0, expected 0.4 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION - 1;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "0.2, expected 0.3 or a later minor");
+                                    "0.3, expected 0.4 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION + 1;
   EXPECT_EQ(run(), MOERT_OK);
 }
@@ -341,10 +341,10 @@ TEST_F(EntryTest, refusesStridesWhereKernelsReadOneRun) {
 }
 
 TEST_F(EntryTest, refusesOverlapsAmongOutputs) {
-  const moert_argument two[] = {{"a", kDLFloat, 32, 1, 1, {4}, 0},
-                                {"b", kDLFloat, 32, 1, 1, {4}, 0},
-                                {"c", kDLFloat, 32, 1, 1, {4}, 0}};
-  const moert_variant variant = {"portable", 0, kernel, nullptr};
+  const moert_argument two[] = {{"a", kDLFloat, 32, 1, 1, {4}, 0, 0},
+                                {"b", kDLFloat, 32, 1, 1, {4}, 0, 0},
+                                {"c", kDLFloat, 32, 1, 1, {4}, 0, 0}};
+  const moert_variant variant = {"portable", 0, kernel, nullptr, nullptr};
   const moert_entry outputs = {
       sizeof(moert_entry), 3, "moec_two", two, &variant, 1};
   TestTensor a{xData, kDLFloat, 32, {4}}, b{yData, kDLFloat, 32, {4}},
@@ -395,9 +395,9 @@ void askMoreWorkspace(void **descriptors) {
   *static_cast<int64_t *>(descriptors[3]) += 64;
 }
 const moert_variant three[] = {
-    {"portable", 0, kernel, askWorkspace},
-    {"better", 0, widerKernel, askMoreWorkspace},
-    {"future", UINT64_C(1) << 40, nullptr, nullptr}};
+    {"portable", 0, kernel, askWorkspace, nullptr},
+    {"better", 0, widerKernel, askMoreWorkspace, nullptr},
+    {"future", UINT64_C(1) << 40, nullptr, nullptr, nullptr}};
 
 TEST_F(EntryTest, runsTheBestVariantOrTheOneAskedFor) {
   moert_entry many = entry;
@@ -495,11 +495,11 @@ TEST_F(EntryTest, saysTheWorkspaceFromShapesAlone) {
 TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
   std::vector<moert_argument> most(
       MOERT_MAX_ARGUMENTS,
-      {"a", kDLFloat, 32, 0, 8, {-2, -3, -4, -5, -6, -7, -8, -9}, 0});
+      {"a", kDLFloat, 32, 0, 8, {-2, -3, -4, -5, -6, -7, -8, -9}, 0, 0});
   static int runs;
   runs = 0;
   const moert_variant variant = {"portable", 0, [](void **) { ++runs; },
-                                 nullptr};
+                                 nullptr, nullptr};
   const moert_entry large = {sizeof(moert_entry), MOERT_MAX_ARGUMENTS,
                              "moec_large",        most.data(),
                              &variant,            1};
@@ -514,9 +514,9 @@ TEST_F(EntryTest, takesTheHighestRankAndTheMostArguments) {
 
 // An entry that reads a pool and a table through the call's binding.
 const moert_argument boundArguments[] = {
-    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}, 0},
-    {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}, 0},
-    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}, 0},
+    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}, 0, 0},
+    {"pool", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}, 0, 0},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}, 0, 0},
 };
 const moert_entry boundEntry = {
     sizeof(moert_entry), 3, "moec_bound", boundArguments, &plain, 1};

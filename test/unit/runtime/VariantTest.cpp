@@ -11,9 +11,9 @@ namespace {
 constexpr uint64_t third = MOERT_CPU_LZCNT * 2 - 1;
 constexpr uint64_t fourth = MOERT_CPU_AVX512VL * 2 - 1;
 
-const moert_variant all[] = {{"portable", 0, nullptr, nullptr},
-                             {"x86-64-v3", third, nullptr, nullptr},
-                             {"x86-64-v4", fourth, nullptr, nullptr}};
+const moert_variant all[] = {{"portable", 0, nullptr, nullptr, nullptr},
+                             {"x86-64-v3", third, nullptr, nullptr, nullptr},
+                             {"x86-64-v4", fourth, nullptr, nullptr, nullptr}};
 
 class VariantTest : public testing::Test {
 protected:

@@ -3,7 +3,7 @@
  *
  * Included once by each language, with MOEC_ABI_LAYOUT_ASSERT(condition) defined. A change of a number here is a change of the ABI:
  * docs/artifact.md says what it takes. test/hygiene/abi_layout.py sees to it that nothing of the headers is missing. */
-MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 3u);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 4u);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_status_t) == 4);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_OK == 0);
@@ -14,6 +14,7 @@ MOEC_ABI_LAYOUT_ASSERT(MOERT_NOT_FOUND == 4);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_IO_ERROR == 5);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_OUT_OF_MEMORY == 6);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_INTERNAL == 7);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_ERROR == 8);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
@@ -42,6 +43,8 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
 
+MOEC_ABI_LAYOUT_ASSERT(MOERT_WORKSPACE_ALIGNMENT == 64);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_WORKSPACE_ALIGNMENT == 256);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ARGUMENTS == 64);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_THREADS == 1024);
@@ -59,6 +62,7 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, role) == 10);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, rank) == 11);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, shape) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, contiguous) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_argument, alignment) == 84);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_entry) == 40);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, size) == 0);
@@ -68,11 +72,41 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, arguments) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, variants) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_entry, variant_count) == 32);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_variant) == 32);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_variant) == 40);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, name) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, features) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, kernel) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, workspace) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_variant, device) == 32);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_device_image) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_image, name) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_image, image) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_image, bytes) == 16);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_kernel_attributes) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_kernel_attributes, cluster) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_kernel_attributes, is_dependent) == 12);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_device_runtime) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_runtime, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_runtime, type) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_runtime, name) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_runtime, capability) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_runtime, run) == 24);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_device_code) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, capability) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, is_exact) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, image_count) == 12);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, images) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, kernel_count) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, kernel_names) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, shared_bytes) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, state) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, runtime) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, attributes) == 64);
 
 /* Bits that libraries carry. */
 MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSE3 == UINT64_C(1) << 0);

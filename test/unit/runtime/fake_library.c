@@ -50,11 +50,11 @@ static void workspaceBytes(void **descriptors) {
 }
 
 static const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0},
-    {"ids", kDLInt, 32, 0, 1, {-2}, 0},
-    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0},
+    {"x", kDLFloat, 32, 0, 2, {-2, 4}, 0, 0},
+    {"ids", kDLInt, 32, 0, 1, {-2}, 0, 0},
+    {"y", kDLFloat, 32, 1, 2, {-2, 4}, 0, 0},
 };
-static const moert_variant variant = {"portable", 0, kernel, workspaceBytes};
+static const moert_variant variant = {"portable", 0, kernel, workspaceBytes, 0};
 static const moert_entry layer = {sizeof(moert_entry), 3, "moec_layer", arguments, &variant, 1};
 
 EXPORT int32_t moec_layer(const moert_call *call, DLTensor *const *args, int32_t count);

@@ -32,11 +32,11 @@ static void kernel(void **descriptors) {
 }
 
 static const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}},   {"w", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}},
-    {"w.slots", kDLInt, 32, MOERT_BINDING, 1, {2}}, {"choice", kDLInt, 32, MOERT_BINDING, 1, {1}},
-    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}},
+    {"x", kDLFloat, 32, MOERT_INPUT, 2, {-2, 4}, 0, 0},   {"w", kDLFloat, 32, MOERT_BINDING, 2, {2, 4}, 0, 0},
+    {"w.slots", kDLInt, 32, MOERT_BINDING, 1, {2}, 0, 0}, {"choice", kDLInt, 32, MOERT_BINDING, 1, {1}, 0, 0},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 2, {-2, 4}, 0, 0},
 };
-static const moert_variant variant = {"portable", 0, kernel, 0};
+static const moert_variant variant = {"portable", 0, kernel, 0, 0};
 static const moert_entry block = {sizeof(moert_entry), 5, "moec_block", arguments, &variant, 1};
 
 EXPORT int32_t moec_block(const moert_call *call, DLTensor *const *args, int32_t count);

@@ -11,7 +11,7 @@
 
 #define FAKE_MODEL_ASKS_THREADS (-77.0f)
 #define FAKE_MODEL_MANIFEST                                                                                            \
-  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.3\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
+  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.4\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
   "\"arguments\": ["                                                                                                   \
   "{\"name\": \"x\", \"dtype\": \"float32\", \"shape\": [-2, 4], \"role\": \"input\"}, "                               \
   "{\"name\": \"w\", \"dtype\": \"float32\", \"shape\": [2, 4], \"role\": \"binding\"}, "                              \

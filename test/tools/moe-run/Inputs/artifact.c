@@ -153,7 +153,7 @@ static void specialKernel(void **descriptors) {
 }
 
 /* What makes tables, counts, manifests and exports of the lists. */
-#define ROW(name, type, role, rank, ...) {name, CODE_##type, IS_OUTPUT_##role, rank, {__VA_ARGS__}},
+#define ROW(name, type, role, rank, ...) {name, CODE_##type, IS_OUTPUT_##role, rank, {__VA_ARGS__}, 0, 0},
 #define ONE(...) +1
 #define TEXT(...) #__VA_ARGS__
 #define JSON_FIRST(name, type, role, rank, ...)                                                                        \
@@ -167,7 +167,7 @@ static void specialKernel(void **descriptors) {
 #define ENTRY(name, LIST, kernel)                                                                                      \
   static const moert_argument name##Arguments[] = {LIST(ROW, ROW)};                                                    \
   static void name##Workspace(void **descriptors) { noBytes(descriptors, 0 LIST(ONE, ONE)); }                          \
-  static const moert_variant name##Variant = {"portable", 0, kernel, name##Workspace};                                 \
+  static const moert_variant name##Variant = {"portable", 0, kernel, name##Workspace, 0};                              \
   static const moert_entry name##Entry = {sizeof(moert_entry), 0 LIST(ONE, ONE), "moec_" #name,                        \
                                           name##Arguments,     &name##Variant,   1};                                   \
   EXPORT int32_t moec_##name(const moert_call *call, DLTensor *const *args, int32_t count);                            \
@@ -206,7 +206,7 @@ ENTRY(only_here, ONLY, nothing)
 
 EXPORT const char *moec_manifest(void);
 EXPORT const char *moec_manifest(void) {
-  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.3\", \"compiler\": \"by hand\", \"pipeline\": \"none\", \"entries\": "
+  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.4\", \"compiler\": \"by hand\", \"pipeline\": \"none\", \"entries\": "
          "[" JSON_ENTRY(layer, LAYER) ", " JSON_ENTRY(types, TYPES) ", " JSON_ENTRY(shapes, SHAPES) ", " JSON_ENTRY(
              special, SPECIAL) ", " JSON_ENTRY(unwritten, UNWRITTEN) ", " JSON_ENTRY(damaged, DAMAGED) ", "
          JSON_ENTRY(refused_there, DAMAGED) ", " JSON_ENTRY(extent, EXTENT) ", " JSON_ENTRY(classes, CLASSES) ", " JSON_ENTRY(rank, RANK) ", " JSON_ENTRY(
