@@ -77,7 +77,7 @@ class Layer:
         b, b_type = self.leaf(self.rank, columns, axis)
         name = f"%m{self.weights}"
         self.lines.append(f"{name} = moe.weight.mul {a}, {b} : {a_type}, {b_type}")
-        return name, f"!moe.weight<{rows}x{columns}xf32, {axis}>"
+        return name, f"!moe.weight<{rows}x{columns}x{self.element}, {axis}>"
 
     def text(self):
         pick, width, inner = self.random.choice, self.width, self.inner
