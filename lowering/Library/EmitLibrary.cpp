@@ -323,7 +323,8 @@ public:
     if ((options.writeWeights &&
          failed(options.writeWeights(path(weightsName)))) ||
         failed(writeObjects(objects)) ||
-        failed(write("exports.map", "{ global: moec_*; local: *; };\n")) ||
+        failed(write("exports.map",
+                     "{ global: moec_*; __tvm_ffi_*; local: *; };\n")) ||
         failed(link()) || failed(write("manifest.json", manifest)))
       return failure();
     for (const std::string &object : objectPaths)

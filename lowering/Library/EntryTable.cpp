@@ -205,6 +205,12 @@ public:
                  {pointer, pointer, i32});
     addForwarder("moec_" + entry.name + "_workspace", "moert_entry_workspace",
                  table, {pointer, pointer, i32, pointer});
+    // __tvm_ffi_<name>(handle, args, count, result), and the same for the workspace.
+    addForwarder("__tvm_ffi_" + entry.name, "moert_entry_tvm_ffi", table,
+                 {pointer, pointer, i32, pointer});
+    addForwarder("__tvm_ffi_" + entry.name + "_workspace",
+                 "moert_entry_tvm_ffi_workspace", table,
+                 {pointer, pointer, i32, pointer});
   }
 
   void addLibraryFunctions(StringRef manifest) {

@@ -94,6 +94,11 @@ private:
                  "expected a public function to have a C identifier for a "
                  "name, found '")
              << name << "'";
+    // tvm-ffi finds __tvm_ffi_<name>, and its own symbols begin with one more '_'.
+    if (name.starts_with("_"))
+      return function.emitError("expected a public function whose name does "
+                                "not begin with '_', found '")
+             << name << "'";
     if (name == "manifest" || name == "abi_version")
       return function.emitError("the name '")
              << name << "' is taken by the library's own moec_" << name;

@@ -157,6 +157,8 @@ FUNCTIONS = {
     "moert_model_find_layer": [_HANDLE, _TEXT, _SINK, _OUT],
     "moert_layer_name": [_HANDLE, ctypes.POINTER(_TEXT)],
     "moert_layer_entry": [_HANDLE, _OUT],
+    "moert_layer_acquire": [_HANDLE, _OUT],
+    "moert_layer_release": [_HANDLE, _HANDLE],
     "moert_layer_resident_bytes": [_HANDLE, _BYTES],
     "moert_layer_call": [_HANDLE, _CALL, _TENSORS, ctypes.c_int32],
     "moert_layer_workspace_bytes": [_HANDLE, _CALL, _TENSORS, ctypes.c_int32, _BYTES],

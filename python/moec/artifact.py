@@ -158,9 +158,22 @@ class Entry:
 
 
 class Layer(Entry):
-    """A compiled function with the weights of one layer of a model."""
+    """A compiled function, `entry`, with the weights of one layer of a model."""
 
     _call, _workspace_bytes = "moert_layer_call", "moert_layer_workspace_bytes"
+
+    def __init__(self, model: Handle, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
+        super().__init__(model, own, entry, name)
+        self.entry = text_of(self._runtime.moert_library_entry_name, entry)
+
+    @functools.cached_property
+    def binding(self) -> ctypes.c_void_p:
+        """The address of the layer's moert_layer_binding, for who calls the entry itself, such as tvm-ffi. It stays as it is
+        while the layer is referred to."""
+        found = ctypes.c_void_p()
+        abi.Sink().check(self._runtime.moert_layer_acquire(self._own, found))
+        weakref.finalize(self, self._runtime.moert_layer_release, self._own, found).atexit = False
+        return found
 
     @property
     def resident_bytes(self) -> int:

@@ -69,7 +69,7 @@ def declared():
 def test_exports_what_is_documented(library):
     kind, path = library
     exported = {name for name, _, is_defined in symbols(path) if is_defined}
-    entries = {f"moec_{name}{suffix}" for name in ("layer", "route") for suffix in ("", "_workspace")}
+    entries = {f"{prefix}{name}{suffix}" for prefix in ("moec_", "__tvm_ffi_") for name in ("layer", "route") for suffix in ("", "_workspace")}
     assert exported == (set(declared()) if kind == "runtime" else entries | {"moec_manifest", "moec_abi_version"})
 
 

@@ -16,6 +16,8 @@ root = pathlib.Path(sys.argv[1])
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 STRUCT = re.compile(r"^typedef struct (?:\w+ )?\{(.*?)^\} (\w+);", re.MULTILINE | re.DOTALL)
 ENUM = re.compile(r"^typedef enum \{(.*?)\} \w+;", re.MULTILINE | re.DOTALL)
+# A union counts as one field.
+UNION = re.compile(r"union \{[^}]*\}")
 # A field's name stands last, in front of its extents, or is that of a function pointer.
 FIELD = re.compile(r"\(\*(\w+)\)\(|(\w+)(?:\[\w+\])?\s*$")
 CONSTANT = re.compile(r"^#define (MOERT_\w+) \(*(?:-?\d|UINT64_C)", re.MULTILINE)
@@ -25,7 +27,7 @@ def stated_by(text):
     """What abi_layout.h has to state of a header, as it spells it."""
     for body, struct in STRUCT.findall(text):
         yield f"sizeof({struct}) =="
-        for field in body.split(";"):
+        for field in UNION.sub("union", body).split(";"):
             if field.strip():
                 yield f"offsetof({struct}, {''.join(FIELD.search(field.strip()).groups(''))}) =="
     for body in ENUM.findall(text):

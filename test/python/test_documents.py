@@ -24,7 +24,7 @@ BLOCKS = {
 def run(command, folder):
     """What a Python program prints, in a folder that sees examples/; skipped where a library it imports is missing."""
     text = command[-1] if command[0] == "-c" else pathlib.Path(command[0]).read_text()
-    for name in ("torch", "transformers", "jax"):
+    for name in ("torch", "transformers", "jax", "tvm_ffi"):
         if re.search(rf"\b{name}\b", text) and not importlib.util.find_spec(name):
             pytest.skip(f"needs {name}: make test-torch")
     (folder / "examples").symlink_to(ROOT / "examples")

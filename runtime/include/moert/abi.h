@@ -4,7 +4,9 @@
  * For each public function @f of a compiled module the library exports
  *   int32_t     moec_f(const moert_call *, DLTensor *const *args, int32_t count);
  *   int32_t     moec_f_workspace(const moert_call *, DLTensor *const *args, int32_t count, uint64_t *bytes);
- * and once
+ *   int         __tvm_ffi_f(void *, const moert_tvm_ffi_value *args, int32_t count, moert_tvm_ffi_value *result);
+ *   int         __tvm_ffi_f_workspace(the same);
+ * the latter two for tvm-ffi (docs/artifact.md), and once
  *   const char *moec_manifest(void);      JSON, described in docs/artifact.md
  *   uint32_t    moec_abi_version(void);   MOERT_ABI_VERSION the library was made for
  *
@@ -218,6 +220,24 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
 /** Checks shapes and says how many bytes of workspace the call needs. */
 int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count,
                               uint64_t *bytes);
+/** An argument or a result of tvm-ffi's calling convention: its TVMFFIAny. */
+typedef struct {
+  int32_t type;               /**< one of its type numbers */
+  uint32_t reserved;          /**< 0 */
+  union {
+    int64_t number;
+    void *pointer;
+  } content;
+} moert_tvm_ffi_value;
+
+/** The same two behind tvm-ffi's calling convention; linked into every library, hidden. `args` are the tensors of a call, then
+ * the workspace (a tensor of any type), the layer binding and the executor (pointers), each of which may be None, and the last
+ * ones left out. Returns 0, or -1 and raises the message by TVMFFIErrorSetRaisedFromCStr if the process has that. The second
+ * answers the bytes of a workspace at any address. `handle` is not looked at. */
+int32_t moert_entry_tvm_ffi(const moert_entry *entry, void *handle, const moert_tvm_ffi_value *args, int32_t count,
+                            moert_tvm_ffi_value *result);
+int32_t moert_entry_tvm_ffi_workspace(const moert_entry *entry, void *handle, const moert_tvm_ffi_value *args, int32_t count,
+                                      moert_tvm_ffi_value *result);
 /** What compiled code calls for a parallel loop; linked into every library, hidden. Without an executor, or where it has
  * one thread or there is one item, body(data, 0, count) is called here; with no items, nothing. */
 void moert_parallel_for(const moert_executor *executor, int64_t count, int64_t grain,

@@ -59,6 +59,11 @@
 // CHECK: call i32 @moert_entry_call(ptr @moec.entry.layer, ptr %[[CALL]], ptr %[[ARGS]], i32 %[[COUNT]])
 // CHECK: define i32 @moec_layer_workspace(ptr %{{.+}}, ptr %{{.+}}, i32 %{{.+}}, ptr %{{.+}})
 // CHECK: call i32 @moert_entry_workspace(ptr @moec.entry.layer,
+// What tvm-ffi calls.
+// CHECK: define i32 @__tvm_ffi_layer(ptr %{{.+}}, ptr %{{.+}}, i32 %{{.+}}, ptr %{{.+}})
+// CHECK: call i32 @moert_entry_tvm_ffi(ptr @moec.entry.layer,
+// CHECK: define i32 @__tvm_ffi_layer_workspace(ptr %{{.+}}, ptr %{{.+}}, i32 %{{.+}}, ptr %{{.+}})
+// CHECK: call i32 @moert_entry_tvm_ffi_workspace(ptr @moec.entry.layer,
 // CHECK: define ptr @moec_manifest()
 // CHECK: define i32 @moec_abi_version()
 // CHECK: ret i32 4{{$}}

@@ -77,6 +77,13 @@ func.func @a.b() {
 
 // -----
 
+// expected-error @+1 {{expected a public function whose name does not begin with '_', found '_library_bin'}}
+func.func @_library_bin() {
+  return
+}
+
+// -----
+
 // expected-error @+1 {{the name 'manifest' is taken by the library's own moec_manifest}}
 func.func @manifest() {
   return

@@ -108,6 +108,13 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, state) == 48);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, runtime) == 56);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_device_code, attributes) == 64);
 
+/* TVMFFIAny of apache-tvm-ffi 0.1. */
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_tvm_ffi_value) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_tvm_ffi_value, type) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_tvm_ffi_value, reserved) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_tvm_ffi_value, content) == 8);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(((moert_tvm_ffi_value *)0)->content) == 8);
+
 /* Bits that libraries carry. */
 MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSE3 == UINT64_C(1) << 0);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_CPU_SSSE3 == UINT64_C(1) << 1);
