@@ -28,7 +28,7 @@ LAYERS = {
 # Tests, examples and benchmarks use what there is.
 FREE = {"test", "examples", "bench", "python"}
 # Programs for machines without LLVM.
-WITHOUT_UPSTREAM = {"tools/Execution", "tools/moe-archive", "tools/moe-bench", "tools/moe-run"}
+WITHOUT_UPSTREAM = {"tools/Execution", "tools/PTXEmulator", "tools/moe-archive", "tools/moe-bench", "tools/moe-run"}
 # Of a folder that knows no MLIR, what makes IR.
 WITH_UPSTREAM = {"frontend/Importer.h", "frontend/Importer.cpp"}
 

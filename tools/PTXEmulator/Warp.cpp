@@ -1,0 +1,169 @@
+// The state of a running grid: faults and memory accesses.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/PTXEmulator/Warp.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace moec::ptx {
+
+namespace {
+
+std::string inHex(uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx",
+                static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string describeAccess(bool isWrite, unsigned bytes, const char *space,
+                           uint64_t address) {
+  return std::string(isWrite ? "write" : "read") + " of " +
+         std::to_string(bytes) + " bytes at " + space + " address " +
+         inHex(address);
+}
+
+std::string text(const Extent &place) {
+  return "(" + std::to_string(place[0]) + ", " + std::to_string(place[1]) +
+         ", " + std::to_string(place[2]) + ")";
+}
+
+/// An access of a lane, while it is being checked.
+struct Access {
+  Warp &warp;
+  const Operation &operation;
+  unsigned lane;
+  uint64_t address;
+  unsigned bytes;
+  bool isWrite;
+
+  uint8_t *fail(FaultKind kind, const char *space, const std::string &why) {
+    warp.fault(kind, operation, lane,
+               describeAccess(isWrite, bytes, space, address) + ": " + why);
+    return nullptr;
+  }
+
+  uint8_t *global() {
+    MachineState &machine = *warp.machine;
+    uint64_t within = address - machine.recent.begin;
+    if (within >= machine.recent.bytes ||
+        bytes > machine.recent.bytes - within) {
+      const DeviceMemory::Allocation *found = machine.memory.find(address);
+      if (!found || bytes > found->bytes - (address - found->begin))
+        return fail(FaultKind::IllegalAddress, "global",
+                    machine.memory.describe(address));
+      machine.recent = *found;
+    }
+    return machine.memory.backing(address);
+  }
+
+  uint8_t *shared() {
+    Cta *cta = warp.cta;
+    uint64_t rank = address >> sharedRankShift;
+    if (rank > 0) {
+      Cluster &cluster = *cta->cluster;
+      if (rank > cluster.ctas.size())
+        return fail(FaultKind::IllegalAddress, "shared",
+                    "the cluster has " + std::to_string(cluster.ctas.size()) +
+                        " CTAs");
+      cta = cluster.ctas[rank - 1].get();
+      if (!cta || cta->liveWarps == 0)
+        return fail(FaultKind::IllegalAddress, "shared",
+                    "the CTA it belongs to has exited");
+    }
+    uint64_t offset = address & ((uint64_t(1) << sharedRankShift) - 1);
+    if (offset < sharedBase || offset + bytes > cta->shared.size())
+      return fail(FaultKind::IllegalAddress, "shared",
+                  "the CTA has [" + inHex(sharedBase) + ", " +
+                      inHex(cta->shared.size()) + ")");
+    return track(cta->shared, cta->sharedWritten, offset, "shared");
+  }
+
+  uint8_t *local() {
+    uint64_t size = warp.program->localBytes;
+    if (address < localBase || address + bytes > size)
+      return fail(FaultKind::IllegalAddress, "local",
+                  "the thread has [" + inHex(localBase) + ", " + inHex(size) +
+                      ")");
+    return track(warp.local, warp.localWritten, lane * size + address, "local");
+  }
+
+  /// Notes what is written, and refuses to read what was not.
+  uint8_t *track(std::vector<uint8_t> &memory, std::vector<uint8_t> &written,
+                 uint64_t offset, const char *space) {
+    uint8_t *states = &written[offset];
+    if (isWrite)
+      std::fill_n(states, bytes, uint8_t(1));
+    else if (warp.machine->settings.reportUninitialized &&
+             std::find(states, states + bytes, uint8_t(0)) != states + bytes)
+      return fail(FaultKind::LaunchFailed, space, "nothing was written there");
+    return &memory[offset];
+  }
+
+  uint8_t *parameter() {
+    const std::vector<uint8_t> &parameters = warp.cta->grid->parameters;
+    if (isWrite)
+      return fail(FaultKind::IllegalAddress, "param",
+                  "parameters of kernels are read-only");
+    if (address + bytes > parameters.size())
+      return fail(FaultKind::IllegalAddress, "param",
+                  "the parameters have " + std::to_string(parameters.size()) +
+                      " bytes");
+    return const_cast<uint8_t *>(&parameters[address]);
+  }
+};
+
+/// The space that a generic address means; leaves the offset within it.
+Space resolveGeneric(uint64_t &address) {
+  static constexpr std::pair<uint64_t, Space> windows[] = {
+      {sharedWindow, Space::Shared},
+      {localWindow, Space::Local},
+      {paramWindow, Space::Param}};
+  for (const auto &[window, space] : windows)
+    if (address - window < windowBytes) {
+      address -= window;
+      return space;
+    }
+  return Space::Global;
+}
+
+} // namespace
+
+Mask Warp::fault(FaultKind kind, const Operation &operation, unsigned lane,
+                 const std::string &message) {
+  if (machine->fault)
+    return 0;
+  const Extent &block = cta->grid->block;
+  std::string where = "kernel '" + program->name + "', " + cta->describe() +
+                      ", thread " +
+                      text(coordinatesOf(index * warpSize + lane, block));
+  if (operation.statement)
+    where += ", line " + std::to_string(operation.statement->line) + ": '" +
+             operation.statement->text + "'";
+  machine->fault = Fault{kind, where + ": " + message};
+  return 0;
+}
+
+uint8_t *Warp::access(const Operation &operation, unsigned lane, Space space,
+                      uint64_t address, unsigned bytes, bool isWrite) {
+  if (space == Space::Generic)
+    space = resolveGeneric(address);
+  Access access{*this, operation, lane, address, bytes, isWrite};
+  if (address % bytes != 0)
+    return access.fail(FaultKind::MisalignedAddress, "an",
+                       "it must be a multiple of " + std::to_string(bytes));
+  switch (space) {
+  case Space::Shared:
+    return access.shared();
+  case Space::Local:
+    return access.local();
+  case Space::Param:
+    return access.parameter();
+  default:
+    return access.global();
+  }
+}
+
+std::string Cta::describe() const { return "CTA " + text(place); }
+
+} // namespace moec::ptx

@@ -1,0 +1,156 @@
+// The state of a running grid: warps, CTAs, clusters.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_TOOLS_PTXEMULATOR_WARP_H
+#define MOEC_TOOLS_PTXEMULATOR_WARP_H
+
+#include "tools/PTXEmulator/DeviceMemory.h"
+#include "tools/PTXEmulator/Program.h"
+#include "tools/PTXEmulator/SpecialRegisters.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace moec::ptx {
+
+enum class FaultKind : uint8_t {
+  IllegalAddress,
+  MisalignedAddress,
+  /// Anything else a kernel did wrong.
+  LaunchFailed,
+  /// The limit of steps.
+  Timeout,
+};
+
+struct Fault {
+  FaultKind kind;
+  std::string message;
+};
+
+/// What a run is like.
+struct Settings {
+  uint64_t seed = 1;
+  /// CTAs that run at a time; a cluster is never split.
+  unsigned residentCtas = 6;
+  /// Thread instructions of a launch; beyond, the launch has failed.
+  uint64_t stepLimit = uint64_t(4) << 30;
+  /// Whether reads of shared or local memory that nothing wrote are faults.
+  bool reportUninitialized = true;
+};
+
+/// What all warps of a machine share.
+struct MachineState {
+  DeviceMemory &memory;
+  Settings settings;
+  std::mt19937_64 random;
+  std::optional<Fault> fault;
+  /// Grows with everything that a waiting thread may wait for.
+  uint64_t effects = 0;
+  /// Thread instructions so far.
+  uint64_t steps = 0;
+  /// The allocation that was accessed last.
+  DeviceMemory::Allocation recent;
+
+  MachineState(DeviceMemory &memory, const Settings &settings)
+      : memory(memory), settings(settings), random(settings.seed) {}
+
+  /// A number below `bound`.
+  uint64_t below(uint64_t bound) { return random() % bound; }
+};
+
+struct Grid {
+  const Program *program = nullptr;
+  Extent grid, block, cluster;
+  uint32_t dynamicSharedBytes = 0;
+  std::vector<uint8_t> parameters;
+};
+
+struct Cta;
+
+struct Warp {
+  MachineState *machine = nullptr;
+  Cta *cta = nullptr;
+  const Program *program = nullptr;
+  unsigned index = 0;
+  /// Lanes that have not exited.
+  Mask alive = 0;
+  /// Lanes at a collective that others have not reached.
+  Mask waiting = 0;
+  /// Lanes that something outside the warp will wake.
+  Mask blocked = 0;
+  /// Lanes that came to the cluster's barrier, which is not complete.
+  Mask clusterArrived = 0;
+  /// The barrier that blocked lanes are at.
+  unsigned barrier = 0;
+  std::array<uint32_t, warpSize> pc = {};
+  /// Registers, and constants.
+  std::array<uint8_t *, 2> files = {};
+  std::vector<uint8_t> registers;
+  /// Local memory of lane 0, then of lane 1 ...; and whether a byte was
+  /// written.
+  std::vector<uint8_t> local, localWritten;
+  /// Where each lane returns to.
+  std::vector<std::vector<uint32_t>> calls;
+  /// Set by an operation that found nothing to do yet, such as a try_wait.
+  bool yielded = false;
+  /// MachineState::effects when it last yielded: as long as nothing had an
+  /// effect since, it is taken to be waiting.
+  uint64_t yieldedAt = ~uint64_t(0);
+
+  /// Ends the turn of a warp that has nothing to do until something has an
+  /// effect.
+  void yield() {
+    yielded = true;
+    yieldedAt = machine->effects;
+  }
+
+  /// Ends the launch. `message` says what was expected and what was found; the
+  /// place is put before it. Returns no lanes, for handlers.
+  Mask fault(FaultKind kind, const Operation &operation, unsigned lane,
+             const std::string &message);
+
+  /// The bytes of a lane's access, or null after a fault. Space Param is the
+  /// kernel's parameters.
+  uint8_t *access(const Operation &operation, unsigned lane, Space space,
+                  uint64_t address, unsigned bytes, bool isWrite);
+};
+
+/// One of the 16 barriers of a CTA.
+struct NamedBarrier {
+  unsigned arrived = 0;
+  /// Threads it is for; 0 while nobody waits.
+  unsigned expected = 0;
+  /// For barrier.red.
+  bool allTrue = true, anyTrue = false;
+  unsigned trueCount = 0;
+};
+
+struct Cluster;
+
+struct Cta {
+  const Grid *grid = nullptr;
+  Cluster *cluster = nullptr;
+  /// In the cluster.
+  unsigned rank = 0;
+  Extent place = {};
+  std::vector<uint8_t> shared, sharedWritten;
+  std::vector<Warp> warps;
+  std::array<NamedBarrier, 16> barriers;
+  unsigned liveWarps = 0;
+
+  /// "CTA (1, 0, 0)"
+  std::string describe() const;
+};
+
+struct Cluster {
+  std::vector<std::unique_ptr<Cta>> ctas;
+  unsigned liveCtas = 0;
+};
+
+} // namespace moec::ptx
+
+#endif // MOEC_TOOLS_PTXEMULATOR_WARP_H
