@@ -78,6 +78,8 @@ def test_needs_only_the_c_library(library):
     dynamic = readelf(path, "--dynamic")
     assert set(re.findall(r"NEEDED.*\[(.*)\]", dynamic)) <= NEEDED[kind]
     assert not re.search("TEXTREL|RPATH|RUNPATH", dynamic)
+    # What opens drivers is in libraries of device code alone.
+    assert kind == "runtime" or "dlopen" not in {name for name, _, _ in symbols(path)}
 
 
 def test_needs_no_later_version_of_the_c_library(library):

@@ -13,7 +13,7 @@
  * `args` are the function's inputs, then its results: the caller allocates results (destination passing). Weights and
  * tables that belong to a layer come through `call->binding`. Nothing is allocated inside, no thread is started, nothing but
  * what the CPU can do is kept after the call, and any number of threads may call with workspaces of their own. A library of
- * device code also keeps what it loaded onto each device, until `void moec_release(void)`, which it exports, is called. */
+ * device code also keeps what it loaded onto each device, until `void moec_release_devices(void)`, which it exports, is called. */
 #ifndef MOERT_ABI_H
 #define MOERT_ABI_H
 

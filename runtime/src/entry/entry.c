@@ -16,10 +16,7 @@
 #define MOERT_PRINTF(text, first)
 #endif
 
-enum {
-  workspaceAlignment = 64,
-  mostExtents = MOERT_MAX_ARGUMENTS * MOERT_MAX_RANK
-};
+enum { mostExtents = MOERT_MAX_ARGUMENTS * MOERT_MAX_RANK, messageBytes = 1024 };
 
 /* MLIR's memref descriptor with room for the highest rank; a lower rank uses the start of it, strides right behind its
  * sizes. */
@@ -49,10 +46,14 @@ typedef struct {
   const moert_entry *entry;
   const moert_call *call;
   const moert_variant *variant;
+  /* Null: code of the CPU. */
+  const moert_device_runtime *runtime;
+  /* Where all tensors are, by the device's own numbers. */
+  int32_t device;
   /* One for each of the entry's arguments, from the caller's array or from the binding. */
   const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
-  /* Then the workspace, then the executor. */
+  /* Then the workspace, then the executor, or what the device's runtime puts there. */
   void *pointers[MOERT_MAX_ARGUMENTS + 2];
   ByteRange ranges[MOERT_MAX_ARGUMENTS];
   ClassValue classes[mostExtents];
@@ -140,12 +141,25 @@ static const char *typeName(char *text, unsigned code, unsigned bits, unsigned l
 
 static uint64_t elementBytes(const moert_argument *expected) { return (expected->bits + 7u) / 8u; }
 
+/* The device of the first tensor is that of all. */
+static int32_t checkDevice(Check *check, int32_t index) {
+  const DLTensor *tensor = check->tensors[index];
+  int32_t wanted = check->runtime ? check->runtime->type : kDLCPU;
+  if (tensor->device.device_type != wanted)
+    return failArgument(check, index, "is on device type %d, expected %d (%s)", (int)tensor->device.device_type, (int)wanted,
+                        check->runtime ? check->runtime->name : "CPU");
+  if (index == 0)
+    check->device = tensor->device.device_id;
+  if (check->runtime && tensor->device.device_id != check->device)
+    return failArgument(check, index, "is on %s device %d, expected device %d, as %s 0 '%s'", check->runtime->name,
+                        (int)tensor->device.device_id, (int)check->device, kindOf(&check->entry->arguments[0]),
+                        check->entry->arguments[0].name);
+  return MOERT_OK;
+}
+
 static int32_t checkType(const Check *check, int32_t index) {
   const moert_argument *expected = &check->entry->arguments[index];
   const DLTensor *tensor = check->tensors[index];
-  if (tensor->device.device_type != kDLCPU)
-    return failArgument(check, index, "is on device type %d, expected %d (CPU)", (int)tensor->device.device_type,
-                        (int)kDLCPU);
   if (tensor->dtype.code != expected->code || tensor->dtype.bits != expected->bits || tensor->dtype.lanes != 1) {
     char found[32], wanted[32];
     return failArgument(check, index, "has dtype %s, expected %s",
@@ -277,9 +291,11 @@ static int32_t checkData(Check *check, int32_t index, int64_t span) {
   if (__builtin_add_overflow(begin, tensor->byte_offset, &begin) || __builtin_add_overflow(begin, bytes, &end))
     return failArgument(check, index, "has byte_offset %llu, which reaches beyond the address space",
                         (unsigned long long)tensor->byte_offset);
-  if (begin % size != 0)
+  uint64_t alignment = check->entry->arguments[index].alignment;
+  alignment = alignment > size ? alignment : size;
+  if (begin % alignment != 0)
     return failArgument(check, index, "has data at %#llx, expected alignment to %llu bytes", (unsigned long long)begin,
-                        (unsigned long long)size);
+                        (unsigned long long)alignment);
   descriptor->allocated = descriptor->aligned = (void *)begin;
   check->ranges[index].begin = begin;
   check->ranges[index].end = end;
@@ -307,7 +323,23 @@ static int32_t checkOverlaps(const Check *check) {
 
 /* ---- the call ---- */
 
-static int32_t checkCall(const Check *check) {
+/* Device code, where there is some, is all of one kind and complete. */
+static bool isWholeTable(const moert_entry *entry) {
+  if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS || entry->variant_count < 1)
+    return false;
+  const moert_device_code *first = entry->variants[0].device;
+  for (int32_t i = 0; i < entry->variant_count; ++i) {
+    const moert_device_code *device = entry->variants[i].device;
+    if (!device != !first)
+      return false;
+    if (device && (device->size < sizeof *device || !device->runtime || device->runtime != first->runtime ||
+                   device->runtime->size < sizeof *device->runtime || !device->state))
+      return false;
+  }
+  return true;
+}
+
+static int32_t checkCall(Check *check) {
   const moert_entry *entry = check->entry;
   const moert_call *call = check->call;
   /* The fields of moert_call up to `error` keep their place in every version, so the sink can be used. */
@@ -318,11 +350,11 @@ static int32_t checkCall(const Check *check) {
   if (call->size < offsetof(moert_call, executor))
     return fail(check, MOERT_INVALID_ARGUMENT, "got a call of %u bytes, expected at least %u", call->size,
                 (unsigned)offsetof(moert_call, executor));
-  if (entry->size < sizeof(moert_entry) || entry->count < 0 || entry->count > MOERT_MAX_ARGUMENTS ||
-      entry->variant_count < 1)
+  if (!isWholeTable(entry))
     return fail(check, MOERT_INTERNAL, "the entry table is damaged: size %u, %d arguments, %d variants", entry->size,
                 (int)entry->count, entry->size < sizeof(moert_entry) ? 0 : (int)entry->variant_count);
-  if (call->stream)
+  check->runtime = entry->variants[0].device ? entry->variants[0].device->runtime : NULL;
+  if (call->stream && !check->runtime)
     return fail(check, MOERT_INVALID_ARGUMENT, "got a stream, expected null on CPU");
   return MOERT_OK;
 }
@@ -331,9 +363,15 @@ static int32_t checkCall(const Check *check) {
 static int32_t chooseVariant(Check *check) {
   const moert_call *call = check->call;
   const char *isa = call->size >= offsetof(moert_call, isa) + sizeof call->isa ? call->isa : NULL;
-  char message[256];
-  int32_t status =
-      moert_choose_variant(check->entry, isa, moert_cpu_features(), &check->variant, message, sizeof message);
+  char message[messageBytes] = "";
+  moert_hardware hardware = {0, check->device, 0};
+  int32_t status = MOERT_OK;
+  if (check->runtime)
+    status = check->runtime->capability(check->device, &hardware.capability, message, sizeof message);
+  else
+    hardware.features = moert_cpu_features();
+  if (status == MOERT_OK)
+    status = moert_choose_variant(check->entry, isa, &hardware, &check->variant, message, sizeof message);
   return status == MOERT_OK ? MOERT_OK : fail(check, status, "%s", message);
 }
 
@@ -382,12 +420,15 @@ static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count
 static int32_t checkShapes(Check *check, DLTensor *const *args, int32_t count, int64_t *spans) {
   int32_t status = checkCall(check);
   if (status == MOERT_OK)
-    status = chooseVariant(check);
-  if (status == MOERT_OK)
     status = collectTensors(check, args, count);
   for (int32_t i = 0; i < check->entry->count && status == MOERT_OK; ++i) {
     if (!check->tensors[i])
       return failArgument(check, i, "is null, expected a tensor");
+    status = checkDevice(check, i);
+  }
+  if (status == MOERT_OK)
+    status = chooseVariant(check);
+  for (int32_t i = 0; i < check->entry->count && status == MOERT_OK; ++i) {
     if (check->entry->arguments[i].rank > MOERT_MAX_RANK)
       return fail(check, MOERT_INTERNAL, "the entry table is damaged: argument %d has rank %d", (int)i,
                   (int)check->entry->arguments[i].rank);
@@ -431,9 +472,10 @@ static int32_t checkWorkspace(Check *check) {
     return fail(check, MOERT_INVALID_ARGUMENT, "got a null workspace, expected %llu bytes", (unsigned long long)needed);
   uintptr_t begin = (uintptr_t)call->workspace;
   uintptr_t end = 0;
-  if (needed > 0 && begin % workspaceAlignment != 0)
+  uintptr_t alignment = check->runtime ? MOERT_DEVICE_WORKSPACE_ALIGNMENT : MOERT_WORKSPACE_ALIGNMENT;
+  if (needed > 0 && begin % alignment != 0)
     return fail(check, MOERT_INVALID_ARGUMENT, "got a workspace at %#llx, expected alignment to %d bytes",
-                (unsigned long long)begin, (int)workspaceAlignment);
+                (unsigned long long)begin, (int)alignment);
   if (__builtin_add_overflow(begin, needed, &end))
     return fail(check, MOERT_INVALID_ARGUMENT, "got a workspace that reaches beyond the address space");
   ByteRange range = {begin, end};
@@ -450,6 +492,20 @@ static int32_t checkWorkspace(Check *check) {
   return MOERT_OK;
 }
 
+/* Runs the chosen variant on this CPU, or by the device's runtime. */
+static int32_t runKernel(Check *check) {
+  if (!check->runtime) {
+    int32_t status = checkExecutor(check);
+    if (status == MOERT_OK)
+      check->variant->kernel(check->pointers);
+    return status;
+  }
+  char message[messageBytes] = "";
+  int32_t status = check->runtime->run(check->variant, check->device, check->call, check->pointers,
+                                       &check->pointers[check->entry->count + 1], message, sizeof message);
+  return status == MOERT_OK ? MOERT_OK : fail(check, status, "%s", message);
+}
+
 /* A call too short to hold an error sink can only be answered by the status. */
 static bool canReport(const moert_entry *entry, const moert_call *call) {
   return entry && call && call->size >= offsetof(moert_call, error) + sizeof(moert_error_sink);
@@ -462,6 +518,7 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
   check.entry = entry;
   check.call = call;
   check.classCount = 0;
+  check.device = 0;
   int64_t spans[MOERT_MAX_ARGUMENTS];
   int32_t status = checkShapes(&check, args, count, spans);
   for (int32_t i = 0; i < entry->count && status == MOERT_OK; ++i)
@@ -470,11 +527,7 @@ int32_t moert_entry_call(const moert_entry *entry, const moert_call *call, DLTen
     status = checkOverlaps(&check);
   if (status == MOERT_OK)
     status = checkWorkspace(&check);
-  if (status == MOERT_OK)
-    status = checkExecutor(&check);
-  if (status == MOERT_OK)
-    check.variant->kernel(check.pointers);
-  return status;
+  return status == MOERT_OK ? runKernel(&check) : status;
 }
 
 int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, DLTensor *const *args, int32_t count,
@@ -485,6 +538,7 @@ int32_t moert_entry_workspace(const moert_entry *entry, const moert_call *call, 
   check.entry = entry;
   check.call = call;
   check.classCount = 0;
+  check.device = 0;
   if (!bytes)
     return fail(&check, MOERT_INVALID_ARGUMENT, "got null for the workspace's bytes, expected a place to write to");
   int64_t spans[MOERT_MAX_ARGUMENTS];

@@ -9,9 +9,15 @@
 extern "C" {
 #endif
 
-/** The variant of that name, or with null the last one that a CPU of these features can run. MOERT_INVALID_ARGUMENT where no
- * variant has the name, MOERT_INCOMPATIBLE where the CPU lacks something; then `message` says so in up to `capacity` bytes. */
-int32_t moert_choose_variant(const moert_entry *entry, const char *isa, uint64_t features,
+/** What code is chosen for. */
+typedef struct {
+  uint64_t features;          /**< of this CPU, for its code: MOERT_CPU_* */
+  int32_t device, capability; /**< for device code: moert_device_code.capability */
+} moert_hardware;
+
+/** The variant of that name, or with null the last one that the hardware can run. MOERT_INVALID_ARGUMENT where no variant has the
+ * name, MOERT_INCOMPATIBLE where CPU or device lack something; then `message` says so in up to `capacity` bytes. */
+int32_t moert_choose_variant(const moert_entry *entry, const char *isa, const moert_hardware *hardware,
                              const moert_variant **variant, char *message, size_t capacity);
 
 #ifdef __cplusplus
