@@ -56,12 +56,12 @@ void askNoWorkspace(void **descriptors) {
 }
 
 const moert_argument arguments[] = {
-    {"x", kDLFloat, 32, MOERT_INPUT, 1, {1}, 0},
-    {"b", kDLFloat, 32, MOERT_BINDING, 1, {1}, 0},
-    {"y", kDLFloat, 32, MOERT_OUTPUT, 1, {1}, 0},
+    {"x", kDLFloat, 32, MOERT_INPUT, 1, {1}, 0, 0},
+    {"b", kDLFloat, 32, MOERT_BINDING, 1, {1}, 0, 0},
+    {"y", kDLFloat, 32, MOERT_OUTPUT, 1, {1}, 0, 0},
 };
-const moert_variant variant = {"portable", 0, kernel, askWorkspace};
-const moert_variant small = {"portable", 0, kernel, askNoWorkspace};
+const moert_variant variant = {"portable", 0, kernel, askWorkspace, nullptr};
+const moert_variant small = {"portable", 0, kernel, askNoWorkspace, nullptr};
 const moert_entry entry = {sizeof(moert_entry), 3,        "moec_f",
                            arguments,           &variant, 1};
 const moert_entry smallEntry = {sizeof(moert_entry), 3,      "moec_f",
