@@ -22,6 +22,7 @@ import numpy as np
 
 from moec import abi, tensors
 from moec.abi import Error, Status
+from moec.frame import Frame
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -43,17 +44,20 @@ class Workspace(threading.local):
     """Scratch memory of one thread, for all artifacts: as large as its largest call needed."""
 
     room: np.ndarray | None = None
+    address = 0
 
-    def of(self, size: int) -> np.ndarray:
-        """At least `size` bytes from a multiple of 64 on; who uses them holds the array."""
+    def of(self, size: int) -> tuple[np.ndarray, int]:
+        """At least `size` bytes from a multiple of 64 on, and their address; who uses them holds the array."""
         if self.room is None or self.room.size < size:
             whole = np.empty(size + 63, np.uint8)
             start = -whole.ctypes.data % 64
-            self.room = whole[start : start + size]
-        return self.room
+            self.room, self.address = whole[start : start + size], whole.ctypes.data + start
+        return self.room, self.address
 
 
 workspace = Workspace()
+# Of how many shapes an entry remembers what workspace they need.
+MOST_SHAPES = 256
 
 
 class Handle:
@@ -94,6 +98,8 @@ class Entry:
         self.inputs, self.outputs = tuple(found[abi.INPUT]), tuple(found[abi.OUTPUT])
         results: Any = collections.namedtuple("Outputs", [a.name for a in self.outputs], rename=True)  # type: ignore[misc]
         self._results = results
+        self._frames: list[Frame] = []  # those that no call uses
+        self._sizes: dict[tuple, int] = {}
 
     def __repr__(self) -> str:
         takes, gives = "; ".join(map(str, self.inputs)), "; ".join(map(str, self.outputs))
@@ -147,14 +153,32 @@ class Entry:
 
     def run(self, views: Sequence[tensors.View]) -> None:
         """Runs it on views of inputs, then outputs; Error with the runtime's message."""
-        sink, count = abi.Sink(), len(views)
-        call = abi.Call(size=ctypes.sizeof(abi.Call), abi_version=abi.VERSION, error=sink.record)
-        arguments = (ctypes.POINTER(abi.Tensor) * count)(*[view.pointer for view in views])
-        size = ctypes.c_uint64()
-        sink.check(self._query(self._own, call, arguments, count, size))
-        room = workspace.of(size.value)
-        call.workspace, call.workspace_bytes = room.ctypes.data, room.size
-        sink.check(self._function(self._own, call, arguments, count))
+        try:
+            frame = self._frames.pop()
+        except IndexError:  # the first call, or others are under way
+            frame = Frame(len(self.inputs) + len(self.outputs))
+        frame.fill(views)
+        shapes = tuple([view.shape for view in views])
+        size = self._sizes.get(shapes)
+        if size is None:
+            size = self._ask_workspace(frame, shapes)
+        call = frame.call
+        room, call.workspace = workspace.of(size)
+        call.workspace_bytes = room.size
+        status = self._function(self._own, call, frame.arguments, len(views))
+        if status:
+            frame.sink.check(status)
+        # One that has a message is let go.
+        self._frames.append(frame)
+
+    def _ask_workspace(self, frame: Frame, shapes: tuple) -> int:
+        """Bytes that a call of these shapes needs: it depends on nothing else."""
+        status = self._query(self._own, frame.call, frame.arguments, len(shapes), frame.bytes_needed)
+        frame.sink.check(status)
+        if len(self._sizes) >= MOST_SHAPES:
+            self._sizes.clear()
+        self._sizes[shapes] = size = frame.bytes_needed.value
+        return size
 
 
 class Layer(Entry):

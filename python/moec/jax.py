@@ -135,7 +135,7 @@ _lock = threading.Lock()
 def view(buffer: Buffer, width: int) -> tensors.View:
     """A buffer of XLA as rows."""
     rows = math.prod(buffer.dims[: buffer.rank]) // width
-    return tensors.strided(buffer.data, abi.FLOAT, 32, (rows, width), (width, 1), buffer)
+    return tensors.View(buffer.data or 0, abi.FLOAT, 32, (rows, width), None, buffer)
 
 
 def handler(layer: Layer, width: int) -> Callable:

@@ -6,7 +6,7 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,34 +28,16 @@ NAMES = {(code, bits): name for name, (code, bits, _) in ELEMENTS.items()}
 KINDS = {"f": abi.FLOAT, "i": abi.INT, "u": abi.UINT, "b": abi.BOOL}
 
 
-class View:
-    """A DLTensor and what keeps its memory alive; `array` is the NumPy array behind it, if there is one."""
+class View(NamedTuple):
+    """Strided memory of the CPU, what a DLTensor says of it, and what keeps it alive."""
 
-    __slots__ = ("tensor", "pointer", "owner", "array")
-
-    def __init__(self, tensor: abi.Tensor, owner: Any, array: np.ndarray | None = None):
-        self.tensor, self.owner, self.array = tensor, owner, array
-        self.pointer = ctypes.pointer(tensor)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.tensor.shape[: self.tensor.ndim])
-
-
-def strided(address: int, code: int, bits: int, shape, strides, owner: Any, array: np.ndarray | None = None) -> View:
-    """A view of CPU memory; strides count elements."""
-    rank = len(shape)
-    extents, steps = (ctypes.c_int64 * rank)(*shape), (ctypes.c_int64 * rank)(*strides)
-    tensor = abi.Tensor(
-        address,
-        abi.Device(abi.CPU, 0),
-        rank,
-        abi.DataType(code, bits, 1),
-        ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)),
-        ctypes.cast(steps, ctypes.POINTER(ctypes.c_int64)),
-        0,
-    )
-    return View(tensor, (owner, extents, steps), array)
+    address: int  # of the first element; 0 for none
+    code: int  # DLPack's
+    bits: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None  # in elements; None for compact rows
+    owner: Any
+    lanes: int = 1
 
 
 def element_of(array: np.ndarray, wanted: str, name: str) -> tuple[int, int]:
@@ -79,8 +61,8 @@ def of_array(array: np.ndarray, wanted: str, name: str) -> View:
     """A NumPy array, sharing its memory; its strides must be plain and its bytes in this machine's order."""
     code, bits = element_of(array, wanted, name)
     size = array.itemsize
-    strides = [step // size if extent > 1 else 0 for extent, step in zip(array.shape, array.strides)]
-    return strided(array.ctypes.data, code, bits, array.shape, strides, array, array)
+    strides = tuple([step // size if extent > 1 else 0 for extent, step in zip(array.shape, array.strides)])
+    return View(array.__array_interface__["data"][0], code, bits, array.shape, strides, array)
 
 
 def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
@@ -106,7 +88,10 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
         tensor, read_only = abi.Tensor.from_address(pointer(capsule, b"dltensor")), True
     if writes and read_only:
         raise Error(Status.INVALID_ARGUMENT, f"output '{name}' cannot be written to")
-    return View(tensor, (value, capsule))
+    rank, dtype = tensor.ndim, tensor.dtype
+    strides = tuple(tensor.strides[:rank]) if tensor.strides else None
+    address = (tensor.data or 0) + tensor.byte_offset
+    return View(address, dtype.code, dtype.bits, tuple(tensor.shape[:rank]), strides, (value, capsule), dtype.lanes)
 
 
 def of_input(value: Any, wanted: str, name: str) -> View:

@@ -33,6 +33,7 @@ TYPES = {
     torch.bool: "bool",
 }
 TORCH_TYPES = {name: kind for kind, name in TYPES.items()}
+CODES = {kind: tensors.ELEMENTS[name][:2] for kind, name in TYPES.items()}
 # What is converted to float32 and back: the first step is exact, the second rounds once.
 CONVERTED = (torch.bfloat16, torch.float16)
 
@@ -40,10 +41,13 @@ _operators: dict[str, Callable] = {}
 _lock = threading.Lock()
 
 
+_library = torch.library.Library("moec", "FRAGMENT")
+
+
 def view(x: torch.Tensor) -> tensors.View:
     """A tensor as the runtime takes it, with its strides, sharing its memory."""
-    code, bits, _ = tensors.ELEMENTS[TYPES[x.dtype]]
-    return tensors.strided(x.data_ptr(), code, bits, x.shape, x.stride(), x)
+    code, bits = CODES[x.dtype]
+    return tensors.View(x.data_ptr(), code, bits, x.shape, x.stride(), x)
 
 
 def check(x: torch.Tensor, width: int, name: str, device: bool = True) -> None:
@@ -85,13 +89,17 @@ def make(layer: Layer, key: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """Registers the operator `key` for a layer; once for each key."""
     name, width = layer.name, layer.inputs[0].shape[1]
 
+    others = [(a.shape[1:], TORCH_TYPES[a.dtype]) for a in layer.outputs[1:]]
+
     def run(x: torch.Tensor) -> torch.Tensor:
-        check(x, width, name)
-        rows = x.reshape(-1, width).to(torch.float32)
-        y = torch.empty(rows.shape, dtype=torch.float32)
-        more = [torch.empty((rows.shape[0], *a.shape[1:]), dtype=TORCH_TYPES[a.dtype]) for a in layer.outputs[1:]]
+        is_plain = x.dtype is torch.float32 and x.dim() == 2 and x.is_cpu
+        if not is_plain or x.shape[1] != width:
+            check(x, width, name)
+        rows = x if is_plain else x.reshape(-1, width).to(torch.float32)
+        y = torch.empty_like(rows, memory_format=torch.contiguous_format)
+        more = [torch.empty((rows.shape[0], *shape), dtype=kind) for shape, kind in others]
         layer.run([view(t) for t in (rows, y, *more)])
-        return y.to(x.dtype).reshape(x.shape)
+        return y if is_plain else y.to(x.dtype).reshape(x.shape)
 
     def fake(x: torch.Tensor) -> torch.Tensor:
         check(x, width, name)
@@ -102,9 +110,12 @@ def make(layer: Layer, key: str) -> Callable[[torch.Tensor], torch.Tensor]:
             Status.INVALID_ARGUMENT, f"{name}: compiled layers have no gradients: run the model under torch.no_grad()"
         )
 
-    made = torch.library.custom_op(f"moec::{key}", run, mutates_args=())
-    made.register_fake(fake)
-    made.register_autograd(backward)
+    # What torch.library.custom_op does, without its wrappers around each call.
+    qualified = f"moec::{key}"
+    torch.library.define(qualified, "(Tensor x) -> Tensor", lib=_library, tags=torch.Tag.pt2_compliant_tag)
+    torch.library.impl(qualified, "CompositeExplicitAutograd", run, lib=_library)
+    torch.library.register_fake(qualified, fake, lib=_library)
+    torch.library.register_autograd(qualified, backward, lib=_library)
     return getattr(torch.ops.moec, key).default
 
 

@@ -128,8 +128,8 @@ def test_views_are_never_misread(artifact, samples, name):
 def test_memory_is_read_in_place(samples):
     x, _ = sample(samples, "layer0")
     for view in (x, x.T, x[3:, 5:], x[::2]):
-        assert tensors.of_input(view, "float32", "x").tensor.data == view.ctypes.data
-    assert tensors.of_input(x[::-1], "float32", "x").tensor.data != x[::-1].ctypes.data
+        assert tensors.of_input(view, "float32", "x").address == view.ctypes.data
+    assert tensors.of_input(x[::-1], "float32", "x").address != x[::-1].ctypes.data
 
 
 def test_results_go_where_the_caller_says(artifact, instrumented, samples):
@@ -176,7 +176,7 @@ def test_arrays_of_other_libraries(artifact, samples, versions):
     for array in (x.copy(), np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
         lent = Lent(array, versions)
         view = tensors.of_input(lent, "float32", "x")
-        assert view.tensor.data + view.tensor.byte_offset == array.ctypes.data
+        assert view.address == array.ctypes.data
         assert np.array_equal(layer(lent), expected)
     out = Lent(np.zeros_like(x), versions)
     if versions:
@@ -283,7 +283,7 @@ def test_compiling_says_what_is_wrong(model_folder, tmp_path):
     ) as caught:
         moec.compile("/absent", tmp_path / "out")
     assert caught.value.exit_code == 1
-    with pytest.raises(moec.CompileError, match="expected --base to be mean, usage or fisher, found 'median'"):
+    with pytest.raises(moec.CompileError, match="expected --base to be mean, usage, fisher or none, found 'median'"):
         moec.compile(model_folder, tmp_path / "out", compress=True, base="median")
     with pytest.raises(moec.CompileError, match="Unknown command line argument '--colour=blue'"):
         moec.compile(model_folder, tmp_path / "out", colour="blue")
@@ -338,11 +338,34 @@ def test_a_thread_keeps_its_workspace(artifact, samples):
 
     x, _ = sample(samples, "layer0")
     artifact.layer("layer0")(x)
-    room = workspace.of(0)
+    room, address = workspace.of(0)
     artifact.layer("layer1")(x[:5])
-    assert workspace.of(0) is room and room.ctypes.data % 64 == 0
+    assert workspace.of(0)[0] is room and room.ctypes.data == address and address % 64 == 0
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        assert pool.submit(workspace.of, 0).result() is not room
+        assert pool.submit(workspace.of, 0).result()[0] is not room
+
+
+def test_more_shapes_than_are_remembered(artifact, samples, monkeypatch):
+    from moec import artifact as module
+
+    monkeypatch.setattr(module, "MOST_SHAPES", 5)
+    x, y = sample(samples, "layer0")
+    layer = moec.load(artifact.path).layer("layer0")
+    for tokens in [*range(1, 30), 3, 64]:
+        assert np.array_equal(layer(x[:tokens]), artifact.layer("layer0")(x[:tokens]))
+        assert len(layer._sizes) <= 5
+
+
+def test_a_refused_call_leaves_nothing_behind(artifact, samples):
+    x, _ = sample(samples, "layer0")
+    layer = artifact.layer("layer0")
+    expected = layer(x)
+    for _ in range(3):
+        with pytest.raises(moec.Error, match="has rank 9, expected 2"):
+            layer(np.zeros((1,) * 9, np.float32), out=x)
+        with pytest.raises(moec.Error, match=r"shape\[1\] = 95, expected 96"):
+            layer(x[:, :95])
+        assert np.array_equal(layer(x), expected)
 
 
 def test_the_models_threads_change_no_value(artifact, samples):

@@ -14,6 +14,7 @@ import pytest
 
 import moec
 from moec import tensors
+from moec.frame import Frame
 
 HIDDEN = 96
 
@@ -106,8 +107,10 @@ def call_without_tvm_ffi(path):
     function, query = (getattr(library, f"__tvm_ffi_{layer.entry}{suffix}") for suffix in ("", "_workspace"))
     x = np.arange(3 * HIDDEN, dtype=np.float32).reshape(3, HIDDEN) / 100
     y, workspace = np.zeros_like(x), np.empty(1 << 20, np.int8)
-    held = [tensors.of_array(array, str(array.dtype), "") for array in (x, y, workspace)]
-    args = (Value * 4)(*[Value(TENSOR, 0, ctypes.addressof(view.tensor)) for view in held], Value(POINTER, 0, layer.binding.value))
+    frame = Frame(3)
+    frame.fill([tensors.of_array(array, str(array.dtype), "") for array in (x, y, workspace)])
+    args = [Value(TENSOR, 0, ctypes.addressof(pointer.contents)) for pointer in frame.arguments]
+    args = (Value * 4)(*args, Value(POINTER, 0, layer.binding.value))
     assert query(None, args, 4, ctypes.byref(found)) == 0 and found.type == INTEGER and 0 < found.content <= 1 << 20
     assert function(None, args, 4, ctypes.byref(found)) == 0
     assert np.array_equal(y, layer(x))
