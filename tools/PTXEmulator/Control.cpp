@@ -30,8 +30,8 @@ Mask runCopies(Warp &warp, const Operation &operation, Mask mask) {
     for (const Operation::Copy &copy : operation.copies) {
       std::memcpy(&warp.local[lane * size + copy.to],
                   &warp.local[lane * size + copy.from], copy.bytes);
-      std::memcpy(&warp.localWritten[lane * size + copy.to],
-                  &warp.localWritten[lane * size + copy.from], copy.bytes);
+      std::memcpy(&warp.localStates[lane * size + copy.to],
+                  &warp.localStates[lane * size + copy.from], copy.bytes);
     }
   });
   return mask;

@@ -224,6 +224,11 @@ int64_t Decoder::constant(size_t index) {
   return static_cast<int64_t>(found.bits);
 }
 
+bool Decoder::isPredicate(const Operand &operand) const {
+  return operand.kind == Operand::Kind::Register &&
+         function.registers[operand.index].type == Type::Pred;
+}
+
 bool Decoder::isClock(const Operand &operand) const {
   return operand.kind == Operand::Kind::Register &&
          function.registers[operand.index].isSpecial &&
@@ -252,7 +257,8 @@ Builder findBuilder(std::string_view opcode) {
          {integerBuilders(), logicBuilders(), comparisonBuilders(),
           floatBuilders(), conversionBuilders(), movementBuilders(),
           memoryBuilders(), atomicBuilders(), collectiveBuilders(),
-          barrierBuilders(), controlBuilders()})
+          barrierBuilders(), controlBuilders(), tensorCoreBuilders(),
+          asyncCopyBuilders()})
       for (const BuilderRow &row : table)
         map.emplace(row.opcode, row.build);
     return map;

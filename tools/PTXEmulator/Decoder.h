@@ -109,6 +109,8 @@ public:
     return operand.kind == Operand::Kind::Integer;
   }
 
+  /// Whether an operand is a predicate register.
+  bool isPredicate(const Operand &operand) const;
   /// Whether an operand is a register that changes by itself.
   bool isClock(const Operand &operand) const;
 
@@ -151,6 +153,8 @@ std::span<const BuilderRow> atomicBuilders();
 std::span<const BuilderRow> collectiveBuilders();
 std::span<const BuilderRow> barrierBuilders();
 std::span<const BuilderRow> controlBuilders();
+std::span<const BuilderRow> tensorCoreBuilders();
+std::span<const BuilderRow> asyncCopyBuilders();
 
 /// The builder of an opcode, or null if there is no such instruction.
 Builder findBuilder(std::string_view opcode);

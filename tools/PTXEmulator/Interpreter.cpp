@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/PTXEmulator/Interpreter.h"
 
+#include "tools/PTXEmulator/AsyncCopies.h"
 #include "tools/PTXEmulator/Lanes.h"
 
 #include <map>
@@ -60,6 +61,7 @@ void setPlace(Warp &warp, Mask mask, uint32_t pc) {
 }
 
 void exitLanes(Warp &warp, Mask mask) {
+  finishCopies(warp, mask);
   warp.alive &= ~mask;
   ++warp.machine->effects;
 }

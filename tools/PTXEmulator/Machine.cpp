@@ -36,7 +36,7 @@ void initializeWarp(Warp &warp, MachineState &machine, Cta &cta,
   warp.files = {warp.registers.data(),
                 const_cast<uint8_t *>(program.constants.data())};
   warp.local.assign(size_t(program.localBytes) * warpSize, garbage);
-  warp.localWritten.assign(warp.local.size(), 0);
+  warp.localStates.assign(warp.local.size(), ByteState::Unwritten);
   warp.calls.resize(warpSize);
   ThreadPlace place{{},
                     cta.grid->block,
@@ -70,7 +70,7 @@ std::unique_ptr<Cta> makeCta(MachineState &machine, const Grid &grid,
           ? grid.program->dynamicSharedOffset + grid.dynamicSharedBytes
           : grid.program->sharedBytes;
   cta->shared.assign(sharedBytes, garbage);
-  cta->sharedWritten.assign(sharedBytes, 0);
+  cta->sharedStates.assign(sharedBytes, ByteState::Unwritten);
   uint64_t warps = (volume(grid.block) + warpSize - 1) / warpSize;
   cta->warps.resize(warps);
   cta->liveWarps = static_cast<unsigned>(warps);

@@ -37,6 +37,8 @@ constexpr TypeRow types[] = {
     {"f32", Type::F32, 32, Kind::Float},
     {"f32x2", Type::F32x2, 64, Kind::Float},
     {"f64", Type::F64, 64, Kind::Float},
+    {"e4m3", Type::E4M3, 8, Kind::Float},
+    {"e5m2", Type::E5M2, 8, Kind::Float},
     {"e4m3x2", Type::E4M3x2, 16, Kind::Float},
     {"e5m2x2", Type::E5M2x2, 16, Kind::Float},
 };

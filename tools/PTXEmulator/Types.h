@@ -38,6 +38,8 @@ enum class Type : uint8_t {
   F32,
   F32x2,
   F64,
+  E4M3,
+  E5M2,
   E4M3x2,
   E5M2x2,
 };

@@ -76,7 +76,7 @@ struct Access {
       return fail(FaultKind::IllegalAddress, "shared",
                   "the CTA has [" + inHex(sharedBase) + ", " +
                       inHex(cta->shared.size()) + ")");
-    return track(cta->shared, cta->sharedWritten, offset, "shared");
+    return track(cta->shared, cta->sharedStates, offset, "shared");
   }
 
   uint8_t *local() {
@@ -85,17 +85,25 @@ struct Access {
       return fail(FaultKind::IllegalAddress, "local",
                   "the thread has [" + inHex(localBase) + ", " + inHex(size) +
                       ")");
-    return track(warp.local, warp.localWritten, lane * size + address, "local");
+    return track(warp.local, warp.localStates, lane * size + address, "local");
   }
 
-  /// Notes what is written, and refuses to read what was not.
-  uint8_t *track(std::vector<uint8_t> &memory, std::vector<uint8_t> &written,
+  /// Notes what is written, and refuses to read what was not, and to touch what
+  /// a copy is about to write.
+  uint8_t *track(std::vector<uint8_t> &memory, std::vector<ByteState> &all,
                  uint64_t offset, const char *space) {
-    uint8_t *states = &written[offset];
+    ByteState *states = &all[offset];
+    bool isWritten = true, isInFlight = false;
+    for (unsigned i = 0; i < bytes; ++i) {
+      isWritten &= states[i] == ByteState::Written;
+      isInFlight |= states[i] == ByteState::InFlight;
+    }
+    if (isInFlight)
+      return fail(FaultKind::LaunchFailed, space,
+                  "a copy that nobody waited for writes there");
     if (isWrite)
-      std::fill_n(states, bytes, uint8_t(1));
-    else if (warp.machine->settings.reportUninitialized &&
-             std::find(states, states + bytes, uint8_t(0)) != states + bytes)
+      std::fill_n(states, bytes, ByteState::Written);
+    else if (!isWritten && warp.machine->settings.reportUninitialized)
       return fail(FaultKind::LaunchFailed, space, "nothing was written there");
     return &memory[offset];
   }
@@ -145,10 +153,11 @@ Mask Warp::fault(FaultKind kind, const Operation &operation, unsigned lane,
 }
 
 uint8_t *Warp::access(const Operation &operation, unsigned lane, Space space,
-                      uint64_t address, unsigned bytes, bool isWrite) {
+                      uint64_t address, unsigned bytes, bool isWrite,
+                      unsigned used) {
   if (space == Space::Generic)
     space = resolveGeneric(address);
-  Access access{*this, operation, lane, address, bytes, isWrite};
+  Access access{*this, operation, lane, address, used ? used : bytes, isWrite};
   if (address % bytes != 0)
     return access.fail(FaultKind::MisalignedAddress, "an",
                        "it must be a multiple of " + std::to_string(bytes));

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <random>
@@ -71,6 +72,32 @@ struct Grid {
 
 struct Cta;
 
+/// What is known of a byte of shared or local memory.
+enum class ByteState : uint8_t {
+  Unwritten,
+  Written,
+  /// A copy that has begun will write it.
+  InFlight,
+};
+
+/// A copy of a thread that has begun.
+struct AsyncCopy {
+  const Operation *operation = nullptr;
+  uint64_t from = 0;
+  uint8_t *to = nullptr;
+  ByteState *states = nullptr;
+  uint8_t bytes = 0;
+  /// The rest is zeros.
+  uint8_t sourceBytes = 0;
+};
+
+/// The copies of a thread: those of groups, oldest first, and those that are in
+/// none yet.
+struct ThreadCopies {
+  std::vector<AsyncCopy> open;
+  std::deque<std::vector<AsyncCopy>> groups;
+};
+
 struct Warp {
   MachineState *machine = nullptr;
   Cta *cta = nullptr;
@@ -90,9 +117,11 @@ struct Warp {
   /// Registers, and constants.
   std::array<uint8_t *, 2> files = {};
   std::vector<uint8_t> registers;
-  /// Local memory of lane 0, then of lane 1 ...; and whether a byte was
-  /// written.
-  std::vector<uint8_t> local, localWritten;
+  /// Local memory of lane 0, then of lane 1 ...
+  std::vector<uint8_t> local;
+  std::vector<ByteState> localStates;
+  /// Of each lane; empty as long as there are none.
+  std::vector<ThreadCopies> copies;
   /// Where each lane returns to.
   std::vector<std::vector<uint32_t>> calls;
   /// Set by an operation that found nothing to do yet, such as a try_wait.
@@ -114,9 +143,11 @@ struct Warp {
              const std::string &message);
 
   /// The bytes of a lane's access, or null after a fault. Space Param is the
-  /// kernel's parameters.
+  /// kernel's parameters. The address must be a multiple of `bytes`, of which
+  /// the first `used` are accessed, if that is given.
   uint8_t *access(const Operation &operation, unsigned lane, Space space,
-                  uint64_t address, unsigned bytes, bool isWrite);
+                  uint64_t address, unsigned bytes, bool isWrite,
+                  unsigned used = 0);
 };
 
 /// One of the 16 barriers of a CTA.
@@ -137,7 +168,8 @@ struct Cta {
   /// In the cluster.
   unsigned rank = 0;
   Extent place = {};
-  std::vector<uint8_t> shared, sharedWritten;
+  std::vector<uint8_t> shared;
+  std::vector<ByteState> sharedStates;
   std::vector<Warp> warps;
   std::array<NamedBarrier, 16> barriers;
   unsigned liveWarps = 0;
