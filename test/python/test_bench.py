@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench" / "python"
 
 
@@ -22,3 +24,18 @@ def test_overhead(artifact):
     text = printed("overhead.py", "--artifact", str(artifact.path), "--rounds", "5", "--calls", "20")
     rows = dict(re.findall(r"^(\w[^0-9\n]*\S) +[\d.]+ +[\d.]+ +(-?[\d.]+)$", text, re.MULTILINE))
     assert float(rows["C call"]) == 0 and float(rows["NumPy"]) > 0
+
+
+def test_replaced_model(model_folder):
+    """Of each phase the contenders' times, ratios to the replaced model, and the same logits."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    arguments = ["--model", str(model_folder), "--without-compile", "--seconds", "0", "--prefill", "40", "--decode", "1,3"]
+    phases = re.split(r"^((?:prefill|decode) \d+), \d+ rounds$", printed("replaced_model.py", *arguments), flags=re.MULTILINE)[1:]
+    assert phases[::2] == ["prefill 40", "decode 1", "decode 3"]
+    for name, text in zip(phases[::2], phases[1::2]):
+        rows = re.findall(r"^(\S.*?) +[\d.]+ ms +([\d.]+)x +(\S+)$", text, re.MULTILINE)
+        ways = ["eager", "batched_mm", "grouped_mm"] if name.startswith("decode") else ["eager", "grouped_mm"]
+        assert [row[0] for row in rows] == [f"transformers {way}" for way in ways] + ["moec"]
+        assert all(float(ratio) > 0 and float(difference) <= 1e-5 for _, ratio, difference in rows)
+        assert rows[-1][1] == "1.00"
