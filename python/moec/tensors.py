@@ -73,10 +73,18 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
             Status.INVALID_ARGUMENT,
             f"argument '{name}' is on {abi.DEVICES.get(kind, f'a device of kind {kind}')} {number}, expected the CPU",
         )
+    # PyTorch lends a tensor whose numbers are still to be negated as if they were not.
+    if getattr(value, "is_neg", bool)():
+        if writes:
+            raise Error(Status.INVALID_ARGUMENT, f"output '{name}' is a negative view, expected plain memory")
+        value = value.resolve_neg()
     try:
-        capsule = value.__dlpack__(max_version=(1, 0))
-    except TypeError:  # of before DLPack 1.0
-        capsule = value.__dlpack__()
+        try:
+            capsule = value.__dlpack__(max_version=(1, 0))
+        except TypeError:  # of before DLPack 1.0
+            capsule = value.__dlpack__()
+    except (BufferError, NotImplementedError) as error:
+        raise Error(Status.INVALID_ARGUMENT, f"argument '{name}' cannot be read in place: {error}") from None
     pointer, is_valid = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_IsValid
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     is_valid.restype, is_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
@@ -95,7 +103,7 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
 
 
 def of_input(value: Any, wanted: str, name: str) -> View:
-    """An input. Arrays keep their type (the runtime refuses a wrong one), lists and numbers take the one that is wanted.
+    """An input. Masked arrays are refused. Arrays keep their type (the runtime refuses a wrong one), lists and numbers take the one that is wanted.
     Copied: negative or odd strides, data that is not aligned, bytes of another order."""
     if not isinstance(value, np.ndarray):
         if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
@@ -104,6 +112,10 @@ def of_input(value: Any, wanted: str, name: str) -> View:
             value = np.asarray(value)
         else:
             value = np.asarray(value, ELEMENTS[wanted][2] if wanted != "bfloat16" else None)
+    if isinstance(value, np.ma.MaskedArray):
+        raise Error(
+            Status.INVALID_ARGUMENT, f"argument '{name}' is a masked array, expected a plain one: call x.filled(number)"
+        )
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     if not has_plain_strides(value):

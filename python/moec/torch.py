@@ -16,6 +16,7 @@ import threading
 from typing import Any, Callable
 
 import torch
+from torch.autograd import forward_ad
 
 from moec import tensors
 from moec.abi import Error, Status
@@ -57,6 +58,8 @@ def check(x: torch.Tensor, width: int, name: str, device: bool = True) -> None:
             Status.INVALID_ARGUMENT,
             f"{name}: x is on {x.device}, expected the CPU: call x.cpu(), or keep the model there",
         )
+    if x.layout != torch.strided:
+        raise Error(Status.INVALID_ARGUMENT, f"{name}: x has layout {x.layout}, expected torch.strided: call x.to_dense()")
     if x.dtype != torch.float32 and x.dtype not in CONVERTED:
         raise Error(
             Status.INVALID_ARGUMENT, f"{name}: x has dtype {x.dtype}, expected torch.float32, bfloat16 or float16"
@@ -88,11 +91,10 @@ def operator(artifact: Artifact, name: str) -> Callable[[torch.Tensor], torch.Te
 def make(layer: Layer, key: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """Registers the operator `key` for a layer; once for each key."""
     name, width = layer.name, layer.inputs[0].shape[1]
-
     others = [(a.shape[1:], TORCH_TYPES[a.dtype]) for a in layer.outputs[1:]]
 
     def run(x: torch.Tensor) -> torch.Tensor:
-        is_plain = x.dtype is torch.float32 and x.dim() == 2 and x.is_cpu
+        is_plain = x.dtype is torch.float32 and x.dim() == 2 and x.is_cpu and x.layout is torch.strided
         if not is_plain or x.shape[1] != width:
             check(x, width, name)
         rows = x if is_plain else x.reshape(-1, width).to(torch.float32)
@@ -105,18 +107,34 @@ def make(layer: Layer, key: str) -> Callable[[torch.Tensor], torch.Tensor]:
         check(x, width, name)
         return torch.empty(x.shape, dtype=x.dtype, device=x.device)
 
-    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def refuse(*given: Any) -> Any:
         raise Error(
             Status.INVALID_ARGUMENT, f"{name}: compiled layers have no gradients: run the model under torch.no_grad()"
         )
 
-    # What torch.library.custom_op does, without its wrappers around each call.
+    def below(x: torch.Tensor) -> torch.Tensor:
+        with torch._C._AutoDispatchBelowAutograd():
+            return made(x)
+
+    class WithoutGradients(torch.autograd.Function):
+        forward = staticmethod(lambda context, x: below(x))
+        backward = staticmethod(refuse)
+
+    def differentiate(x: torch.Tensor) -> torch.Tensor:
+        if forward_ad.unpack_dual(x).tangent is not None:
+            refuse()
+        # Of what has gradients, an error is that somebody asks for them.
+        return WithoutGradients.apply(x) if x.requires_grad and torch.is_grad_enabled() else below(x)
+
+    # What torch.library.custom_op and register_autograd do, without their wrappers around each call, and forward derivatives
+    # refused, which those take for zeros.
     qualified = f"moec::{key}"
     torch.library.define(qualified, "(Tensor x) -> Tensor", lib=_library, tags=torch.Tag.pt2_compliant_tag)
     torch.library.impl(qualified, "CompositeExplicitAutograd", run, lib=_library)
+    torch.library.impl(qualified, "Autograd", differentiate, lib=_library)
     torch.library.register_fake(qualified, fake, lib=_library)
-    torch.library.register_autograd(qualified, backward, lib=_library)
-    return getattr(torch.ops.moec, key).default
+    made = getattr(torch.ops.moec, key).default
+    return made
 
 
 class CompiledMoE(torch.nn.Module):

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <dlfcn.h>
+#include <elf.h>
 #include <memory>
 #include <new>
 #include <string>
@@ -54,6 +55,50 @@ template <typename Function> Function symbol(void *handle, const char *name) {
   return reinterpret_cast<Function>(dlsym(handle, name));
 }
 
+/// The machine that this code is for, as ELF numbers them; EM_NONE where it is not known.
+#if defined(__x86_64__)
+constexpr unsigned ownMachine = EM_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned ownMachine = EM_AARCH64;
+#else
+constexpr unsigned ownMachine = EM_NONE;
+#endif
+
+std::string machineName(unsigned machine) {
+  switch (machine) {
+  case EM_X86_64:
+    return "x86-64";
+  case EM_AARCH64:
+    return "AArch64";
+  default:
+    return "ELF's machine " + std::to_string(machine);
+  }
+}
+
+/// The machine that an ELF file is for; EM_NONE of other files.
+unsigned machineOf(const std::string &path) {
+  std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path.c_str(), "rbe"),
+                                              &std::fclose);
+  Elf64_Ehdr header = {};
+  if (!file || std::fread(&header, sizeof header, 1, file.get()) != 1 ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+    return EM_NONE;
+  return header.e_machine;
+}
+
+/// Why a file that is there was not loaded. Of another machine's the dynamic linker says that there is none.
+moert_status_t explainLoading(const std::string &path, const char *reason,
+                              std::string &error) {
+  unsigned machine = machineOf(path);
+  if (machine != EM_NONE && ownMachine != EM_NONE && machine != ownMachine) {
+    error = path + ": cannot load: made for " + machineName(machine) +
+            ", expected " + machineName(ownMachine) + " of this process";
+    return MOERT_INCOMPATIBLE;
+  }
+  error = path + ": cannot load: " + (reason ? reason : "no reason given");
+  return MOERT_IO_ERROR;
+}
+
 /// A library of this version can be called by this runtime.
 moert_status_t checkVersion(const std::string &path, uint32_t version,
                             std::string &error) {
@@ -86,11 +131,8 @@ moert_status_t openLibrary(const char *path, moert_library &library,
   }
 
   library.handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library.handle) {
-    const char *reason = dlerror();
-    error = file + ": cannot load: " + (reason ? reason : "no reason given");
-    return MOERT_IO_ERROR;
-  }
+  if (!library.handle)
+    return explainLoading(file, dlerror(), error);
   auto version = symbol<uint32_t (*)()>(library.handle, "moec_abi_version");
   auto json = symbol<const char *(*)()>(library.handle, "moec_manifest");
   if (!version || !json) {

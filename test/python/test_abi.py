@@ -11,7 +11,8 @@ import pytest
 
 from moec import abi
 
-LAYOUT = (pathlib.Path(__file__).resolve().parents[1] / "unit/runtime/abi_layout.h").read_text()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAYOUT = (ROOT / "test/unit/runtime/abi_layout.h").read_text()
 SIZES = {name: int(size) for name, size in re.findall(r"sizeof\((\w+)\) == (\d+)", LAYOUT)}
 OFFSETS = {(name, field): int(at) for name, field, at in re.findall(r"offsetof\((\w+), (\w+)\) == (\d+)", LAYOUT)}
 NUMBERS = {name: int(number) for name, number in re.findall(r"\(((?:MOERT|kDL)\w+) == (-?\d+)u?\)", LAYOUT)}
@@ -40,3 +41,8 @@ def test_numbers_are_those_of_c():
     assert (abi.INPUT, abi.OUTPUT, abi.BINDING) == tuple(NUMBERS[f"MOERT_{n}"] for n in ("INPUT", "OUTPUT", "BINDING"))
     codes = ("kDLInt", "kDLUInt", "kDLFloat", "kDLBfloat", "kDLBool", "kDLCPU")
     assert (abi.INT, abi.UINT, abi.FLOAT, abi.BFLOAT, abi.BOOL, abi.CPU) == tuple(NUMBERS[code] for code in codes)
+
+
+def test_functions_are_declared():
+    headers = "".join(path.read_text() for path in (ROOT / "runtime/include/moert").glob("*.h"))
+    assert all(f" {name}(" in headers for name in abi.FUNCTIONS)

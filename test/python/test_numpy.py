@@ -20,7 +20,7 @@ import weakref
 import moec
 import numpy as np
 import pytest
-from moec import abi, home, tensors
+from moec import home, tensors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = [f"layer{number}" for number in range(4)]
@@ -220,6 +220,7 @@ def test_what_does_not_fit_is_refused(artifact, instrumented, samples):
         ("moec_block0: argument 0 'x' has rank 1, expected 2", x[0], None),
         ("argument 'x' has dtype complex64, expected float32", x.astype(np.complex64), None),
         ("argument 'x' is on CUDA 1, expected the CPU", FakeDevice(), None),
+        ("argument 'x' is a masked array, expected a plain one: call x.filled(number)", np.ma.masked_array(x, x > 0), None),
         ("output 'y' cannot be written to", x, locked),
         ("output 'y' is a list, expected an array that can be written to", x, [[0.0]]),
         ("output 'y' has negative or odd strides", x, good[::-1]),
@@ -262,6 +263,69 @@ def test_a_damaged_archive_is_refused(artifact, tmp_path):
     with pytest.raises(moec.Error) as caught:
         moec.load(tmp_path)
     assert caught.value.status is moec.Status.INCOMPATIBLE
+
+
+def patched(path, to, change):
+    """A copy of an artifact's library with some bytes changed, to be opened alone."""
+    data = bytearray((path / "library.so").read_bytes())
+    change(data)
+    to.write_bytes(data)
+    return to
+
+
+def test_another_machines_library_is_refused(tmp_path, double):
+    def change(data):
+        data[18:20] = (183).to_bytes(2, "little")  # AArch64, in the ELF header
+
+    with pytest.raises(moec.Error, match="other.so: cannot load: made for AArch64, expected x86-64") as caught:
+        moec.load(patched(double, tmp_path / "other.so", change))
+    assert caught.value.status is moec.Status.INCOMPATIBLE
+
+
+def test_a_cpu_that_lacks_something_is_refused(tmp_path, double):
+    """The one variant needs one more feature than there are names of."""
+    features = ((1 << 15) - 1).to_bytes(8, "little")  # x86-64-v3
+
+    def change(data):
+        assert data.count(features) == 1
+        place = data.index(features)
+        data[place : place + 8] = ((1 << 40) | (1 << 15) - 1).to_bytes(8, "little")
+
+    layer = moec.load(patched(double, tmp_path / "later.so", change)).entry("double")
+    with pytest.raises(moec.Error, match="moec_double: needs x86-64-v3, this CPU or its system lacks") as caught:
+        layer(np.zeros((1, 4), np.float32))
+    assert caught.value.status is moec.Status.INCOMPATIBLE
+
+
+@pytest.fixture(scope="module")
+def double(tmp_path_factory):
+    """A module's artifact, of one instruction set."""
+    folder = tmp_path_factory.mktemp("double")
+    module = "func.func @double(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {\n  %y = arith.addf %x, %x : tensor<?x4xf32>\n  return %y : tensor<?x4xf32>\n}\n"
+    (folder / "double.mlir").write_text(module)
+    return moec.compile(folder / "double.mlir", folder / "double", opt_level=1, isas="x86-64-v3")
+
+
+def test_partial_checkpoints_are_refused(model_folder, tmp_path):
+    """Without a file, a tensor, or the end of the file: what is missing is named, and nothing is written."""
+    folder, out = tmp_path / "model", tmp_path / "out"
+    folder.mkdir()
+    shutil.copy(model_folder / "config.json", folder)
+    with pytest.raises(moec.CompileError, match="expected model.safetensors or model.safetensors.index.json, found neither"):
+        moec.compile(folder, out)
+    data, name = (model_folder / "model.safetensors").read_bytes(), b"model.layers.2.block_sparse_moe.experts.5.w3.weight"
+    assert data.count(name) == 1
+    (folder / "model.safetensors").write_bytes(data.replace(name, name.replace(b"_moe", b"_mlp")))
+    with pytest.raises(moec.CompileError, match=r"layers\.2\.block_sparse_moe\.experts\.5\.w3\.weight"):
+        moec.compile(folder, out)
+    (folder / "model.safetensors").write_bytes(data[:-1000])
+    with pytest.raises(moec.CompileError, match="expected data_offsets within the 6206168 bytes of data"):
+        moec.compile(folder, out)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"mixtral"', '"gpt2"').replace("Mixtral", "GPT2"))
+    with pytest.raises(moec.CompileError, match=r"expected a model of a known family \(mixtral, .*, found 'gpt2'"):
+        moec.compile(folder, out)
+    assert not out.exists()
 
 
 def test_entries_of_a_module(tmp_path):
@@ -444,26 +508,6 @@ def test_where_things_are_looked_for(tmp_path, artifact):
     done = python("import moec; moec.load('x')", MOEC_HOME=str(tmp_path))
     message = "lib/libmoert.so: expected moec's runtime, found no symbol moert_runtime_abi_version"
     assert f"moec.abi.Error: {tmp_path}/{message}" in done.stderr
-
-
-def test_structures_are_those_of_the_headers():
-    text = (ROOT / "runtime/include/moert/abi.h").read_text()
-    major, minor = map(int, re.search(r"MOERT_ABI_VERSION \(\((\d+)u << 16\) \| (\d+)u\)", text).groups())
-    assert abi.VERSION == major << 16 | minor
-    for name, number in re.findall(r"MOERT_([A-Z_]+) = (\d+)", text.split("moert_status_t;")[0]):
-        assert moec.Status[name] == int(number)
-    for structure, name in (
-        (abi.Call, "moert_call"),
-        (abi.ErrorSink, "moert_error_sink"),
-        (abi.ArgumentRecord, "moert_argument"),
-    ):
-        body = re.findall(r"typedef struct \{((?:[^{}])*)\} (\w+);", text)
-        (fields,) = [part for part, of in body if of == name]
-        fields = re.sub(r"/\*.*?\*/", "", fields, flags=re.DOTALL)
-        names = [re.search(r"(\w+)(?:\[\w+\])?$", line.strip())[1] for line in fields.split(";") if line.strip()]
-        assert [field for field, _ in structure._fields_] == names
-    headers = "".join(path.read_text() for path in (ROOT / "runtime/include/moert").glob("*.h"))
-    assert all(f" {name}(" in headers for name in abi.FUNCTIONS)
 
 
 def test_pip_installs_it_from_the_tree(tmp_path):

@@ -117,6 +117,9 @@ def test_what_is_refused(operator, artifact, x):
         ("layer1: x has dtype torch.int64, expected torch.float32, bfloat16 or float16", x.long()),
         ("layer1: x has shape [256, 95], expected [..., 96]", x[:, :95]),
         ("layer1: x has shape [], expected [..., 96]", x[0, 0]),
+        ("layer1: x has layout torch.sparse_coo, expected torch.strided: call x.to_dense()", x.to_sparse()),
+        ("layer1: x has layout torch.sparse_csr, expected torch.strided", x.to_sparse_csr()),
+        ("layer1: x has layout torch._mkldnn, expected torch.strided", x.to_mkldnn()),
     ]:
         with pytest.raises(moec.Error, match=re.escape(message)) as caught:
             operator(value)
@@ -137,6 +140,35 @@ def test_gradients_are_refused_when_asked_for(operator, x):
         moec.Error, match="layer1: compiled layers have no gradients: run the model under torch.no_grad"
     ):
         result.sum().backward()
+    # Forward derivatives would be zeros without a word.
+    with pytest.raises(moec.Error, match="layer1: compiled layers have no gradients"):
+        torch.func.jvp(operator, (x[:3],), (x[:3],))
+    with torch.autograd.forward_ad.dual_level():
+        with pytest.raises(moec.Error, match="layer1: compiled layers have no gradients"):
+            operator(torch.autograd.forward_ad.make_dual(x[:3], x[:3]))
+        assert torch.equal(operator(x[:3]), result)
+
+
+def test_numbers_still_to_be_negated(operator, artifact, x):
+    """A conjugate's imaginary part is a view whose numbers have the other sign in memory."""
+    negative = torch.complex(x, x).conj().imag
+    expected = operator(-x)
+    assert negative.is_neg() and torch.equal(operator(negative), expected)
+    assert torch.equal(torch.from_numpy(artifact.layer("layer1")(negative)), expected)
+    with pytest.raises(moec.Error, match="output 'y' is a negative view, expected plain memory"):
+        artifact.layer("layer1")(x, out=negative)
+
+
+def test_a_forked_child_goes_on(operator, x, y):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if torch.equal(operator(x), y) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert torch.equal(operator(x), y)
 
 
 def test_layers_of_other_modules_are_refused(tmp_path):
@@ -155,6 +187,13 @@ def test_tensors_of_pytorch_in_the_numpy_api(artifact, x, y):
     assert layer(x, out=out) is out and torch.equal(out, y)
     with pytest.raises(moec.Error, match="has dtype bfloat16, expected float32"):
         layer(x.bfloat16())
+    for given, message in [
+        (x.to_sparse(), "argument 'x' cannot be read in place: Can't export tensors with layout other than torch.strided"),
+        (torch.nn.Parameter(x), "argument 'x' cannot be read in place: Can't export tensors that require gradient"),
+    ]:
+        with pytest.raises(moec.Error, match=message) as caught:
+            layer(given)
+        assert caught.value.status is moec.Status.INVALID_ARGUMENT
 
 
 # Models

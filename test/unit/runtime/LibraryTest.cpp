@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <elf.h>
+#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -19,6 +21,14 @@ using moec::test::TestTensor;
 namespace {
 
 constexpr char goodManifest[] = FAKE_MANIFEST("0.1", "0.1", "layer");
+
+int ownMachine() {
+#ifdef __x86_64__
+  return EM_X86_64;
+#else
+  return EM_AARCH64;
+#endif
+}
 
 class LibraryTest : public testing::Test {
 protected:
@@ -134,6 +144,26 @@ TEST_F(LibraryTest, refusesPathsThatAreNoArtifact) {
   folder.write("library.so", "not a library");
   EXPECT_EQ(open(folder.path), MOERT_IO_ERROR);
   EXPECT_EQ(std::string(text).find(file() + ": cannot load: "), 0u);
+}
+
+TEST_F(LibraryTest, refusesALibraryOfAnotherMachine) {
+  makeArtifact("fake_library");
+  for (auto [machine, name] :
+       {std::pair(EM_S390, "ELF's machine 22"),
+        std::pair(EM_X86_64 + EM_AARCH64 - ownMachine(),
+                  ownMachine() == EM_X86_64 ? "AArch64" : "x86-64")}) {
+    std::fstream file(folder.file("library.so"),
+                      std::ios::binary | std::ios::in | std::ios::out);
+    auto number = uint16_t(machine);
+    file.seekp(offsetof(Elf64_Ehdr, e_machine));
+    file.write(reinterpret_cast<const char *>(&number), sizeof number);
+    file.close();
+    EXPECT_EQ(open(folder.path), MOERT_INCOMPATIBLE);
+    EXPECT_EQ(std::string(text).find(this->file() + ": cannot load: made for " +
+                                     name + ", expected "),
+              0u)
+        << text;
+  }
 }
 
 TEST_F(LibraryTest, refusesAManifestThatDiffers) {
