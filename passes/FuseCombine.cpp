@@ -74,6 +74,8 @@ UpProjection::UpProjection(GroupedMatmulOp up) : up(up) {
     obstacle = "they are added to what was there";
   else if (up.getEntries())
     obstacle = "rows pick their matrix by entries";
+  else if (shrink && shrink.getRounding())
+    obstacle = "they are rounded for another product";
   else if (shrink && !followsPairs(shrink, up.getPairExpert()))
     obstacle = "they have another use";
   else if (combine->getBlock() != up->getBlock() ||
@@ -124,7 +126,7 @@ struct FuseCombinePass : moec::impl::FuseCombinePassBase<FuseCombinePass> {
         up.getPairRow(), up.getPairExpert(), up.getResiduals(),
         combine.getWeights(), shrink ? shrink.getWeights()[0] : Value(),
         combine.getInit(), shrink ? shrink.getInit() : Value(),
-        up.getActAttr());
+        up.getActAttr(), up.getRoundingAttr());
     rewriter.replaceOp(combine, fused.getResult(0));
     if (shrink)
       rewriter.replaceOp(shrink, fused.getResult(1));

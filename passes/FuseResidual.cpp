@@ -98,6 +98,8 @@ StringRef UpSum::findObstacle() {
       (base.getOffsets() && (!group.getSlots() ||
                              base.getOffsets() != group.getResult(1))))
     return "base and residual belong to different groups";
+  if (shrink.getRounding() || expand.getRounding())
+    return "the residual reads rounded rows";
   if (!base->hasOneUse() || !toPairs->hasOneUse())
     return "the base product has another use";
   if (!expand->hasOneUse())
@@ -111,6 +113,8 @@ StringRef DownSum::findObstacle() {
       (base.getOffsets() && base.getOffsets() != group.getResult(1)) ||
       (toRows.getWeights() && toRows.getWeights() != group.getResult(4)))
     return "base and residual belong to different groups";
+  if (expand.getRounding())
+    return "the residual reads rounded rows";
   if (!base->hasOneUse())
     return "the base product has another use";
   if (!toRows->hasOneUse() || !expand->hasOneUse())
@@ -140,7 +144,7 @@ struct FuseUpResidual : OpRewritePattern<arith::AddFOp> {
         getGroupOfPairs(index).getResult(3),
         ValueRange{sum.shrink.getWeights()[0], sum.expand.getWeights()[0]},
         Value(), Value(), Value(), sum.expand.getInit(), ActivationAttr(),
-        /*accumulate=*/false);
+        /*accumulate=*/false, sum.base.getRoundingAttr());
     return success();
   }
 };
@@ -179,7 +183,7 @@ struct FuseBias : OpRewritePattern<arith::AddFOp> {
         ValueRange{bias.getWeight()}, product.getOffsets(),
         product.getEntries(), product.getPairRow(), product.getPairExpert(),
         product.getResiduals(), Value(), Value(), Value(), product.getInit(),
-        ActivationAttr(), /*accumulate=*/false);
+        ActivationAttr(), /*accumulate=*/false, product.getRoundingAttr());
     return success();
   }
 
@@ -218,6 +222,7 @@ struct FuseActivation : OpRewritePattern<ActivateOp> {
           product.getPairExpert() != first.getPairExpert() ||
           product.getBiases().size() != first.getBiases().size() ||
           product.getResiduals().size() != first.getResiduals().size() ||
+          product.getRounding() != first.getRounding() ||
           product.getWeights()[0].getType() != first.getWeights()[0].getType())
         return rewriter.notifyMatchFailure(op, "gate and up read other rows");
       llvm::append_range(weights, product.getWeights());
@@ -229,7 +234,8 @@ struct FuseActivation : OpRewritePattern<ActivateOp> {
         op, TypeRange{op.getType()}, first.getInput(), weights, biases,
         first.getOffsets(), first.getEntries(), first.getPairRow(),
         first.getPairExpert(), residuals, Value(), Value(), Value(),
-        first.getInit(), op.getActAttr(), /*accumulate=*/false);
+        first.getInit(), op.getActAttr(), /*accumulate=*/false,
+        first.getRoundingAttr());
     return success();
   }
 };
@@ -278,7 +284,7 @@ struct FuseDownResidual : OpRewritePattern<arith::AddFOp> {
         ValueRange(), sum.base.getOffsets(), Value(), group.getResult(2),
         group.getResult(3), ValueRange(), sum.expand.getInput(),
         sum.expand.getWeights()[0], sum.toRows.getWeights(), sum.base.getInit(),
-        ActivationAttr(), /*accumulate=*/false);
+        ActivationAttr(), /*accumulate=*/false, sum.base.getRoundingAttr());
     return success();
   }
 };

@@ -272,7 +272,8 @@ static Value buildProduct(OpBuilder &builder, Location loc, Value x,
                                  ValueRange(), offsets, entries, Value(),
                                  Value(), ValueRange(), Value(), Value(),
                                  Value(), init, ActivationAttr(),
-                                 /*accumulate=*/false)
+                                 /*accumulate=*/false,
+                                 /*rounding=*/EncodingAttr())
       .getResult(0);
 }
 

@@ -18,13 +18,16 @@ enum class BaseKind { mean, usage, fisher, none };
 enum class ResidualKind { svd, none };
 /// Second moments that weigh a residual's error.
 enum class Whitening { none, diagonal, full };
+/// What rows are rounded to before weights multiply them.
+enum class Activations { f32, bf16, int8 };
 /// Whose kernels a layout is for.
 enum class LayoutTarget { cpu };
 
 #define GEN_PASS_DECL
 #include "passes/Passes.h.inc"
 
-/// x·(P + Q) -> x·P + x·Q and its kin; `always` as the option of moe-distribute-weights.
+/// x·(P + Q) -> x·P + x·Q and its kin; `always` as the option of
+/// moe-distribute-weights.
 void populateDistributeWeightsPatterns(mlir::RewritePatternSet &patterns,
                                        bool always);
 /// The rewrites of moe-share-base, without those of moe-distribute-weights.

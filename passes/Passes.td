@@ -286,6 +286,27 @@ def FuseCombinePass : MoE_FunctionPass<"moe-fuse-combine"> {
   }];
 }
 
+def RoundActivationsPass : MoE_FunctionPass<"moe-round-activations"> {
+  let summary = "rounds rows before the weights of experts multiply them; lossy";
+  let description = [{
+    Products of rows by groups, and those of whole layers, get `rounded <bf16>` or `rounded <int8 [group g]>`: what the
+    instructions of a CPU for bf16 and int8 multiply. int8 rows are in groups where the weights are int8 or int4 in
+    groups of that size, else each row has one scale. Residuals, routers, biases and what is outside of layers in
+    scheduled form stay as they are: factors of residuals take little of the time, and carry what clustering lost.
+
+    ```
+    grouped_up ins(%x) weights(%u, %g : <int4 group 32>) …   -> grouped_up ins(%x) rounded <int8 group 32> weights(…) …
+    ```
+    A remark says by how much numbers change at most, and what was declined. Never part of a pipeline: it is asked for.
+  }];
+  let options = [
+    Option<"to", "to", "::moec::Activations", "::moec::Activations::f32", "What rows are rounded to",
+           [{::llvm::cl::values(clEnumValN(::moec::Activations::f32, "f32", "nothing: they stay as they are"),
+                                clEnumValN(::moec::Activations::bf16, "bf16", "bf16"),
+                                clEnumValN(::moec::Activations::int8, "int8", "symmetric int8, by rows or groups of them"))}]>
+  ];
+}
+
 def VerifyScheduledFormPass : MoE_FunctionPass<"moe-verify-scheduled-form"> {
   let summary = "checks that a function is in scheduled form";
   let description = [{

@@ -290,7 +290,10 @@ Value Code::loadFloats(Value list, Value at) {
 Value Code::rounded(Value vector, Type element) {
   if (element.isF32())
     return vector;
-  Value narrow = arith::TruncFOp::create(b, loc, vectorOf(element), vector);
+  Type type = element;
+  if (isa<VectorType>(vector.getType()))
+    type = vectorOf(element);
+  Value narrow = arith::TruncFOp::create(b, loc, type, vector);
   return arith::ExtFOp::create(b, loc, vector.getType(), narrow);
 }
 
@@ -309,8 +312,8 @@ Value Code::extract(Value vector, int64_t lane) {
   return vector::ExtractOp::create(b, loc, vector, lane);
 }
 
-Value Code::zero() {
-  return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
+Value Code::real(double value) {
+  return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value)));
 }
 
 Value Code::zeros() { return reals(0); }

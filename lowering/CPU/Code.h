@@ -126,7 +126,8 @@ public:
   void storeFloats(mlir::Value vector, mlir::Value list, mlir::Value at);
   mlir::Value broadcast(mlir::Value scalar);
   mlir::Value extract(mlir::Value vector, int64_t lane);
-  mlir::Value zero();
+  mlir::Value zero() { return real(0); }
+  mlir::Value real(double value);
   mlir::Value zeros();
   mlir::Value reals(double value);
   mlir::Value ints(int64_t value, mlir::Type element);

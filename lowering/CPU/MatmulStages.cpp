@@ -15,6 +15,7 @@
 // docs/cpu.md shows the loops.
 #include "lowering/CPU/Activation.h"
 #include "lowering/CPU/LayerEmitter.h"
+#include "lowering/CPU/RoundRows.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -52,6 +53,8 @@ struct Request {
   Value segment, expand;
   ActivationAttr act;
   Value init;
+  /// What rows are rounded to before the weights multiply them; null: nothing.
+  EncodingAttr rounding;
   /// Of moe.grouped_up: rows are sums of their pairs, and v = h·shrink.
   bool combines = false;
   Value shrink, shrunk;
@@ -118,9 +121,14 @@ public:
     planBlocks();
     if (request.pairRow)
       planPairs();
+    baseInput = input;
+    if (request.rounding)
+      baseInput = roundedRows();
+    else if (order)
+      baseInput = layer.floats(c, request.input);
     if (!order)
       packRows();
-    if (order || !residuals.empty())
+    if (!residuals.empty())
       input = layer.floats(c, request.input);
     if (!residuals.empty())
       emitShrink();
@@ -349,14 +357,31 @@ private:
   // Before the base
   //===--------------------------------------------------------------------===//
 
+  /// Rows as their codes decode, for kernels of f32.
+  Value roundedRows() {
+    constexpr int64_t rowsOfTask = 8;
+    Value result = allocate(c.mul(rows, k), c.f32());
+    layer.stage(c, "round", c.ceilDiv(rows, rowsOfTask), {input, rows, result},
+                [&](Code &t, Mapping in, Value task) {
+                  Value first = t.mul(task, rowsOfTask);
+                  Value last = t.min(t.add(first, rowsOfTask), in.lookup(rows));
+                  t.loop(first, last, 1, [&](Value row) {
+                    Value at = t.mul(row, k);
+                    roundRow(t, request.rounding, {in.lookup(input), at, k},
+                             in.lookup(result), at);
+                  });
+                });
+    return result;
+  }
+
   void packRows() {
     packed = allocate(c.mul(rows, k), c.f32());
-    layer.stage(c, "pack", blockCount, {blocks, input, packed},
+    layer.stage(c, "pack", blockCount, {blocks, baseInput, packed},
                 [&](Code &t, Mapping in, Value task) {
                   Block of = block(t, in, task);
                   Value at = t.mul(of.first, k);
-                  layer.kernels.callPack(t, schedule, elementOf(input),
-                                         t.address(in.lookup(input), at),
+                  layer.kernels.callPack(t, schedule, elementOf(baseInput),
+                                         t.address(in.lookup(baseInput), at),
                                          of.rows, t.index(k),
                                          t.address(in.lookup(packed), at));
                 });
@@ -552,7 +577,7 @@ private:
 
   void emitBase() {
     SmallVector<Value> captured{blocks, blockCount, panelsOfRun, init};
-    captured.push_back(order ? input : packed);
+    captured.push_back(order ? baseInput : packed);
     if (order)
       captured.push_back(order);
     for (const Stored &weight : weights)
@@ -659,7 +684,7 @@ private:
         y = {t.address(task.base[i], t.index(0)), t.index(chunkColumns()), {}};
       }
       if (order) {
-        Rows x{t.address(task.in.lookup(input), t.index(0)), t.index(k),
+        Rows x{t.address(task.in.lookup(baseInput), t.index(0)), t.index(k),
                t.address(task.in.lookup(order), task.block.first)};
         y.list = countingList(t);
         kernels.callLoose(t, weights[i].form, schedule, x, w, y, no, y,
@@ -926,7 +951,9 @@ private:
   Cut few, many;
   Value runs, panelsOfRun;
   // Lists of the entry.
-  Value input, init, rows, order, blocks, blockCount, packed;
+  /// The rows, and the same as the weights get them.
+  Value input, baseInput;
+  Value init, rows, order, blocks, blockCount, packed;
   Value pairs, validPairs, pairOf, rowOf, weightOf, segments, segmentOfBlock;
   Value shrunk, scaled, partial;
 };
@@ -944,6 +971,7 @@ template <typename OpTy> static Request requestOf(OpTy op) {
   request.biases = op.getBiases();
   request.residuals = op.getResiduals();
   request.act = op.getActAttr();
+  request.rounding = op.getRoundingAttr();
   return request;
 }
 

@@ -3,7 +3,9 @@
 #include "lowering/MoEToLinalg/Applying.h"
 #include "lowering/MoEToLinalg/Patterns.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <limits>
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -21,7 +23,8 @@ static SmallVector<OpFoldResult> sizesOf(Emitter &e, Value tensor) {
 // moe.group
 //===----------------------------------------------------------------------===//
 
-/// Puts a scalar at an i32 place where `valid`; the place may be anything where it is not.
+/// Puts a scalar at an i32 place where `valid`; the place may be anything where
+/// it is not.
 static Value insertIf(Emitter &e, Value valid, Value scalar, Value list,
                       Value place) {
   Value at = e.safeIndex(place, valid);
@@ -81,7 +84,8 @@ static SmallVector<Value> emitGroup(Emitter &e, GroupOp op,
       zero,
       zero};
 
-  // One place of a token: a row of the group if the cluster is the group's, then the pairs of that row.
+  // One place of a token: a row of the group if the cluster is the group's,
+  // then the pairs of that row.
   auto place = [&](Emitter &p, Value group, Value token, Value m,
                    ValueRange before) {
     Value row = before[RowCount];
@@ -155,8 +159,8 @@ static SmallVector<Value> emitGather(Emitter &e, GatherOp op,
                      missing)};
 }
 
-/// sums[index[i], :] += rows[i, :]·weights[i] in increasing i, rows of an index outside skipped. All in the type of
-/// accumulation; `weights` may be null.
+/// sums[index[i], :] += rows[i, :]·weights[i] in increasing i, rows of an index
+/// outside skipped. All in the type of accumulation; `weights` may be null.
 static Value addRows(Emitter &e, Value rows, Value index, Value weights,
                      Value sums) {
   Type accumulator = elementTypeOf(sums);
@@ -197,21 +201,102 @@ static SmallVector<Value> emitScatterCombine(Emitter &e, ScatterCombineOp op,
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Emits one moe.grouped_matmul. `entries` says which matrix a result row has, `experts` which residual and bias; none
-/// where the result row is zero.
+/// A group of numbers as symmetric int8, docs/spec.md §6: what its largest
+/// magnitude decides.
+class QuantizedGroup {
+public:
+  QuantizedGroup(Emitter &e, Value largest)
+      : type(largest.getType()), largest(largest) {
+    auto is = [&](arith::CmpFPredicate how, double bound) {
+      return e.compare(how, largest, e.real(type, bound));
+    };
+    Value isNormal = e.both(
+        is(arith::CmpFPredicate::OGE, 0x1p-100),
+        is(arith::CmpFPredicate::OLT, std::numeric_limits<double>::infinity()));
+    Value most = e.real(type, 127);
+    // Nothing of what is tiny; NaN of what is not finite.
+    scale = e.select(isNormal, e.div(largest, most), e.sub(largest, largest));
+    inverse = e.select(isNormal, e.div(most, largest), e.real(type, 0));
+  }
+
+  Value decoded(Emitter &e, Value x) const {
+    // Adding 1.5 times the number whose last digit is 1 rounds to an integer,
+    // ties to even.
+    Value magic = e.real(type, type.isF64() ? 0x1.8p52 : 0x1.8p23);
+    Value code = e.sub(e.add(e.mul(x, inverse), magic), magic);
+    return e.mul(code, scale);
+  }
+
+private:
+  Type type;
+  Value largest, scale, inverse;
+};
+} // namespace
+
+/// rows[r, :] as docs/spec.md §6 rounds them: to bf16 each number by itself, to
+/// int8 by groups of a row. In the type of accumulation.
+static Value roundRows(Emitter &e, Value rows, EncodingAttr rounding) {
+  Type accumulator = accumulatorType(elementTypeOf(rows));
+  if (rounding.getFormat() == Format::bf16)
+    return roundTo(e, roundTo(e, rows, e.b.getBF16Type()), accumulator);
+  Value columns = e.extent(rows, 1), zero = e.real(accumulator, 0);
+  Value group = rounding.getGroup() ? e.index(rounding.getGroup()) : columns;
+  auto roundGroup = [&](Emitter &g, Value row, Value first, Value before) {
+    auto place = [&](Emitter &at, Value i) {
+      return SmallVector<Value>{row, at.add(first, i)};
+    };
+    auto load = [&](Emitter &at, Value i) {
+      return at.convert(at.extract(rows, place(at, i)), accumulator);
+    };
+    Value largest =
+        g.loop(group, zero, [&](Emitter &m, Value i, ValueRange carried) {
+          Value magnitude = math::AbsFOp::create(m.b, m.loc, load(m, i));
+          return SmallVector<Value>{
+              arith::MaximumFOp::create(m.b, m.loc, carried[0], magnitude)};
+        })[0];
+    QuantizedGroup quantized(g, largest);
+    return g.loop(group, before, [&](Emitter &q, Value i, ValueRange carried) {
+      return SmallVector<Value>{
+          q.insert(quantized.decoded(q, load(q, i)), carried[0], place(q, i))};
+    });
+  };
+  Value result = e.filled(sizesOf(e, rows), zero);
+  Value groups = rounding.getGroup()
+                     ? Value(arith::DivUIOp::create(e.b, e.loc, columns, group))
+                     : e.index(1);
+  return e.loop(e.extent(rows, 0), result,
+                [&](Emitter &r, Value row, ValueRange carried) {
+                  return r.loop(groups, carried,
+                                [&](Emitter &g, Value i, ValueRange carried) {
+                                  return roundGroup(g, row, g.mul(i, group),
+                                                    carried[0]);
+                                });
+                })[0];
+}
+
+namespace {
+/// Emits one moe.grouped_matmul. `entries` says which matrix a result row has,
+/// `experts` which residual and bias; none where the result row is zero.
 class GroupedMatmul {
 public:
   GroupedMatmul(Emitter &e, GroupedMatmulOp op, GroupedMatmulOp::Adaptor in)
       : e(e), op(op), in(in), element(elementTypeOf(in.getInput())),
         accumulator(accumulatorType(element)), rows(in.getInput()),
         entries(entriesOfRows()) {
+    if (op.getRounding())
+      rounded = roundRows(e, rows, *op.getRounding());
     if (!op.yieldsPairs())
       return;
     Type i32 = e.b.getI32Type();
     SmallVector<OpFoldResult> pairs{e.size(in.getPairRow(), 0)};
     entries.ids = gatherRows(e, entries.ids, in.getPairRow(), pairs, e.i32(-1));
-    rows = gatherRows(e, rows, in.getPairRow(), {pairs[0], e.size(rows, 1)},
-                      e.real(element, 0));
+    auto ofPairs = [&](Value of) {
+      return gatherRows(e, of, in.getPairRow(), {pairs[0], e.size(of, 1)},
+                        e.real(elementTypeOf(of), 0));
+    };
+    rows = ofPairs(rows);
+    if (rounded)
+      rounded = ofPairs(rounded);
     experts = rowIds(op.getPairExpert(), in.getPairExpert());
     experts.ids =
         e.generic("p", {experts.ids, entries.ids}, {{0}, {0}},
@@ -239,7 +324,8 @@ public:
   }
 
 private:
-  /// For each row of the input its entry: -1 for none, 0 where there is one matrix for all.
+  /// For each row of the input its entry: -1 for none, 0 where there is one
+  /// matrix for all.
   RowIds entriesOfRows() {
     if (in.getEntries())
       return rowIds(op.getEntries(), in.getEntries());
@@ -255,7 +341,8 @@ private:
           ArrayRef<OpFoldResult>{e.size(groups)},
           ArrayRef<OpFoldResult>{e.size(1)});
     };
-    // The first group that holds the row: offsets that do not rise cannot do harm.
+    // The first group that holds the row: offsets that do not rise cannot do
+    // harm.
     Value ids = e.generic(
         "pr", {offsets(0), offsets(1)}, {{1}, {1}},
         e.filled(rowCount, e.i32(-1)), {0}, [&](Emitter &inner, ValueRange at) {
@@ -293,9 +380,11 @@ private:
                      });
   }
 
-  /// What one weight gives: base product, residual, bias, segment, in the type of accumulation.
+  /// What one weight gives: base product, residual, bias, segment, in the type
+  /// of accumulation.
   Value product(size_t i) {
-    Value value = contractRows(e, rows, in.getWeights()[i], entries);
+    Value value =
+        contractRows(e, rounded ? rounded : rows, in.getWeights()[i], entries);
     if (!in.getResiduals().empty()) {
       Value shrunk = contractRows(e, rows, in.getResiduals()[2 * i], experts);
       value = sum(value, contractRows(e, shrunk, in.getResiduals()[2 * i + 1],
@@ -318,8 +407,9 @@ private:
   GroupedMatmulOp op;
   GroupedMatmulOp::Adaptor in;
   Type element, accumulator;
-  /// One row of the input for each row of the result.
-  Value rows;
+  /// One row of the input for each row of the result, and the same as the
+  /// weights get them where that differs.
+  Value rows, rounded;
   RowIds entries;
   RowIds experts{Value(), 0};
 };

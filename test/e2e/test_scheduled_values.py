@@ -114,11 +114,11 @@ def gather_ids(f):
 
 
 def matmul(f, x, weights, rows, *, bias=None, offsets=None, entries=None, pairs=None, residual=None, segment=None, act=None,
-           meaning=None, accumulate=False, element="f32"):
+           meaning=None, accumulate=False, element="f32", rounding=None):
     """Emits moe.grouped_matmul; every operand is a Value, `residual` a list of pairs, `segment` (v, b, weight or None)."""
     init = numbers(f, rows, weights[0].data.shape[-1], element=element) if accumulate else \
         poison(f, rows, weights[0].data.shape[-1], element=element)
-    words = f"moe.grouped_matmul {'accumulate ' if accumulate else ''}ins({x} : {x.type})"
+    words = f"moe.grouped_matmul {'accumulate ' if accumulate else ''}ins({x} : {x.type}){words_of(rounding)}"
 
     def clause(word, values):
         nonlocal words
@@ -142,7 +142,7 @@ def matmul(f, x, weights, rows, *, bias=None, offsets=None, entries=None, pairs=
         x.data, plain(weights), rows, bias=plain(bias), groups=offsets.data if offsets else None,
         entries=entries.data if entries else None, pairs=plain(pairs), residual=[plain(p) for p in residual] if residual else None,
         segment=plain(segment), act=(meaning or Act(act)) if act else None, init=init.data if accumulate else None, experts=E,
-        element=element)
+        element=element, rounding=rounding)
     f.give(f.op(f"{words} outs({init} : {init.type}) -> {init.type}", init.type, data, element))
 
 
@@ -344,9 +344,11 @@ def typed(element, build):
 # grouped_up
 
 
-def up_projection(f, gated=True, residual=True, bias=False, shrink=True, shared=False, grouped=True, element="f32"):
+def up_projection(f, gated=True, residual=True, bias=False, shrink=True, shared=False, grouped=True, element="f32", rounding=None):
     """Emits moe.grouped_up; expected is what its three operations give."""
     x, row = inputs(f, element), integers(f, PAIR_ROW)
+    if rounding:
+        special(x.data)
     expert, p = id_list(f, PAIR_EXPERT, EXPERT), numbers(f, len(PAIR_ROW), element=element)
     count = 2 if gated else 1
     weights = [f.weight(D, F, CLUSTER if grouped else None, element=element) for _ in range(count)]
@@ -358,18 +360,48 @@ def up_projection(f, gated=True, residual=True, bias=False, shrink=True, shared=
     clause = lambda word, values: f" {word}({', '.join(map(str, values))} : {', '.join(v.type for v in values)})" if values else ""
     h = moe.grouped_matmul(x.data, [w.data for w in weights], len(PAIR_ROW), bias=[b.data for b in biases] or None,
                            groups=where.data if grouped else None, pairs=(row.data, expert.data), experts=E, element=element,
-                           residual=[(v.data, w.data) for v, w in zip(factors[::2], factors[1::2])] or None, act=Act("silu"))
+                           residual=[(v.data, w.data) for v, w in zip(factors[::2], factors[1::2])] or None, act=Act("silu"),
+                           rounding=rounding)
     data = [moe.scatter_combine(h, row.data, np.zeros((ROWS, F)), p.data, element=element)]
     if shrink:
         data.append(moe.grouped_matmul(h, [a.data], len(PAIR_ROW), entries=None if shared else expert.data, experts=E, element=element))
     types = ", ".join(o.type for o in outs)
-    results = f.ops(f"moe.grouped_up ins({x} : {x.type})" + clause("weights", weights) + clause("bias", biases) +
+    results = f.ops(f"moe.grouped_up ins({x} : {x.type})" + words_of(rounding) + clause("weights", weights) + clause("bias", biases) +
                     clause("groups", [where] if grouped else []) + clause("pair_rows", [row]) + clause("pair_experts", [expert]) +
                     clause("residual", factors) + clause("weighted", [p]) + " act <silu>" + clause("shrink", [a] if shrink else []) +
                     f" outs({', '.join(map(str, outs))} : {types}) -> {types}",
                     *[(o.type, d, element) for o, d in zip(outs, data)])
     for result in results:
         f.give(result)
+
+
+def words_of(rounding):
+    return f" rounded <{rounding if rounding == 'bf16' else f'int8 group {rounding}'}>" if rounding else ""
+
+
+def special(rows):
+    """Rows with what does not round as other numbers do: tiny ones, denormal ones, and no row of them alone."""
+    rows[1] = 0
+    rows[2, :3] = [1e-31, -3e-32, 1e-40]
+    rows[4, 1] = -1e30
+
+
+def up_rounded_to_bf16(f):
+    up_projection(f, rounding="bf16")
+
+
+def up_rounded_to_int8(f):
+    up_projection(f, rounding=3)
+
+
+def rows_rounded_to_int8(f):
+    x = inputs(f)
+    special(x.data)
+    matmul(f, x, [base(f)], ROWS, offsets=offsets(f), rounding=D)
+
+
+def rows_rounded_to_bf16(f):
+    matmul(f, inputs(f), [base(f), base(f)], ROWS, offsets=offsets(f), act="silu", rounding="bf16")
 
 
 def up_of_a_layer(f):
@@ -482,6 +514,7 @@ OPS = [*GROUPS, gather_rows, gather_bf16, gather_numbers, gather_integers, gathe
        segment_on_one_matrix, pairs_without_expert, pairs_of_rows_outside, offsets_that_fall, segment_of_pairs_without_expert,
        segment_of_a_row_without_group, *[typed(element, build) for element in ("bf16", "f16", "f64") for build in ("rows", "pairs", "segment")],
        up_of_a_layer, up_biased, up_plain, up_with_shared_shrink, up_on_one_matrix, up_bf16,
+       up_rounded_to_bf16, up_rounded_to_int8, rows_rounded_to_int8, rows_rounded_to_bf16,
        scatter_plain, scatter_weighted, scatter_accumulated, scatter_nothing, scatter_f16, layer]
 
 

@@ -487,13 +487,31 @@ def scatter_combine(x, index, init, p=None, accumulate=False, element="f32"):
     return round_to(y, element)
 
 
+def rounded_rows(x, rounding):
+    """6, `rounded`: to bf16, or to symmetric int8 in groups of `rounding` columns."""
+    if rounding == "bf16":
+        return round_to(x, "bf16")
+    y = np.zeros_like(np.asarray(x, np.float32))
+    for row, out in zip(np.asarray(x, np.float32), y):
+        for first in range(0, len(row), rounding):
+            part = row[first : first + rounding]
+            largest = np.abs(part).max()
+            if not np.isfinite(largest):
+                out[first : first + rounding] = np.nan
+            elif largest >= np.float32(2.0**-100):
+                codes = np.rint(part * (np.float32(127) / largest))
+                out[first : first + rounding] = codes * (largest / np.float32(127))
+    return y
+
+
 def grouped_matmul(x, weights, rows, *, bias=None, groups=None, entries=None, pairs=None, residual=None, segment=None,
-                   act=None, init=None, experts=math.inf, element="f32"):
+                   act=None, init=None, experts=math.inf, element="f32", rounding=None):
     """6: x [R, IN] -> [rows, OUT]. `weights` and `bias` are lists of one or two (up, gate).
 
     groups: offsets [G + 1]; entries: [R]; pairs: (row [P], expert [P]); residual: a list of one or two (a, b); segment:
     (v [P, r], b, weight [P] or None); init: what `accumulate` adds to; experts: E of the pairs' ids.
-    A pair without expert has no residual, no bias and no part in a segment."""
+    A pair without expert has no residual, no bias and no part in a segment. rounding: "bf16", or the group of int8."""
+    read = rounded_rows(x, rounding) if rounding else x
 
     def picks(i):
         """Entry of the weights that row i uses: None if the row is zero, 0 for a weight without axis."""
@@ -508,7 +526,7 @@ def grouped_matmul(x, weights, rows, *, bias=None, groups=None, entries=None, pa
 
     def one(n, i, p):
         """Result row of weight n from row i (and pair p), before the activation; in the type of computation."""
-        y = exact(x[i], entry(weights[n], picks(i)))
+        y = exact(read[i], entry(weights[n], picks(i)))
         known = p is not None and 0 <= pairs[1][p] < experts
         if known and residual:
             a, b = residual[n]

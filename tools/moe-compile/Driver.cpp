@@ -175,6 +175,29 @@ private:
     manager.addPass(createClusterExpertsPass(options));
   }
 
+  void addRounding(PassManager &manager) const {
+    if (request.activations == Activations::f32)
+      return;
+    RoundActivationsPassOptions options;
+    options.to = request.activations;
+    manager.addNestedPass<func::FuncOp>(createRoundActivationsPass(options));
+  }
+
+  /// What rounding costs, for the plan.
+  StringRef describeRounding() const {
+    switch (request.activations) {
+    case Activations::f32:
+      return "";
+    case Activations::bf16:
+      return "  rows are rounded to bf16 before experts' weights multiply "
+             "them: by 1/512 of each number at most\n";
+    case Activations::int8:
+      return "  rows are rounded to int8 before experts' weights multiply "
+             "them: by 1/254 of a row's or group's largest at most\n";
+    }
+    llvm_unreachable("all are named");
+  }
+
   void addTwoStageRouting(PassManager &manager) const {
     const CompressionRequest &asked = request.compression;
     RouteTwoStagePassOptions options;
@@ -244,6 +267,7 @@ private:
     if (request.instrument)
       rest.addNestedPass<func::FuncOp>(createInstrumentPass());
     buildOptimizePipeline(rest, Form::scheduled);
+    addRounding(rest);
     rest.addNestedPass<func::FuncOp>(createCountMultiplyAddsPass());
     addBinding(rest);
     if (ExitCode code = run(rest, "rewrite"))
@@ -261,9 +285,12 @@ private:
     if (ExitCode code = rewriteAndBind(/*compress=*/false))
       return code;
     LayerFigures figures = measureLayers(*module, layerWeights);
-    outs() << "exact: " << figures.parameters << " parameters, "
+    outs() << (request.activations == Activations::f32 ? "exact: "
+                                                       : "exact weights: ")
+           << figures.parameters << " parameters, "
            << describeBytes(figures.bytes) << ", "
-           << figures.multiplyAddsPerToken << " multiply-adds per token\n";
+           << figures.multiplyAddsPerToken << " multiply-adds per token\n"
+           << describeRounding();
     return compiled;
   }
 
@@ -335,6 +362,7 @@ private:
       outs() << "  pays in bytes only: "
              << (hasClusters() ? "tokens meet so many clusters that the " : "the ")
              << "arithmetic is no less\n";
+    outs() << describeRounding();
     if (request.samples.empty())
       outs() << "  outputs are not measured; --samples=FILE runs the layers on "
                 "stored inputs\n";
@@ -381,6 +409,7 @@ private:
     }
     if (request.optimize)
       buildOptimizePipeline(rewrites, Form::scheduled);
+    addRounding(rewrites);
     return run(rewrites, "rewrite");
   }
 

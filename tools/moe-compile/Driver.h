@@ -4,6 +4,7 @@
 #define MOEC_TOOLS_MOECOMPILE_DRIVER_H
 
 #include "lowering/Library/EmitLibrary.h"
+#include "passes/Passes.h"
 
 #include <string>
 #include <vector>
@@ -54,6 +55,8 @@ struct CompileRequest {
   CompressionRequest compression;
   /// Encoding of a checkpoint's experts as they are; empty: the checkpoint's.
   std::string encoding;
+  /// What rows are rounded to before the weights of experts multiply them.
+  Activations activations = Activations::f32;
   /// File of a traffic profile; empty for none.
   std::string profile;
   /// File of stored inputs and outputs of the model's layers; empty for none.

@@ -163,6 +163,15 @@ static cl::opt<bool> instrument(
     cl::desc("Of a checkpoint: entries also return ids and gates, for moe-run "
              "--profile"),
     cl::cat(category));
+static cl::opt<Activations> activations(
+    "activations",
+    cl::desc("What rows are rounded to before the weights of experts multiply "
+             "them; lossy but for f32, the default"),
+    cl::values(clEnumValN(Activations::f32, "f32", "they are not rounded"),
+               clEnumValN(Activations::bf16, "bf16", "bf16"),
+               clEnumValN(Activations::int8, "int8",
+                          "symmetric int8, by rows or the weights' groups")),
+    cl::init(Activations::f32), cl::cat(category));
 static cl::opt<bool> checkFinite(
     "check-finite",
     cl::desc("Of a checkpoint: read all expert weights first, and refuse NaN "
@@ -328,6 +337,7 @@ int main(int argc, char **argv) {
   CompressionRequest &asked = request.compression;
   asked.enabled = compress;
   request.encoding = encoding;
+  request.activations = activations;
   asked.clustering = clustering;
   asked.clusters = clusters;
   asked.alpha = alpha;

@@ -371,6 +371,26 @@ template <typename OpTy> static LogicalResult verifyBiases(OpTy op) {
 }
 
 /// Rows times weights, into columns of the destination.
+/// What rows are rounded to: plain bf16, or symmetric int8 with f32 scales.
+static LogicalResult verifyRounding(Operation *op, int64_t columns,
+                                    EncodingAttr rounding) {
+  if (!rounding)
+    return success();
+  bool isPlain = !rounding.getZeroPoint() &&
+                 rounding.getScale() == ScaleType::f32 &&
+                 rounding.getAlong() == Side::input;
+  bool isKnown = rounding.getFormat() == Format::bf16 ||
+                 rounding.getFormat() == Format::int8;
+  if (!isPlain || !isKnown)
+    return op->emitOpError("G10: expected rows to be rounded to <bf16>, <int8> "
+                           "or <int8 group g>, found ")
+           << rounding;
+  if (rounding.getGroup() && columns % rounding.getGroup())
+    return op->emitOpError("G10: expected rows of whole groups of ")
+           << rounding.getGroup() << ", found " << columns << " columns";
+  return success();
+}
+
 template <typename OpTy>
 static LogicalResult verifyProduct(OpTy op, Value init) {
   if (failed(verifyOneForm(op, "G3")) ||
@@ -394,7 +414,7 @@ static LogicalResult verifyProduct(OpTy op, Value init) {
     return op.emitOpError("G3: ") << op.getInput().getType() << " times "
                                   << first << " does not fit "
                                   << init.getType();
-  return success();
+  return verifyRounding(op, first.getRows(), op.getRoundingAttr());
 }
 
 LogicalResult GroupedMatmulOp::verify() {
@@ -472,17 +492,18 @@ SmallVector<Value> GroupedUpOp::decompose(OpBuilder &builder) {
   auto product = [&](Value input, ValueRange weights, ValueRange biases,
                      Value offsets, Value entries, Value pairRow,
                      Value pairExpert, ValueRange residuals, Value into,
-                     ActivationAttr act) {
+                     ActivationAttr act, EncodingAttr rounding) {
     return GroupedMatmulOp::create(
                builder, loc, TypeRange{into.getType()}, input, weights, biases,
                offsets, entries, pairRow, pairExpert, residuals,
                /*segment=*/none, /*expand=*/none, /*segmentWeights=*/none, into,
-               act, /*accumulate=*/false)
+               act, /*accumulate=*/false, rounding)
         .getResult(0);
   };
   Value activated =
       product(getInput(), getWeights(), getBiases(), getOffsets(), none,
-              getPairRow(), getPairExpert(), getResiduals(), init, getActAttr());
+              getPairRow(), getPairExpert(), getResiduals(), init, getActAttr(),
+              getRoundingAttr());
   SmallVector<Value> results{
       ScatterCombineOp::create(builder, loc, TypeRange{hidden}, activated,
                                getPairRow(), getPairWeights(), getHidden(),
@@ -492,6 +513,6 @@ SmallVector<Value> GroupedUpOp::decompose(OpBuilder &builder) {
     results.push_back(product(
         activated, getShrink(), {}, none,
         getWeightType(getShrink()).isIndexed() ? getPairExpert() : none, none,
-        none, {}, getShrunk(), ActivationAttr()));
+        none, {}, getShrunk(), ActivationAttr(), EncodingAttr()));
   return results;
 }

@@ -84,7 +84,10 @@ def MoE_GroupedMatmulOp : MoE_ScheduledOp<"grouped_matmul", [MoE_Segments<[0, 11
     * With `segment(v)` and `expand(b)` row i also receives the sum over its pairs of weight·v[p]·b[expert]: the
       residual of the down direction, a second segment of the reduction.
 
-    Overwrites the destination, or adds to it under `accumulate`. Exact meaning: docs/spec.md §6, constraints G1–G6.
+    * With `rounded <bf16>` or `rounded <int8 [group g]>` rows are rounded before they are multiplied by the weights, each
+      row by itself: residuals, biases and the segment get them as they are.
+
+    Overwrites the destination, or adds to it under `accumulate`. Exact meaning: docs/spec.md §6, constraints G1–G6, G10.
 
     ```mlir
     func.func @up(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>,
@@ -101,10 +104,10 @@ def MoE_GroupedMatmulOp : MoE_ScheduledOp<"grouped_matmul", [MoE_Segments<[0, 11
                        Optional<MoE_Array>:$pairExpert, Variadic<MoE_WeightType>:$residuals,
                        Optional<MoE_Array>:$segment, Optional<MoE_WeightType>:$expand,
                        Optional<MoE_Array>:$segmentWeights, MoE_Array:$init, OptionalAttr<MoE_ActivationAttr>:$act,
-                       UnitAttr:$accumulate);
+                       UnitAttr:$accumulate, OptionalAttr<MoE_EncodingAttr>:$rounding);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    (`accumulate` $accumulate^)? `ins` `(` $input `:` type($input) `)`
+    (`accumulate` $accumulate^)? `ins` `(` $input `:` type($input) `)` (`rounded` $rounding^)?
     `weights` `(` $weights `:` qualified(type($weights)) `)` (`bias` `(` $biases^ `:` qualified(type($biases)) `)`)?
     (`groups` `(` $offsets^ `:` type($offsets) `)`)? (`entries` `(` $entries^ `:` type($entries) `)`)?
     (`pair_rows` `(` $pairRow^ `:` type($pairRow) `)`)? (`pair_experts` `(` $pairExpert^ `:` type($pairExpert) `)`)?
@@ -130,7 +133,7 @@ def MoE_GroupedUpOp : MoE_ScheduledOp<"grouped_up", [MoE_Segments<[0, 4, 5, 7, 9
       row of the input; a pair whose row it does not have is skipped;
     * with `shrink`, v = `moe.grouped_matmul` of h by the pairs' experts: the first factor of the down residual.
 
-    Made by moe-fuse-combine. Constraints G1–G3, G5, G6 as for moe.grouped_matmul, and G9.
+    Made by moe-fuse-combine. `rounded` is that of the first. Constraints G1–G3, G5, G6, G10 as for moe.grouped_matmul, and G9.
 
     ```mlir
     func.func @up(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32, cluster[2]>, %off: tensor<3xi32>, %row: tensor<16xi32>, %e: tensor<16x!moe.id<expert[4]>>,
@@ -145,10 +148,11 @@ def MoE_GroupedUpOp : MoE_ScheduledOp<"grouped_up", [MoE_Segments<[0, 4, 5, 7, 9
   let arguments = (ins MoE_Array:$input, Variadic<MoE_WeightType>:$weights, Variadic<MoE_WeightType>:$biases,
                        Optional<MoE_Array>:$offsets, MoE_Array:$pairRow, MoE_Array:$pairExpert,
                        Variadic<MoE_WeightType>:$residuals, MoE_Array:$pairWeights, Optional<MoE_WeightType>:$shrink,
-                       MoE_Array:$hidden, Optional<MoE_Array>:$shrunk, MoE_ActivationAttr:$act);
+                       MoE_Array:$hidden, Optional<MoE_Array>:$shrunk, MoE_ActivationAttr:$act,
+                       OptionalAttr<MoE_EncodingAttr>:$rounding);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    `ins` `(` $input `:` type($input) `)` `weights` `(` $weights `:` qualified(type($weights)) `)`
+    `ins` `(` $input `:` type($input) `)` (`rounded` $rounding^)? `weights` `(` $weights `:` qualified(type($weights)) `)`
     (`bias` `(` $biases^ `:` qualified(type($biases)) `)`)? (`groups` `(` $offsets^ `:` type($offsets) `)`)?
     `pair_rows` `(` $pairRow `:` type($pairRow) `)` `pair_experts` `(` $pairExpert `:` type($pairExpert) `)`
     (`residual` `(` $residuals^ `:` qualified(type($residuals)) `)`)? `weighted` `(` $pairWeights `:` type($pairWeights) `)`

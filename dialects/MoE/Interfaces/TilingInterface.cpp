@@ -68,7 +68,7 @@ struct ColumnTiling
         biases, matmul.getOffsets(), matmul.getEntries(), matmul.getPairRow(),
         matmul.getPairExpert(), residuals, matmul.getSegment(), expand,
         matmul.getSegmentWeights(), init, matmul.getActAttr(),
-        matmul.getAccumulateAttr());
+        matmul.getAccumulateAttr(), matmul.getRoundingAttr());
     return TilingResult{{tile}, SmallVector<Value>(tile->getResults()), {init}};
   }
 

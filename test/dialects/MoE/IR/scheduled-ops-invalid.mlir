@@ -1218,3 +1218,20 @@ func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32>) {
   %0 = "moe.grouped_up"(%x, %w, %w, %w, %x) {act = #moe.activation<silu>, operandSegmentSizes = array<i32: 1, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0>} : (tensor<8x64xf32>, !moe.weight<64x32xf32>, !moe.weight<64x32xf32>, !moe.weight<64x32xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
   return
 }
+
+// -----
+
+// G10: what rows are rounded to.
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32>, %o: tensor<8x32xf32>) {
+  // expected-error @below {{G10: expected rows to be rounded to <bf16>, <int8> or <int8 group g>, found #moe.encoding<f16>}}
+  %0 = moe.grouped_matmul ins(%x : tensor<8x64xf32>) rounded <f16> weights(%w : !moe.weight<64x32xf32>) outs(%o : tensor<8x32xf32>) -> tensor<8x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x64xf32>, %w: !moe.weight<64x32xf32>, %o: tensor<8x32xf32>) {
+  // expected-error @below {{G10: expected rows of whole groups of 48, found 64 columns}}
+  %0 = moe.grouped_matmul ins(%x : tensor<8x64xf32>) rounded <int8 group 48> weights(%w : !moe.weight<64x32xf32>) outs(%o : tensor<8x32xf32>) -> tensor<8x32xf32>
+  return
+}
