@@ -28,6 +28,8 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
       for (const Variant &variant : variants)
         json.value(variant.name);
     });
+    if (variants.front().hasDeviceCode)
+      json.attribute("device", "cuda");
     json.attributeArray("entries", [&] {
       for (const Entry &entry : entries)
         json.object([&] {

@@ -3,8 +3,7 @@
 #include "binding.h"
 
 #include <cstddef>
-#include <cstring>
-#include <new>
+#include <numeric>
 #include <optional>
 
 namespace moec::runtime {
@@ -15,32 +14,30 @@ using weights::StoredTensor;
 using weights::StoredTensorView;
 using weights::TensorPart;
 
-/// Pools begin at cache lines and vectors of any width.
-static constexpr size_t poolAlignment = 64;
-
-bool Binding::addTensor(const ManifestArgument &argument, std::string &error) {
+moert_status_t Binding::addTensor(const ManifestArgument &argument,
+                                  moert_device &device, std::string &error) {
   const moert_argument &wanted = argument.description;
   uint64_t bytes = (wanted.bits + 7) / 8;
   for (unsigned d = 0; d < wanted.rank; ++d)
     if (wanted.shape[d] < 0 ||
         __builtin_mul_overflow(bytes, uint64_t(wanted.shape[d]), &bytes)) {
       error = "'" + argument.name + "': expected extents that are known";
-      return false;
+      return MOERT_INCOMPATIBLE;
     }
-  uint64_t room = (bytes + poolAlignment) / poolAlignment * poolAlignment;
-  memory.emplace_back(std::aligned_alloc(poolAlignment, room));
-  if (!memory.back())
-    throw std::bad_alloc();
-  std::memset(memory.back().get(), 0, room);
-  tensors.push_back({memory.back().get(),
-                     {kDLCPU, 0},
+  void *data = nullptr;
+  if (bytes > 0)
+    if (moert_status_t status = device.allocate(bytes, data, error))
+      return status;
+  memory.emplace_back(data, FreeOnDevice{&device});
+  tensors.push_back({data,
+                     device.where,
                      int32_t(wanted.rank),
                      {wanted.code, wanted.bits, 1},
                      const_cast<int64_t *>(wanted.shape),
                      nullptr,
                      0});
   totalBytes += bytes;
-  return true;
+  return MOERT_OK;
 }
 
 /// The tensor of that name, or null and a message.
@@ -62,10 +59,11 @@ static std::optional<TensorPart> partOf(const std::string &part) {
   return std::nullopt;
 }
 
-/// Copies a part of a tensor to `place`, which has `bytes`.
-static bool copyPart(const Archive &archive, const ArchiveTensor &tensor,
-                     TensorPart part, uint8_t *place, uint64_t bytes,
-                     std::string &error) {
+/// Copies a part of a tensor to `place` on the device, which has `bytes`.
+static moert_status_t copyPart(const Archive &archive,
+                               const ArchiveTensor &tensor, TensorPart part,
+                               moert_device &device, uint8_t *place,
+                               uint64_t bytes, std::string &error) {
   StoredTensor made;
   StoredTensorView view;
   if (tensor.splat) {
@@ -75,7 +73,7 @@ static bool copyPart(const Archive &archive, const ArchiveTensor &tensor,
         std::vector<float>(size_t(count.value_or(0)), float(*tensor.splat)));
     if (!stored) {
       error = archive.path() + ": " + tensor.name + ": " + stored.error();
-      return false;
+      return MOERT_INCOMPATIBLE;
     }
     made = std::move(*stored);
     view = made;
@@ -91,14 +89,13 @@ static bool copyPart(const Archive &archive, const ArchiveTensor &tensor,
                                                      : "zero points") +
             ", found " + std::to_string(source.size()) + " of " +
             toString(tensor.form);
-    return false;
+    return MOERT_INCOMPATIBLE;
   }
-  if (bytes != 0)
-    std::memcpy(place, source.data(), bytes);
-  return true;
+  return bytes == 0 ? MOERT_OK
+                    : device.write(place, source.data(), bytes, error);
 }
 
-static bool loadTable(const Archive &archive, const std::string &name,
+static bool readTable(const Archive &archive, const std::string &name,
                       int64_t below, std::span<int32_t> table,
                       std::string &error) {
   const ArchiveTensor *tensor = find(archive, name, error);
@@ -133,10 +130,11 @@ Binding *Binding::of(const moert_layer_binding *view) {
   return reinterpret_cast<const Seen *>(view)->owner;
 }
 
-std::unique_ptr<Binding> Binding::load(const ManifestEntry &entry,
-                                       const ManifestLayer &layer,
-                                       const Archive &archive, uint64_t epoch,
-                                       std::string &error) {
+moert_status_t Binding::load(const ManifestEntry &entry,
+                             const ManifestLayer &layer, const Archive &archive,
+                             uint64_t epoch, moert_device &device,
+                             std::unique_ptr<Binding> &result,
+                             std::string &error) {
   auto binding = std::make_unique<Binding>();
   size_t next = 0;
   for (const ManifestArgument &argument : entry.arguments) {
@@ -144,26 +142,28 @@ std::unique_ptr<Binding> Binding::load(const ManifestEntry &entry,
       continue;
     // parseManifest has seen to it that they are as many.
     const ManifestBound &bound = layer.binding[next];
-    if (!binding->addTensor(argument, error)) {
+    if (moert_status_t status = binding->addTensor(argument, device, error)) {
       error = "layer '" + layer.name + "': " + error;
-      return nullptr;
+      return status;
     }
-    uint8_t *data = binding->data(next);
+    auto *data = static_cast<uint8_t *>(binding->memory.back().get());
     const moert_argument &wanted = argument.description;
     int64_t entries = wanted.rank > 0 ? wanted.shape[0] : 1;
     ++next;
 
     if (bound.part == "slots" || bound.part == "table") {
-      std::span<int32_t> table(reinterpret_cast<int32_t *>(data),
-                               size_t(entries));
-      if (bound.part == "table") {
-        if (!loadTable(archive, bound.tensor, argument.below, table, error))
-          return nullptr;
-        continue;
-      }
+      std::vector<int32_t> table(size_t(entries), 0);
       // All is resident: each cluster has the place of its own number.
-      for (int64_t i = 0; i < entries; ++i)
-        table[size_t(i)] = int32_t(i);
+      std::iota(table.begin(), table.end(), 0);
+      if (bound.part == "table" &&
+          !readTable(archive, bound.tensor, argument.below, table, error))
+        return MOERT_INCOMPATIBLE;
+      if (moert_status_t status =
+              table.empty() ? MOERT_OK
+                            : device.write(data, table.data(),
+                                           table.size() * sizeof table[0],
+                                           error))
+        return status;
       continue;
     }
 
@@ -173,7 +173,7 @@ std::unique_ptr<Binding> Binding::load(const ManifestEntry &entry,
               "': expected a part codes, scales, zero_points, slots or table, "
               "found '" +
               bound.part + "'";
-      return nullptr;
+      return MOERT_INCOMPATIBLE;
     }
     size_t star = bound.tensor.find('*');
     if (star == std::string::npos)
@@ -186,9 +186,12 @@ std::unique_ptr<Binding> Binding::load(const ManifestEntry &entry,
       if (star != std::string::npos)
         name.replace(star, 1, std::to_string(i));
       const ArchiveTensor *tensor = find(archive, name, error);
-      if (!tensor || !copyPart(archive, *tensor, *part, data + uint64_t(i) * size,
-                               size, error))
-        return nullptr;
+      if (!tensor)
+        return MOERT_INCOMPATIBLE;
+      if (moert_status_t status =
+              copyPart(archive, *tensor, *part, device,
+                       data + uint64_t(i) * size, size, error))
+        return status;
     }
   }
   for (DLTensor &tensor : binding->tensors)
@@ -197,7 +200,8 @@ std::unique_ptr<Binding> Binding::load(const ManifestEntry &entry,
                     int32_t(binding->pointers.size()),
                     binding->pointers.data(), epoch},
                    binding.get()};
-  return binding;
+  result = std::move(binding);
+  return MOERT_OK;
 }
 
 } // namespace moec::runtime

@@ -3,12 +3,12 @@
 #ifndef MOEC_RUNTIME_BINDING_H
 #define MOEC_RUNTIME_BINDING_H
 
+#include "device.h"
 #include "manifest.h"
 #include "moert/abi.h"
 #include "weights/Archive.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,11 +19,14 @@ namespace moec::runtime {
 class Binding {
 public:
   /// Brings the tensors that the layer names from the archive into memory of
-  /// their own. Returns null and a message if one is missing or does not fit.
-  static std::unique_ptr<Binding> load(const ManifestEntry &entry,
-                                       const ManifestLayer &layer,
-                                       const weights::Archive &archive,
-                                       uint64_t epoch, std::string &error);
+  /// their own, on a device that lives longer. Returns MOERT_INCOMPATIBLE and a
+  /// message if one is missing or does not fit, or what the device says.
+  static moert_status_t load(const ManifestEntry &entry,
+                             const ManifestLayer &layer,
+                             const weights::Archive &archive, uint64_t epoch,
+                             moert_device &device,
+                             std::unique_ptr<Binding> &binding,
+                             std::string &error);
 
   const moert_layer_binding *view() const { return &seen.abi; }
   /// The binding that handed out this view.
@@ -34,16 +37,10 @@ public:
   std::atomic<int64_t> holders{1};
 
 private:
-  struct Free {
-    void operator()(void *memory) const { std::free(memory); }
-  };
+  moert_status_t addTensor(const ManifestArgument &argument,
+                           moert_device &device, std::string &error);
 
-  bool addTensor(const ManifestArgument &argument, std::string &error);
-  uint8_t *data(size_t index) {
-    return static_cast<uint8_t *>(memory[index].get());
-  }
-
-  std::vector<std::unique_ptr<void, Free>> memory;
+  std::vector<DeviceMemory> memory;
   std::vector<DLTensor> tensors;
   std::vector<DLTensor *> pointers;
   uint64_t totalBytes = 0;

@@ -213,6 +213,14 @@ moert_status_t moert_library_manifest(const moert_library *library,
   return MOERT_OK;
 }
 
+moert_status_t moert_library_device_type(const moert_library *library,
+                                         int32_t *type) {
+  if (!library || !type)
+    return MOERT_INVALID_ARGUMENT;
+  *type = library->manifest.device;
+  return MOERT_OK;
+}
+
 moert_status_t moert_library_entry_count(const moert_library *library,
                                          int32_t *count) {
   if (!library || !count)

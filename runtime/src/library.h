@@ -32,8 +32,13 @@ struct moert_library {
   std::vector<moert_library_entry> entries;
 
   ~moert_library() {
-    if (handle)
-      dlclose(handle);
+    if (!handle)
+      return;
+    // Only libraries of device code have it.
+    if (auto release = reinterpret_cast<void (*)()>(
+            dlsym(handle, "moec_release_devices")))
+      release();
+    dlclose(handle);
   }
 };
 

@@ -65,6 +65,13 @@ public:
     }
     if (moert_status_t status = readLayers(root, manifest))
       return status;
+    if (root.member("device")) {
+      std::optional<std::string> name = text(root, "device");
+      if (!name || (*name != "cpu" && *name != "cuda"))
+        return fail("expected device cpu or cuda, found " +
+                    (name ? "'" + *name + "'" : std::string("no name")));
+      manifest.device = *name == "cuda" ? kDLCUDA : kDLCPU;
+    }
     // Vectors have moved for the last time: names can be pointed to.
     for (ManifestEntry &entry : manifest.entries)
       for (ManifestArgument &argument : entry.arguments)

@@ -45,6 +45,8 @@ struct ManifestLayer {
 
 struct Manifest {
   uint32_t abiVersion = 0;
+  /// Where the entries' tensors are.
+  DLDeviceType device = kDLCPU;
   std::vector<ManifestEntry> entries;
   /// The archive's file in the artifact, and the layout hash it must have.
   std::string weightsFile;

@@ -60,6 +60,8 @@ struct moert_layer {
 };
 
 struct moert_model {
+  /// Outlives the library and the weights.
+  std::unique_ptr<moert_device> device;
   std::unique_ptr<moert_library, CloseLibrary> library;
   std::vector<std::unique_ptr<moert_layer>> layers;
   std::mutex loading;
@@ -92,10 +94,11 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
   std::lock_guard lock(model.loading);
   std::vector<std::unique_ptr<Binding>> bindings;
   for (const ManifestLayer &layer : manifest.layers) {
-    bindings.push_back(Binding::load(manifest.entries[layer.entry], layer,
-                                     *archive, model.epoch + 1, error));
-    if (!bindings.back())
-      return MOERT_INCOMPATIBLE;
+    bindings.emplace_back();
+    if (moert_status_t status = Binding::load(
+            manifest.entries[layer.entry], layer, *archive, model.epoch + 1,
+            *model.device, bindings.back(), error))
+      return status;
   }
   if (model.epoch == 0)
     model.source = archive->header().source;
@@ -105,8 +108,11 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
   return MOERT_OK;
 }
 
-moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
-                                moert_model **model) try {
+/// Opens the model on `device`, or with null on the first one of the library's
+/// kind.
+static moert_status_t openModel(const char *path, const DLDevice *device,
+                                const moert_error_sink *error,
+                                moert_model **model) {
   if (!path || !model)
     return report(error, MOERT_INVALID_ARGUMENT,
                   "moert_model_open: expected a path and a place for the "
@@ -117,6 +123,18 @@ moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
   if (moert_status_t status = moert_library_open(path, error, &library))
     return status;
   opened->library.reset(library);
+  std::string message;
+  const DLDevice first = {library->manifest.device, 0};
+  if (device && device->device_type != first.device_type)
+    return report(error, MOERT_INCOMPATIBLE,
+                  std::string(path) + ": expected device type " +
+                      std::to_string(first.device_type) + " (" +
+                      (first.device_type == kDLCUDA ? "CUDA" : "CPU") +
+                      "), which its entries are for, found " +
+                      std::to_string(device->device_type));
+  if (moert_status_t status =
+          openDevice(device ? *device : first, opened->device, message))
+    return report(error, status, std::string(path) + ": " + message);
   for (const ManifestLayer &layer : library->manifest.layers) {
     auto made = std::make_unique<moert_layer>();
     made->model = opened.get();
@@ -124,7 +142,6 @@ moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
     made->entry = &library->entries[layer.entry];
     opened->layers.push_back(std::move(made));
   }
-  std::string message;
   if (!opened->layers.empty())
     if (moert_status_t status = loadWeights(
             *opened, std::string(path) + "/" + library->manifest.weightsFile,
@@ -133,7 +150,27 @@ moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
   *model = opened.release();
   return MOERT_OK;
 }
+
+moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
+                                moert_model **model) try {
+  return openModel(path, nullptr, error, model);
+}
 MOERT_CATCH_OUT_OF_MEMORY(error)
+
+moert_status_t moert_model_open_on(const char *path, DLDevice device,
+                                   const moert_error_sink *error,
+                                   moert_model **model) try {
+  return openModel(path, &device, error, model);
+}
+MOERT_CATCH_OUT_OF_MEMORY(error)
+
+moert_status_t moert_model_device(const moert_model *model,
+                                  moert_device **device) {
+  if (!model || !device)
+    return MOERT_INVALID_ARGUMENT;
+  *device = model->device.get();
+  return MOERT_OK;
+}
 
 moert_status_t moert_model_close(moert_model *model) {
   delete model;

@@ -36,11 +36,15 @@ MOERT_API moert_status_t moert_status_name(int32_t status, const char **name);
  * the versions, that manifest.json and the library say the same, and that every entry is there. `error` may be null. */
 MOERT_API moert_status_t moert_library_open(const char *path, const moert_error_sink *error, moert_library **library);
 
-/** Closes the library; its entries, names and manifest are gone. Null is allowed. No call may be in progress. */
+/** Closes the library; its entries, names and manifest are gone, and what it loaded onto devices. Null is allowed. No call may
+ * be in progress. */
 MOERT_API moert_status_t moert_library_close(moert_library *library);
 
 /** The manifest's JSON text, owned by the library. */
 MOERT_API moert_status_t moert_library_manifest(const moert_library *library, const char **json);
+
+/** Where the entries' tensors and workspace are: a DLDeviceType, kDLCPU or kDLCUDA. */
+MOERT_API moert_status_t moert_library_device_type(const moert_library *library, int32_t *type);
 
 /** How many entries there are. */
 MOERT_API moert_status_t moert_library_entry_count(const moert_library *library, int32_t *count);
@@ -67,7 +71,8 @@ MOERT_API moert_status_t moert_library_argument(const moert_library_entry *entry
 /** Of ids and tables: each value is below `*below`, and at least 0, or -1 for an id that is none. 0 for other arguments. */
 MOERT_API moert_status_t moert_library_argument_below(const moert_library_entry *entry, int32_t index, int64_t *below);
 
-/** Runs the entry; `call->error` receives the message when it is refused. Blocks until outputs are written. */
+/** Runs the entry; `call->error` receives the message when it is refused. Blocks until outputs are written; on a device until
+ * all is in the call's stream (docs/cuda-runtime.md). */
 MOERT_API moert_status_t moert_library_call(const moert_library_entry *entry, const moert_call *call,
                                             DLTensor *const *args, int32_t count);
 

@@ -7,6 +7,7 @@
 #ifndef MOERT_MODEL_H
 #define MOERT_MODEL_H
 
+#include "moert/device.h"
 #include "moert/executor.h"
 
 #ifdef __cplusplus
@@ -19,8 +20,17 @@ typedef struct moert_model moert_model;
 typedef struct moert_layer moert_layer;
 
 /** Opens the artifact directory at `path`: library.so, manifest.json and, if the manifest names layers, its archive of
- * weights. MOERT_INCOMPATIBLE when library and archive do not belong together or a record is damaged. */
+ * weights, on the device that the library is for, number 0. MOERT_INCOMPATIBLE when library and archive do not belong together or
+ * a record is damaged. */
 MOERT_API moert_status_t moert_model_open(const char *path, const moert_error_sink *error, moert_model **model);
+
+/** The same on a device of the caller's choice, where weights and tables then are: MOERT_INCOMPATIBLE when it is of another type
+ * than moert_library_device_type of the library. */
+MOERT_API moert_status_t moert_model_open_on(const char *path, DLDevice device, const moert_error_sink *error,
+                                             moert_model **model);
+
+/** The device that the model is on; owned by the model. */
+MOERT_API moert_status_t moert_model_device(const moert_model *model, moert_device **device);
 
 /** Closes the model. Null is allowed. No call may be in progress and no binding held. */
 MOERT_API moert_status_t moert_model_close(moert_model *model);

@@ -42,8 +42,7 @@ enum {
   CU_MEMORYTYPE_DEVICE = 2,
   CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
   CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9,
-  CU_STREAM_CAPTURE_STATUS_NONE = 0,
-  CU_STREAM_NON_BLOCKING = 1
+  CU_STREAM_CAPTURE_STATUS_NONE = 0
 };
 
 typedef struct {
@@ -101,8 +100,7 @@ typedef struct {
   X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr *pointer, size_t bytes))                                                 \
   X(cuMemFree, "cuMemFree_v2", (CUdeviceptr pointer))                                                                  \
   X(cuMemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr to, const void *from, size_t bytes))                                 \
-  X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void *to, CUdeviceptr from, size_t bytes))                                       \
-  X(cuMemsetD8, "cuMemsetD8_v2", (CUdeviceptr to, unsigned char value, size_t count))
+  X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void *to, CUdeviceptr from, size_t bytes))
 
 /** The driver's functions. */
 typedef struct {

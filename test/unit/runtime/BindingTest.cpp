@@ -22,13 +22,19 @@ protected:
     writeFakeWeights(path(), what);
     auto archive = Archive::open(path());
     EXPECT_TRUE(archive) << archive.error();
-    return Binding::load(manifest.entries[0], manifest.layers[layer], *archive,
-                         5, error);
+    EXPECT_EQ(openDevice({kDLCPU, 0}, device, error), MOERT_OK);
+    std::unique_ptr<Binding> binding;
+    moert_status_t status =
+        Binding::load(manifest.entries[0], manifest.layers[layer], *archive, 5,
+                      *device, binding, error);
+    EXPECT_EQ(status, binding ? MOERT_OK : MOERT_INCOMPATIBLE);
+    return binding;
   }
   std::string path() const { return folder.file("a.safetensors"); }
 
   TemporaryFolder folder;
   Manifest manifest;
+  std::unique_ptr<moert_device> device;
   std::string error;
 };
 

@@ -84,13 +84,21 @@ inline void writeFakeWeights(const std::string &path, const FakeWeights &what) {
   ASSERT_TRUE(status) << status.error();
 }
 
-/// Makes the artifact in the folder.
+/// Makes the artifact in the folder, of a library beside its manifest.
 inline void writeFakeModel(const TemporaryFolder &folder,
-                           const FakeWeights &what = {}) {
-  std::filesystem::copy_file(std::string(MOEC_TEST_FAKES) + "/fake_model.so",
+                           const FakeWeights &what = {},
+                           const char *library = "fake_model.so",
+                           const char *manifest = FAKE_MODEL_MANIFEST) {
+  std::filesystem::copy_file(std::string(MOEC_TEST_FAKES) + "/" + library,
                              folder.file("library.so"));
-  folder.write("manifest.json", FAKE_MODEL_MANIFEST);
+  folder.write("manifest.json", manifest);
   writeFakeWeights(folder.file("weights.safetensors"), what);
+}
+
+/// The same for a CUDA device.
+inline void writeFakeCudaModel(const TemporaryFolder &folder) {
+  writeFakeModel(folder, {}, "fake_cuda_model.so",
+                 FAKE_MODEL_MANIFEST_ON("cuda"));
 }
 
 } // namespace moec::test

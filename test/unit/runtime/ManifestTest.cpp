@@ -94,6 +94,27 @@ TEST(Manifest, refusesVersions) {
             "manifest: expected 'abi' to be \"MAJOR.MINOR\", found none");
 }
 
+TEST(Manifest, namesTheDeviceOfItsEntries) {
+  auto on = [](const std::string &device) {
+    return R"({"moec_manifest":"0.1","abi":"0.4",)" + device +
+           R"("entries":[]})";
+  };
+  Manifest manifest;
+  std::string error;
+  ASSERT_EQ(parseManifest(on(R"("device":"cuda",)"), manifest, error), MOERT_OK)
+      << error;
+  EXPECT_EQ(manifest.device, kDLCUDA);
+  for (const char *device : {"", R"("device":"cpu",)"}) {
+    manifest = {};
+    ASSERT_EQ(parseManifest(on(device), manifest, error), MOERT_OK) << error;
+    EXPECT_EQ(manifest.device, kDLCPU);
+  }
+  EXPECT_EQ(refusal(on(R"("device":"tpu",)")),
+            "manifest: expected device cpu or cuda, found 'tpu'");
+  EXPECT_EQ(refusal(on(R"("device":2,)")),
+            "manifest: expected device cpu or cuda, found no name");
+}
+
 TEST(Manifest, refusesEntries) {
   EXPECT_EQ(refusal(withEntries("{}")),
             "manifest: expected an array 'entries' of at most 4096");

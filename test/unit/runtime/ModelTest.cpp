@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "moert/model.h"
 
+#include "test/unit/runtime/FakeCuda.h"
 #include "test/unit/runtime/FakeModel.h"
 #include "test/unit/runtime/TestTensor.h"
 
@@ -246,6 +247,127 @@ TEST_F(ModelTest, namesLayersAndNulls) {
   EXPECT_EQ(moert_layer_release(layer("layer0"), nullptr),
             MOERT_INVALID_ARGUMENT);
   EXPECT_EQ(moert_model_close(nullptr), MOERT_OK);
+}
+
+/// A model whose kernels run on a device that fake_cuda_driver.c is.
+class CudaModelTest : public ModelTest {
+protected:
+  void SetUp() override { writeFakeCudaModel(folder); }
+  void TearDown() override {
+    moert_model_close(model);
+    model = nullptr;
+  }
+  moert_status_t openOn(DLDevice device) {
+    moert_error_sink sink = {text, sizeof text};
+    return moert_model_open_on(folder.path.c_str(), device, &sink, &model);
+  }
+
+  FakeCuda cuda;
+};
+
+TEST_F(CudaModelTest, hasItsWeightsOnTheDevice) {
+  cuda->memory_device = 1;
+  ASSERT_EQ(openOn({kDLCUDA, 1}), MOERT_OK) << text;
+  // Three tensors of each of two layers.
+  EXPECT_EQ(cuda->allocations, 6);
+  const moert_layer_binding *binding = nullptr;
+  ASSERT_EQ(moert_layer_acquire(layer("layer1"), &binding), MOERT_OK);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(binding->tensors[i]->device.device_type, kDLCUDA);
+    EXPECT_EQ(binding->tensors[i]->device.device_id, 1);
+  }
+  moert_layer_release(layer("layer1"), binding);
+
+  moert_device *device = nullptr;
+  ASSERT_EQ(moert_model_device(model, &device), MOERT_OK);
+  void *memory = nullptr;
+  ASSERT_EQ(moert_device_allocate(device, 64, nullptr, &memory), MOERT_OK);
+  float ones[] = {1, 1, 1, 1}, out[4] = {};
+  char *xData = static_cast<char *>(memory), *yData = xData + 32;
+  moert_device_write(device, xData, ones, sizeof ones, nullptr);
+  TestTensor x{xData, kDLFloat, 32, {1, 4}}, y{yData, kDLFloat, 32, {1, 4}};
+  x.view.device = y.view.device = {kDLCUDA, 1};
+  DLTensor *args[] = {&x.view, &y.view};
+  TestCall call;
+  call.call.workspace_bytes = 0;
+  moert_device_stream(device, &call.call.stream);
+  ASSERT_EQ(moert_layer_call(layer("layer1"), &call.call, args, 2), MOERT_OK)
+      << call.message();
+  moert_device_read(device, out, yData, sizeof out, nullptr);
+  EXPECT_EQ(out[0], 7);
+  EXPECT_EQ(out[3], 7);
+  ASSERT_EQ(cuda->launch_count, 1);
+  EXPECT_EQ(cuda->launches[0].stream, fake_stream(1));
+  moert_device_free(device, memory);
+
+  // Another epoch is on the device, too, and the one before is freed.
+  FakeWeights next;
+  next.values[0][0] = 11;
+  writeFakeWeights(folder.file("next.safetensors"), next);
+  ASSERT_EQ(moert_model_load_weights(
+                model, folder.file("next.safetensors").c_str(), nullptr),
+            MOERT_OK);
+  EXPECT_EQ(cuda->allocations, 6);
+}
+
+TEST_F(CudaModelTest, isOnTheFirstDeviceByDefault) {
+  ASSERT_EQ(open(), MOERT_OK) << text;
+  moert_device *device = nullptr;
+  const char *description = nullptr;
+  ASSERT_EQ(moert_model_device(model, &device), MOERT_OK);
+  ASSERT_EQ(moert_device_description(device, &description), MOERT_OK);
+  EXPECT_STREQ(description, "Fake 0, sm_80, driver of CUDA 12.4");
+  EXPECT_EQ(moert_model_device(nullptr, &device), MOERT_INVALID_ARGUMENT);
+}
+
+TEST_F(CudaModelTest, refusesAnotherDevice) {
+  EXPECT_EQ(openOn({kDLCPU, 0}), MOERT_INCOMPATIBLE);
+  EXPECT_EQ(text, folder.path + ": expected device type 2 (CUDA), which its "
+                                "entries are for, found 1");
+  EXPECT_EQ(openOn({kDLCUDA, 2}), MOERT_NOT_FOUND);
+  EXPECT_EQ(text, folder.path + ": needs CUDA device 2, found 2 devices");
+  EXPECT_EQ(model, nullptr);
+}
+
+TEST_F(CudaModelTest, saysThatTheWeightsDoNotFitOnTheDevice) {
+  cuda.fail("cuMemAlloc_v2", 2);
+  EXPECT_EQ(open(), MOERT_OUT_OF_MEMORY);
+  EXPECT_STREQ(text, "layer 'layer0': CUDA device 0: 32 bytes cannot be "
+                     "allocated: CUDA_ERROR_OUT_OF_MEMORY (words of the fake "
+                     "driver)");
+  cuda.fail("cuMemcpyHtoD_v2", 1);
+  EXPECT_EQ(open(), MOERT_DEVICE_ERROR);
+  EXPECT_EQ(cuda->allocations, 0);
+}
+
+TEST_F(CudaModelTest, theLibrarySaysWhatItIsFor) {
+  ASSERT_EQ(open(), MOERT_OK) << text;
+  const moert_library *library = nullptr;
+  int32_t type = 0;
+  ASSERT_EQ(moert_model_library(model, &library), MOERT_OK);
+  EXPECT_EQ(moert_library_device_type(library, &type), MOERT_OK);
+  EXPECT_EQ(type, kDLCUDA);
+  EXPECT_EQ(moert_library_device_type(library, nullptr),
+            MOERT_INVALID_ARGUMENT);
+  EXPECT_EQ(moert_library_device_type(nullptr, &type), MOERT_INVALID_ARGUMENT);
+}
+
+TEST_F(ModelTest, isOnTheCpuByDefault) {
+  writeFakeModel(folder);
+  ASSERT_EQ(open(), MOERT_OK) << text;
+  const moert_library *library = nullptr;
+  int32_t type = 0;
+  ASSERT_EQ(moert_model_library(model, &library), MOERT_OK);
+  EXPECT_EQ(moert_library_device_type(library, &type), MOERT_OK);
+  EXPECT_EQ(type, kDLCPU);
+  moert_model *other = nullptr;
+  char message[256] = "";
+  moert_error_sink sink = {message, sizeof message};
+  EXPECT_EQ(
+      moert_model_open_on(folder.path.c_str(), {kDLCUDA, 0}, &sink, &other),
+      MOERT_INCOMPATIBLE);
+  EXPECT_EQ(message, folder.path + ": expected device type 1 (CPU), which its "
+                                   "entries are for, found 2");
 }
 
 } // namespace

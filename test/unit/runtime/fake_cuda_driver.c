@@ -52,17 +52,19 @@ static void addOne(void **arguments) {
   for (int64_t i = 0; i < *(int64_t *)arguments[2]; ++i)
     y[i] = x[i] + 1.0f;
 }
-/* y = x * w[0] of float32 numbers: float *y, const float *x, const float *w, int64_t count. */
-static void scale(void **arguments) {
+/* y = x * w[slots[choice[0]]], row by row of 4: what fake_model.c says. Arguments: float *y, const float *x, const float *w,
+ * const int32_t *slots, const int32_t *choice, int64_t tokens. */
+static void scaleRows(void **arguments) {
   float *y = *(float **)arguments[0];
   const float *x = *(const float **)arguments[1], *w = *(const float **)arguments[2];
-  for (int64_t i = 0; i < *(int64_t *)arguments[3]; ++i)
-    y[i] = x[i] * w[0];
+  const int32_t *slots = *(const int32_t **)arguments[3], *choice = *(const int32_t **)arguments[4];
+  for (int64_t i = 0; i < 4 * *(int64_t *)arguments[5]; ++i)
+    y[i] = x[i] * w[4 * slots[choice[0]] + i % 4];
 }
 static const struct {
   const char *name;
   void (*run)(void **arguments);
-} kernels[] = {{"add_one", addOne}, {"scale", scale}, {"nothing", NULL}};
+} kernels[] = {{"add_one", addOne}, {"scale_rows", scaleRows}, {"nothing", NULL}};
 
 /* Declared once, so that each definition below has the type of driver.h. */
 #define DECLARE(name, symbol, parameters) EXPORT CUresult fake_##name parameters __asm__(symbol);
@@ -264,10 +266,5 @@ CUresult fake_cuMemcpyDtoH(void *to, CUdeviceptr from, size_t bytes) {
   FAIL_IF_CAPTURED;
   FAIL_IF_TOLD("cuMemcpyDtoH_v2");
   memcpy(to, (const void *)(uintptr_t)from, bytes);
-  return CUDA_SUCCESS;
-}
-CUresult fake_cuMemsetD8(CUdeviceptr to, unsigned char value, size_t count) {
-  FAIL_IF_CAPTURED;
-  memset((void *)(uintptr_t)to, value, count);
   return CUDA_SUCCESS;
 }
