@@ -108,6 +108,14 @@ moert_status_t moert_device_close(moert_device *device) {
   return MOERT_OK;
 }
 
+moert_status_t moert_device_identity(const moert_device *device,
+                                     DLDevice *identity) {
+  if (!device || !identity)
+    return MOERT_INVALID_ARGUMENT;
+  *identity = device->where;
+  return MOERT_OK;
+}
+
 moert_status_t moert_device_description(const moert_device *device,
                                         const char **text) {
   if (!device || !text)

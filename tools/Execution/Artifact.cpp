@@ -2,18 +2,11 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/Execution/Artifact.h"
 
-#include <chrono>
-#include <cstdlib>
-
 using namespace moec::weights;
 
 namespace moec::run {
 
 namespace {
-
-struct Free {
-  void operator()(void *memory) const { std::free(memory); }
-};
 
 /// The runtime's answer, with the message it wrote.
 Status check(moert_status_t status, const char *message) {
@@ -24,15 +17,45 @@ Status check(moert_status_t status, const char *message) {
   return Error{std::string(message) + " (" + name + ")"};
 }
 
+/// The same of a function that takes a place for its message.
+template <typename Function> Status check(Function function) {
+  char text[1024] = "";
+  moert_error_sink sink = {text, sizeof text};
+  moert_status_t status = function(&sink);
+  return check(status, text);
+}
+
 } // namespace
 
-Result<Artifact> openArtifact(const std::string &path) {
-  char text[512] = "";
+Result<Artifact> openArtifact(const std::string &path,
+                              std::optional<DLDevice> device) {
+  char text[1024] = "";
   moert_error_sink sink = {text, sizeof text};
   moert_model *model = nullptr;
-  if (moert_model_open(path.c_str(), &sink, &model) != MOERT_OK)
+  moert_status_t status =
+      device ? moert_model_open_on(path.c_str(), *device, &sink, &model)
+             : moert_model_open(path.c_str(), &sink, &model);
+  if (status != MOERT_OK)
     return Error{text};
   return Artifact(model);
+}
+
+Result<int32_t> deviceTypeOf(const std::string &path) {
+  char text[1024] = "";
+  moert_error_sink sink = {text, sizeof text};
+  moert_library *library = nullptr;
+  if (moert_library_open(path.c_str(), &sink, &library) != MOERT_OK)
+    return Error{text};
+  int32_t type = 0;
+  moert_library_device_type(library, &type);
+  moert_library_close(library);
+  return type;
+}
+
+moert_device *deviceOf(const Artifact &artifact) {
+  moert_device *device = nullptr;
+  moert_model_device(artifact.get(), &device);
+  return device;
 }
 
 Result<Pool> makePool(int64_t threads) {
@@ -97,8 +120,7 @@ Result<Callable> findNamed(const Artifact &artifact, const std::string &name) {
   moert_layer *layer = nullptr;
   bool isLayer = moert_model_find_layer(artifact.get(), name.c_str(), nullptr,
                                         &layer) == MOERT_OK;
-  return isLayer ? findLayer(artifact, name)
-                 : findCallable(artifact, name, "");
+  return isLayer ? findLayer(artifact, name) : findCallable(artifact, name, "");
 }
 
 std::string nameOf(const Callable &callable) {
@@ -110,64 +132,152 @@ std::string nameOf(const Callable &callable) {
   return name;
 }
 
-Result<std::vector<double>> call(const Callable &callable,
-                                 std::span<Tensor> tensors,
-                                 const Manner &manner, int64_t repeat) {
-  std::vector<DLTensor> views;
-  for (Tensor &tensor : tensors)
-    views.push_back({tensor.data.data(),
-                     {kDLCPU, 0},
-                     int32_t(tensor.shape.size()),
-                     {tensor.argument->code, tensor.argument->bits, 1},
-                     tensor.shape.data(),
-                     nullptr,
-                     0});
-  std::vector<DLTensor *> args;
-  for (DLTensor &view : views)
-    args.push_back(&view);
+namespace {
 
-  char text[512] = "";
-  moert_call call = {};
-  call.size = sizeof call;
-  call.abi_version = MOERT_ABI_VERSION;
-  call.error = {text, sizeof text};
-  moert_pool_executor(manner.pool.get(), &call.executor);
-  call.isa = manner.isa.empty() ? nullptr : manner.isa.c_str();
-  uint64_t bytes = 0;
-  if (Status status =
-          check(callable.layer
-                    ? moert_layer_workspace_bytes(callable.layer, &call,
-                                                  args.data(),
-                                                  int32_t(args.size()), &bytes)
-                    : moert_library_workspace_bytes(
-                          callable.entry, &call, args.data(),
-                          int32_t(args.size()), &bytes),
-                text);
-      !status)
-    return Error{status.error()};
-  std::unique_ptr<void, Free> workspace;
-  if (bytes > 0) {
-    call.workspace_bytes = (bytes + 63) / 64 * 64;
-    workspace.reset(std::aligned_alloc(64, call.workspace_bytes));
-    call.workspace = workspace.get();
-    if (!call.workspace)
-      return Error{"expected " + std::to_string(bytes) +
-                   " bytes of workspace, found too little memory"};
+/// Memory of a device.
+class Buffer {
+public:
+  explicit Buffer(moert_device *device) : device(device) {}
+  Buffer(Buffer &&other) noexcept : device(other.device), data(other.data) {
+    other.data = nullptr;
   }
-  std::vector<double> seconds;
-  for (int64_t i = 0; i < repeat; ++i) {
-    auto start = std::chrono::steady_clock::now();
+  ~Buffer() { moert_device_free(device, data); }
+
+  Status allocate(uint64_t bytes) {
+    return check([&](const moert_error_sink *sink) {
+      return moert_device_allocate(device, bytes, sink, &data);
+    });
+  }
+  Status write(std::span<const uint8_t> from) {
+    return check([&](const moert_error_sink *sink) {
+      return moert_device_write(device, data, from.data(), from.size(), sink);
+    });
+  }
+  Status read(std::span<uint8_t> to) const {
+    return check([&](const moert_error_sink *sink) {
+      return moert_device_read(device, to.data(), data, to.size(), sink);
+    });
+  }
+  void *get() const { return data; }
+
+private:
+  moert_device *device;
+  void *data = nullptr;
+};
+
+/// A call of an entry, with its tensors on the device.
+class DeviceCall {
+public:
+  DeviceCall(moert_device *device, DLDevice where, const Callable &callable,
+             const Manner &manner)
+      : device(device), where(where), callable(callable), workspace(device) {
+    call.size = sizeof call;
+    call.abi_version = MOERT_ABI_VERSION;
+    call.error = {text, sizeof text};
+    moert_device_stream(device, &call.stream);
+    moert_pool_executor(manner.pool.get(), &call.executor);
+    call.isa = manner.isa.empty() ? nullptr : manner.isa.c_str();
+  }
+
+  Status bring(std::span<Tensor> tensors) {
+    for (Tensor &tensor : tensors) {
+      Buffer &buffer = buffers.emplace_back(device);
+      if (Status status = buffer.allocate(tensor.data.size()); !status)
+        return status;
+      if (Status status = buffer.write(tensor.data); !status)
+        return status;
+      views.push_back({buffer.get(),
+                       where,
+                       int32_t(tensor.shape.size()),
+                       {tensor.argument->code, tensor.argument->bits, 1},
+                       tensor.shape.data(),
+                       nullptr,
+                       0});
+    }
+    for (DLTensor &view : views)
+      args.push_back(&view);
+    return makeWorkspace();
+  }
+
+  /// Runs once; the seconds it took.
+  Result<double> run() {
+    double seconds = 0;
+    if (Status status = check([&](const moert_error_sink *sink) {
+          return moert_device_start_timer(device, sink);
+        });
+        !status)
+      return Error{status.error()};
+    int32_t count = int32_t(args.size());
     moert_status_t answer =
-        callable.layer ? moert_layer_call(callable.layer, &call, args.data(),
-                                          int32_t(args.size()))
-                       : moert_library_call(callable.entry, &call, args.data(),
-                                            int32_t(args.size()));
-    std::chrono::duration<double> elapsed =
-        std::chrono::steady_clock::now() - start;
+        callable.layer
+            ? moert_layer_call(callable.layer, &call, args.data(), count)
+            : moert_library_call(callable.entry, &call, args.data(), count);
     if (Status status = check(answer, text); !status)
       return Error{status.error()};
-    seconds.push_back(elapsed.count());
+    if (Status status = check([&](const moert_error_sink *sink) {
+          return moert_device_stop_timer(device, sink, &seconds);
+        });
+        !status)
+      return Error{status.error()};
+    return seconds;
   }
+
+  Status fetchOutputs(std::span<Tensor> tensors) const {
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (tensors[i].argument->role == MOERT_OUTPUT)
+        if (Status status = buffers[i].read(tensors[i].data); !status)
+          return status;
+    return success();
+  }
+
+private:
+  Status makeWorkspace() {
+    uint64_t bytes = 0;
+    int32_t count = int32_t(args.size());
+    moert_status_t answer =
+        callable.layer ? moert_layer_workspace_bytes(callable.layer, &call,
+                                                     args.data(), count, &bytes)
+                       : moert_library_workspace_bytes(
+                             callable.entry, &call, args.data(), count, &bytes);
+    if (Status status = check(answer, text); !status)
+      return status;
+    if (Status status = workspace.allocate(bytes); !status)
+      return status;
+    call.workspace = workspace.get();
+    call.workspace_bytes = bytes;
+    return success();
+  }
+
+  moert_device *device;
+  DLDevice where;
+  const Callable &callable;
+  std::vector<Buffer> buffers;
+  std::vector<DLTensor> views;
+  std::vector<DLTensor *> args;
+  Buffer workspace;
+  moert_call call = {};
+  char text[1024] = "";
+};
+
+} // namespace
+
+Result<std::vector<double>> call(moert_device *device, const Callable &callable,
+                                 std::span<Tensor> tensors,
+                                 const Manner &manner, int64_t repeat) {
+  DLDevice where = {};
+  moert_device_identity(device, &where);
+  DeviceCall call(device, where, callable, manner);
+  if (Status status = call.bring(tensors); !status)
+    return Error{status.error()};
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < repeat; ++i) {
+    Result<double> elapsed = call.run();
+    if (!elapsed)
+      return Error{elapsed.error()};
+    seconds.push_back(*elapsed);
+  }
+  if (Status status = call.fetchOutputs(tensors); !status)
+    return Error{status.error()};
   return seconds;
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,8 +24,17 @@ struct CloseModel {
 /// An open artifact with its weights, if it has any; closed with its handle.
 using Artifact = std::unique_ptr<moert_model, CloseModel>;
 
-/// Opens the artifact at `path`.
-weights::Result<Artifact> openArtifact(const std::string &path);
+/// Opens the artifact at `path`, on that device or on the first one of the kind
+/// that it was made for.
+weights::Result<Artifact>
+openArtifact(const std::string &path,
+             std::optional<DLDevice> device = std::nullopt);
+
+/// The type of the device that an artifact was made for: a DLDeviceType.
+weights::Result<int32_t> deviceTypeOf(const std::string &path);
+
+/// The device that an open artifact is on.
+moert_device *deviceOf(const Artifact &artifact);
 
 /// The library in an open artifact.
 const moert_library *libraryOf(const Artifact &artifact);
@@ -65,9 +75,10 @@ struct Manner {
   std::string isa;
 };
 
-/// Runs it `repeat` times, which fills the outputs among the tensors; returns
-/// the seconds of each run.
-weights::Result<std::vector<double>> call(const Callable &callable,
+/// Runs it `repeat` times on its artifact's device, which fills the outputs
+/// among the tensors; returns the seconds of each run by the device's clock.
+weights::Result<std::vector<double>> call(moert_device *device,
+                                          const Callable &callable,
                                           std::span<Tensor> tensors,
                                           const Manner &manner,
                                           int64_t repeat);

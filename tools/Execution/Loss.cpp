@@ -46,7 +46,8 @@ static Result<Difference> measure(const Artifact &artifact,
   auto expected = readExpected(*tensors, options);
   if (!expected)
     return Error{expected.error()};
-  if (auto seconds = call(*callable, *tensors, Manner(), /*repeat=*/1);
+  if (auto seconds = call(deviceOf(artifact), *callable, *tensors, Manner(),
+                          /*repeat=*/1);
       !seconds)
     return Error{seconds.error()};
   const auto &[place, values] = expected->front();

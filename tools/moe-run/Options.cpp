@@ -16,7 +16,7 @@ using moec::weights::Status;
 namespace moec::run {
 
 const char *const helpText =
-    R"(Runs one entry of a compiled artifact on the CPU.
+    R"(Runs one entry of a compiled artifact on the device that it was made for.
 
 usage: moe-run ARTIFACT [options]
 
@@ -34,8 +34,11 @@ usage: moe-run ARTIFACT [options]
   --output DIR        write each output to DIR/NAME.npy (bfloat16:
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
-  --isa NAME          variant to run, for example portable; by default the best
-                      one that this CPU has
+  --device NAME       cpu, cuda or cuda:N; the artifact must be made for it; by
+                      default the first device of its kind
+  --isa NAME          variant to run, for example portable or sm_80; by default
+                      the best one that this CPU, or the device, has; of OTHER,
+                      too, if it is made for the same kind of device
   --threads N         threads that share the work of parallel loops, 0 for one
                       on each CPU (default 1)
   --compare-with OTHER
@@ -103,6 +106,22 @@ Status addFile(std::string_view option,
     return Error{std::string(option) + ": expected each name once, found '" +
                  place->first + "' twice"};
   return weights::success();
+}
+
+/// "cpu", "cuda" or "cuda:1".
+Result<DLDevice> parseDevice(std::string_view option, std::string_view text) {
+  if (text == "cpu")
+    return DLDevice{kDLCPU, 0};
+  if (text == "cuda")
+    return DLDevice{kDLCUDA, 0};
+  if (!text.starts_with("cuda:"))
+    return Error{std::string(option) + ": expected cpu, cuda or cuda:N, found '" +
+                 std::string(text) + "'"};
+  Result<int64_t> index =
+      parseNumber(option, text.substr(5), 0, std::numeric_limits<int32_t>::max());
+  if (!index)
+    return Error{index.error()};
+  return DLDevice{kDLCUDA, int32_t(*index)};
 }
 
 /// A number from 0 on that is finite.
@@ -202,7 +221,7 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
     std::string *text = findText(options, name);
     std::optional<NumberOption> number = findNumber(options, name);
     if (!text && !number && name != "--input" && name != "--expect" &&
-        name != "--max-error")
+        name != "--max-error" && name != "--device")
       return Error{"expected an option of moe-run --help, found '" +
                    std::string(option) + "'"};
     if (equals == std::string_view::npos && i + 1 == arguments.size())
@@ -226,6 +245,11 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
               value);
           !status)
         return Error{status.error()};
+    } else if (name == "--device") {
+      Result<DLDevice> parsed = parseDevice(name, value);
+      if (!parsed)
+        return Error{parsed.error()};
+      options.device = *parsed;
     } else {
       Result<double> parsed = parseError(name, value);
       if (!parsed)

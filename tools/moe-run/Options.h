@@ -27,6 +27,8 @@ struct Options : ValueOptions {
   std::string profile;
   /// Empty: the best variant that the CPU has.
   std::string isa;
+  /// The device to run on; the first one that the artifact was made for.
+  std::optional<DLDevice> device;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
   int64_t repeat = 1;

@@ -105,8 +105,25 @@ Status profileRun(const Artifact &artifact, const Callable &callable,
   return success();
 }
 
+/// The type of the device that an artifact is on.
+int32_t kindOf(const Artifact &artifact) {
+  DLDevice identity = {};
+  moert_device_identity(deviceOf(artifact), &identity);
+  return identity.device_type;
+}
+
+/// What is compared with may have been made for another kind of device.
+Result<Artifact> openOther(const Options &options) {
+  Result<int32_t> type = deviceTypeOf(options.compareWith);
+  if (!type)
+    return Error{type.error()};
+  bool isAlike = options.device && options.device->device_type == *type;
+  return openArtifact(options.compareWith,
+                      isAlike ? options.device : std::nullopt);
+}
+
 Status run(const Options &options) {
-  Result<Artifact> artifact = openArtifact(options.artifact);
+  Result<Artifact> artifact = openArtifact(options.artifact, options.device);
   if (!artifact)
     return Error{artifact.error()};
   if (options.list) {
@@ -130,7 +147,7 @@ Status run(const Options &options) {
   Result<Callable> otherCallable = Callable();
   Result<std::vector<Tensor>> others = std::vector<Tensor>();
   if (!options.compareWith.empty()) {
-    other = openArtifact(options.compareWith);
+    other = openOther(options);
     if (!other)
       return Error{other.error()};
     otherCallable = findNamed(*other, nameOf(*callable));
@@ -147,7 +164,7 @@ Status run(const Options &options) {
     return Error{pool.error()};
   Manner manner = {*std::move(pool), options.isa};
   Result<std::vector<double>> seconds =
-      call(*callable, *tensors, manner, options.repeat);
+      call(deviceOf(*artifact), *callable, *tensors, manner, options.repeat);
   if (!seconds)
     return Error{seconds.error()};
   if (Status status = reportOutputs(*tensors, options); !status)
@@ -167,7 +184,11 @@ Status run(const Options &options) {
     return success();
 
   std::printf("compared with %s:\n", options.compareWith.c_str());
-  seconds = call(*otherCallable, *others, manner, options.repeat);
+  // Another kind of device has variants of other names.
+  if (kindOf(*other) != kindOf(*artifact))
+    manner.isa.clear();
+  seconds =
+      call(deviceOf(*other), *otherCallable, *others, manner, options.repeat);
   if (!seconds)
     return Error{options.compareWith + ": " + seconds.error()};
   if (options.repeat > 1)

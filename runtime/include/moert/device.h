@@ -23,6 +23,9 @@ MOERT_API moert_status_t moert_device_open(DLDevice device, const moert_error_si
 /** Closes the device; its stream is gone. Null is allowed. Memory must have been freed and no work be under way. */
 MOERT_API moert_status_t moert_device_close(moert_device *device);
 
+/** Which one it is, for DLTensor.device. */
+MOERT_API moert_status_t moert_device_identity(const moert_device *device, DLDevice *identity);
+
 /** What it is, for people: "CPU", "NVIDIA H200, sm_90, driver of CUDA 12.4". Owned by the device. */
 MOERT_API moert_status_t moert_device_description(const moert_device *device, const char **text);
 

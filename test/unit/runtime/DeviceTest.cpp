@@ -68,6 +68,10 @@ TEST_F(DeviceTest, saysWhatItIs) {
   void *stream = &device;
   EXPECT_EQ(moert_device_description(device, &text), MOERT_OK);
   EXPECT_STREQ(text, "CPU");
+  DLDevice identity = {};
+  EXPECT_EQ(moert_device_identity(device, &identity), MOERT_OK);
+  EXPECT_EQ(identity.device_type, kDLCPU);
+  EXPECT_EQ(identity.device_id, 0);
   EXPECT_EQ(moert_device_stream(device, &stream), MOERT_OK);
   EXPECT_EQ(stream, nullptr);
 }
@@ -104,6 +108,9 @@ TEST_F(DeviceTest, refusesNull) {
   EXPECT_EQ(moert_device_stop_timer(device, nullptr, nullptr),
             MOERT_INVALID_ARGUMENT);
   EXPECT_EQ(moert_device_description(nullptr, &text), MOERT_INVALID_ARGUMENT);
+  DLDevice identity = {};
+  EXPECT_EQ(moert_device_identity(nullptr, &identity), MOERT_INVALID_ARGUMENT);
+  EXPECT_EQ(moert_device_identity(device, nullptr), MOERT_INVALID_ARGUMENT);
   EXPECT_EQ(moert_device_stream(nullptr, &memory), MOERT_INVALID_ARGUMENT);
 }
 

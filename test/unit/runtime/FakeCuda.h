@@ -34,6 +34,7 @@ public:
     state->device_count = fakeMostDevices;
     state->capability = 80;
     state->memory_type = 2;
+    state->memory_device = -1;
   }
   ~FakeCuda() {
     moec_release_devices();

@@ -37,6 +37,7 @@ fake_cuda *fake_cuda_state(void) {
     state.device_count = fakeMostDevices;
     state.capability = capability ? atoi(capability) : 80;
     state.memory_type = CU_MEMORYTYPE_DEVICE;
+    state.memory_device = -1;
     if (failing)
       sscanf(failing, "%31[^:]:%d", state.failing, &state.error);
   }
@@ -196,7 +197,8 @@ CUresult fake_cuPointerGetAttribute(void *value, int attribute, CUdeviceptr poin
   const fake_cuda *state = fake_cuda_state();
   if (state->memory_type == 0)
     return CUDA_ERROR_INVALID_VALUE;
-  *(int *)value = attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE ? state->memory_type : state->memory_device;
+  int device = state->memory_device < 0 ? deviceOf(current[state->depth - 1]) : state->memory_device;
+  *(int *)value = attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE ? state->memory_type : device;
   return CUDA_SUCCESS;
 }
 CUresult fake_cuStreamGetCtx(CUstream stream, CUcontext *context) {
@@ -233,8 +235,12 @@ CUresult fake_cuEventCreate(CUevent *event, unsigned flags) {
   return CUDA_SUCCESS;
 }
 CUresult fake_cuEventDestroy(CUevent event) { return CUDA_SUCCESS; }
-CUresult fake_cuEventRecord(CUevent event, CUstream stream) { return CUDA_SUCCESS; }
+CUresult fake_cuEventRecord(CUevent event, CUstream stream) {
+  FAIL_IF_TOLD("cuEventRecord");
+  return CUDA_SUCCESS;
+}
 CUresult fake_cuEventSynchronize(CUevent event) {
+  FAIL_IF_TOLD("cuEventSynchronize");
   FAIL_IF_CAPTURED;
   return CUDA_SUCCESS;
 }

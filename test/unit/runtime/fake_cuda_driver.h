@@ -29,7 +29,7 @@ typedef struct {
   int failing_image;   /* loading an image that begins with this character fails with error 218 ... */
   const char *log;     /* ... and writes this */
   int is_capturing;
-  int memory_type, memory_device; /* what every address is of */
+  int memory_type, memory_device; /* what every address is of; -1: the current context's device */
 
   /* What happened. */
   int loads, unloads, retained, depth, shared_limit, allocations;
