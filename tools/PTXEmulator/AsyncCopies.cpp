@@ -3,8 +3,10 @@
 // they write. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/PTXEmulator/AsyncCopies.h"
 
+#include "tools/PTXEmulator/BulkCopies.h"
 #include "tools/PTXEmulator/Decoder.h"
 #include "tools/PTXEmulator/Lanes.h"
+#include "tools/PTXEmulator/Mbarriers.h"
 #include "tools/PTXEmulator/MemoryAccess.h"
 
 namespace moec::ptx {
@@ -22,8 +24,9 @@ bool perform(Warp &warp, unsigned lane, const AsyncCopy &copy) {
       return false;
     std::memcpy(bytes, from, copy.sourceBytes);
   }
-  std::memcpy(copy.to, bytes, copy.bytes);
-  std::fill_n(copy.states, copy.bytes, ByteState::Written);
+  SharedPlace to{copy.cta, copy.to};
+  std::memcpy(to.bytes(), bytes, copy.bytes);
+  landShared(warp, lane, to, copy.bytes, false);
   ++warp.machine->effects;
   return true;
 }
@@ -62,6 +65,22 @@ bool sourceBytes(Warp &warp, const Operation &operation, unsigned lane,
   return true;
 }
 
+/// Where a copy writes, marked as being written.
+SharedPlace findDestination(Warp &warp, const Operation &operation,
+                            unsigned lane, uint64_t address) {
+  unsigned bytes = operation.elementBytes;
+  if (address % bytes != 0)
+    warp.fault(FaultKind::MisalignedAddress, operation, lane,
+               "expected a destination that is a multiple of " +
+                   std::to_string(bytes));
+  SharedPlace place =
+      findShared(warp, operation, lane, Space::Shared, address, bytes);
+  if (warp.machine->fault ||
+      !touchShared(warp, operation, lane, place, bytes, Touch::BeginWrite))
+    return {};
+  return place;
+}
+
 /// slots: destination, source.
 Mask runCopy(Warp &warp, const Operation &operation, Mask mask) {
   warp.copies.resize(warpSize);
@@ -78,13 +97,12 @@ Mask runCopy(Warp &warp, const Operation &operation, Mask mask) {
       failed = true;
       return;
     }
-    copy.to = warp.access(operation, lane, Space::Shared, to, copy.bytes, true);
-    failed = !copy.to;
+    SharedPlace place = findDestination(warp, operation, lane, to);
+    failed = !place;
     if (failed)
       return;
-    copy.states =
-        warp.cta->sharedStates.data() + (copy.to - warp.cta->shared.data());
-    std::fill_n(copy.states, copy.bytes, ByteState::InFlight);
+    copy.cta = place.cta;
+    copy.to = place.offset;
     warp.copies[lane].open.push_back(copy);
   });
   return failed ? 0 : mask;
@@ -147,9 +165,54 @@ void buildGroupWait(Decoder &decoder, bool all) {
   decoder.operation.handler = runWait;
 }
 
+/// An arrival at an mbarrier once the copies that the lane has begun are
+/// performed, which is some time later. mode: without it, the phase waits for
+/// one arrival more.
+Mask runArriveOnCopies(Warp &warp, const Operation &operation, Mask mask) {
+  warp.copies.resize(warpSize);
+  bool failed = false;
+  forEachLane(mask, [&](unsigned lane) {
+    uint64_t address = addressOf(warp, operation, lane);
+    Mbarrier *barrier =
+        failed ? nullptr
+               : findMbarrier(warp, operation, lane, operation.space, address);
+    failed = !barrier;
+    if (failed)
+      return;
+    if (!operation.mode)
+      ++barrier->pending;
+    warp.cta->cluster->pending.push_back([&warp, &operation, lane, address] {
+      finishCopies(warp, Mask(1) << lane);
+      publishWrites(warp, Mask(1) << lane);
+      if (warp.machine->fault)
+        return;
+      if (Mbarrier *barrier =
+              findMbarrier(warp, operation, lane, operation.space, address))
+        arrive(warp, operation, lane, *barrier, 1);
+    });
+  });
+  return failed ? 0 : mask;
+}
+
+void buildArriveOnCopies(Decoder &decoder) {
+  Operation &operation = decoder.operation;
+  decoder.require<bool>({{"arrive", true}});
+  operation.mode = decoder.take("noinc");
+  operation.space = takeSpace(decoder);
+  decoder.require<bool>({{"b64", true}});
+  decoder.expectOperands(1, 1);
+  operation.slots[1] = decoder.address(decoder.operand(0));
+  operation.handler = runArriveOnCopies;
+}
+
 /// cp has a family of its own behind each of its modifiers.
 void buildCp(Decoder &decoder) {
+  bool reduces = decoder.take("reduce");
   decoder.require<bool>({{"async", true}});
+  if (decoder.take("bulk"))
+    return buildBulkCopy(decoder, reduces);
+  if (decoder.take("mbarrier"))
+    return buildArriveOnCopies(decoder);
   if (decoder.take("commit_group")) {
     decoder.expectOperands(0, 0);
     decoder.operation.handler = runCommit;
@@ -160,6 +223,8 @@ void buildCp(Decoder &decoder) {
   } else {
     buildCopy(decoder);
   }
+  if (reduces)
+    decoder.fail("expected .bulk");
 }
 
 constexpr BuilderRow rows[] = {{"cp", buildCp}};

@@ -1,6 +1,9 @@
 // atom and red: reading, changing and writing memory in one step.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/PTXEmulator/Atomics.h"
 #include "tools/PTXEmulator/Elements.h"
+
+#include "tools/PTXEmulator/Clusters.h"
 #include "tools/PTXEmulator/Elementwise.h"
 #include "tools/PTXEmulator/MemoryAccess.h"
 
@@ -9,19 +12,6 @@
 namespace moec::ptx {
 
 namespace {
-
-enum class Change : uint8_t {
-  Add,
-  And,
-  Or,
-  Xor,
-  Minimum,
-  Maximum,
-  Increment,
-  Decrement,
-  Exchange,
-  CompareAndSwap
-};
 
 int64_t signExtended(Type type, uint64_t bits) {
   return bitsOf(type) == 64 ? static_cast<int64_t>(bits)
@@ -73,6 +63,8 @@ uint64_t changeInteger(Change change, Type type, uint64_t old, uint64_t value) {
   }
 }
 
+} // namespace
+
 uint64_t changed(Change change, Type type, uint64_t old, uint64_t value) {
   if (change == Change::Exchange)
     return value;
@@ -96,6 +88,8 @@ uint64_t changed(Change change, Type type, uint64_t old, uint64_t value) {
     return changeInteger(change, type, old, value);
   }
 }
+
+namespace {
 
 /// Changes the elements at an address; returns false after a fault.
 bool changeLane(Warp &warp, const Operation &operation, unsigned lane) {
@@ -210,7 +204,11 @@ void buildAtomic(Decoder &decoder, bool returnsOld) {
 
 void buildAtom(Decoder &decoder) { buildAtomic(decoder, true); }
 
-void buildRed(Decoder &decoder) { buildAtomic(decoder, false); }
+void buildRed(Decoder &decoder) {
+  if (decoder.take("async"))
+    return buildRemoteStore(decoder, true);
+  buildAtomic(decoder, false);
+}
 
 constexpr BuilderRow rows[] = {{"atom", buildAtom}, {"red", buildRed}};
 

@@ -4,6 +4,7 @@
 
 #include "tools/PTXEmulator/Collectives.h"
 #include "tools/PTXEmulator/Elementwise.h"
+#include "tools/PTXEmulator/SharedMemory.h"
 
 namespace moec::ptx {
 
@@ -121,6 +122,7 @@ Mask runBarrier(Warp &warp, const Operation &operation, Mask mask) {
                           " threads at the barrier, found " +
                           std::to_string(barrier.arrived));
   vote(warp, operation, barrier, mask);
+  publishWrites(warp, mask);
   ++warp.machine->effects;
   bool waits = operation.waits;
   if (isComplete(cta, static_cast<unsigned>(index), &warp, waits ? mask : 0)) {
@@ -137,7 +139,8 @@ Mask runBarrier(Warp &warp, const Operation &operation, Mask mask) {
 }
 
 Mask runWarpBarrier(Warp &warp, const Operation &operation, Mask mask) {
-  return forEachGroup(warp, operation, operation.slots[0], mask, [](Mask) {});
+  return forEachGroup(warp, operation, operation.slots[0], mask,
+                      [&](Mask group) { publishWrites(warp, group); });
 }
 
 /// The form of bar.red: its result, and the predicate at the end.
@@ -181,6 +184,7 @@ Mask runClusterArrive(Warp &warp, const Operation &operation, Mask mask) {
     return warp.fault(FaultKind::LaunchFailed, operation,
                       static_cast<unsigned>(std::countr_zero(twice)),
                       "expected barrier.cluster.wait before the next arrive");
+  publishWrites(warp, mask);
   warp.clusterArrived |= mask;
   ++warp.machine->effects;
   completeClusterBarrier(*warp.cta->cluster);

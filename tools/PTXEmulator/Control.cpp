@@ -4,6 +4,8 @@
 #include "tools/PTXEmulator/Collectives.h"
 #include "tools/PTXEmulator/Decoder.h"
 #include "tools/PTXEmulator/Lanes.h"
+#include "tools/PTXEmulator/MemoryAccess.h"
+#include "tools/PTXEmulator/SharedMemory.h"
 
 namespace moec::ptx {
 
@@ -79,8 +81,26 @@ void buildSleep(Decoder &decoder) {
   decoder.operation.handler = runSleep;
 }
 
+Mask runProxyFence(Warp &warp, const Operation &, Mask mask) {
+  fenceWrites(warp, mask);
+  return mask;
+}
+
+void buildProxyFence(Decoder &decoder) {
+  bool isTensorMap = decoder.take("tensormap::generic");
+  if (!isTensorMap)
+    decoder.require<bool>({{"async", true}});
+  takeSpace(decoder);
+  decoder.takeMemoryHints();
+  // Of a tensor map: its address and size.
+  decoder.expectOperands(0, isTensorMap ? 2 : 0);
+  decoder.operation.handler = runProxyFence;
+}
+
 /// Memory is accessed in the order of the schedule, so nothing is left to do.
 void buildFence(Decoder &decoder) {
+  if (decoder.take("proxy"))
+    return buildProxyFence(decoder);
   decoder.take("sc");
   decoder.take("mbarrier_init");
   decoder.takeMemoryHints();

@@ -117,6 +117,14 @@ Slot Decoder::registerOf(const Operand &operand, unsigned bits,
          " bits, found " + std::to_string(found));
   Slot slot = layout.registerSlot(operand.index);
   slot.negated = operand.negated;
+  operation.accessed.push_back(slot.offset);
+  return slot;
+}
+
+Slot Decoder::writtenRegister(const Operand &operand, unsigned bits,
+                              bool mayBeWider) {
+  Slot slot = registerOf(operand, bits, mayBeWider);
+  operation.written.push_back(slot.offset);
   return slot;
 }
 
@@ -175,14 +183,14 @@ Slot Decoder::destination(const Operand &operand, Type type) {
   if (operand.kind == Operand::Kind::Sink)
     return layout.sinkSlot(laneBytesOf(type));
   if (operand.kind == Operand::Kind::Register)
-    return registerOf(operand, bitsOf(type), false);
+    return writtenRegister(operand, bitsOf(type), false);
   fail("expected a register to write to");
   return {};
 }
 
 Slot Decoder::wideDestination(const Operand &operand, Type type) {
   if (operand.kind == Operand::Kind::Register)
-    return registerOf(operand, bitsOf(type), true);
+    return writtenRegister(operand, bitsOf(type), true);
   return destination(operand, type);
 }
 
@@ -258,7 +266,8 @@ Builder findBuilder(std::string_view opcode) {
           floatBuilders(), conversionBuilders(), movementBuilders(),
           memoryBuilders(), atomicBuilders(), collectiveBuilders(),
           barrierBuilders(), controlBuilders(), tensorCoreBuilders(),
-          asyncCopyBuilders()})
+          asyncCopyBuilders(), mbarrierBuilders(), warpgroupBuilders(),
+          clusterBuilders()})
       for (const BuilderRow &row : table)
         map.emplace(row.opcode, row.build);
     return map;

@@ -125,6 +125,7 @@ public:
 
 private:
   Slot registerOf(const Operand &operand, unsigned bits, bool mayBeWider);
+  Slot writtenRegister(const Operand &operand, unsigned bits, bool mayBeWider);
   Slot constantOf(const Operand &operand, Type type);
 
   const Function &function;
@@ -155,6 +156,9 @@ std::span<const BuilderRow> barrierBuilders();
 std::span<const BuilderRow> controlBuilders();
 std::span<const BuilderRow> tensorCoreBuilders();
 std::span<const BuilderRow> asyncCopyBuilders();
+std::span<const BuilderRow> mbarrierBuilders();
+std::span<const BuilderRow> warpgroupBuilders();
+std::span<const BuilderRow> clusterBuilders();
 
 /// The builder of an opcode, or null if there is no such instruction.
 Builder findBuilder(std::string_view opcode);

@@ -3,7 +3,9 @@
 #include "tools/PTXEmulator/Interpreter.h"
 
 #include "tools/PTXEmulator/AsyncCopies.h"
+#include "tools/PTXEmulator/BulkCopies.h"
 #include "tools/PTXEmulator/Lanes.h"
+#include "tools/PTXEmulator/WarpgroupProducts.h"
 
 #include <map>
 
@@ -62,6 +64,8 @@ void setPlace(Warp &warp, Mask mask, uint32_t pc) {
 
 void exitLanes(Warp &warp, Mask mask) {
   finishCopies(warp, mask);
+  finishBulkStores(warp, mask);
+  checkProducts(warp, mask);
   warp.alive &= ~mask;
   ++warp.machine->effects;
 }
@@ -139,6 +143,8 @@ unsigned runGroup(Warp &warp, Group group, unsigned quantum) {
       group.pc = active ? operation.targets[0] : group.pc + 1;
       continue;
     }
+    if (!warp.registerStates.empty() && active)
+      checkRegisters(warp, operation, active);
     Mask done = active ? operation.handler(warp, operation, active) : 0;
     if (done != active) {
       Mask left = active & ~done;

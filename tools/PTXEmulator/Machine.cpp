@@ -38,6 +38,8 @@ void initializeWarp(Warp &warp, MachineState &machine, Cta &cta,
   warp.local.assign(size_t(program.localBytes) * warpSize, garbage);
   warp.localStates.assign(warp.local.size(), ByteState::Unwritten);
   warp.calls.resize(warpSize);
+  if (program.usesWarpgroups)
+    warp.registerStates.resize(program.registerBytes / 64 + 1);
   ThreadPlace place{{},
                     cta.grid->block,
                     cta.place,
@@ -136,8 +138,9 @@ private:
     resident.push_back(std::move(cluster));
   }
 
-  /// Gives every warp that is not starved a turn.
+  /// Gives every warp that is not starved a turn, and bulk copies time.
   void runRound() {
+    performPending();
     std::shuffle(turns.begin(), turns.end(), machine.random);
     if (roundsUntilDraw-- == 0)
       drawStarvation();
@@ -165,6 +168,25 @@ private:
       reportDeadlock();
   }
 
+  /// Performs one of the bulk loads that were issued: always if nothing else
+  /// could go on, otherwise now and then.
+  void performPending() {
+    if (!idleRounds && machine.below(pendingDelay) != 0)
+      return;
+    size_t first = machine.below(resident.size());
+    for (size_t i = 0; i < resident.size(); ++i) {
+      auto &pending = resident[(first + i) % resident.size()]->pending;
+      if (pending.empty())
+        continue;
+      size_t chosen = machine.below(pending.size());
+      std::function<void()> perform = std::move(pending[chosen]);
+      pending.erase(pending.begin() + static_cast<ptrdiff_t>(chosen));
+      perform();
+      ++machine.effects;
+      return;
+    }
+  }
+
   /// Now and then other warps are starved, some nearly for good.
   void drawStarvation() {
     roundsUntilDraw = static_cast<unsigned>(machine.below(200));
@@ -175,11 +197,24 @@ private:
 
   void finishWarp(Warp &warp) {
     Cta &cta = *warp.cta;
+    if (cta.liveWarps == 1)
+      checkLeftBehind(cta);
     --cta.liveWarps;
     if (cta.liveWarps == 0)
       --cta.cluster->liveCtas;
     completeBarriers(cta);
     completeClusterBarrier(*cta.cluster);
+  }
+
+  /// Nothing may be on its way into the shared memory of a CTA that exits.
+  void checkLeftBehind(const Cta &cta) {
+    if (std::find(cta.sharedStates.begin(), cta.sharedStates.end(),
+                  ByteState::InFlight) != cta.sharedStates.end())
+      machine.fault =
+          Fault{FaultKind::LaunchFailed,
+                "kernel '" + grid.program->name + "', " + cta.describe() +
+                    ": expected no copy into shared memory to be pending when "
+                    "the CTA exits"};
   }
 
   /// Shared memory of a CTA lives as long as its cluster.
@@ -224,6 +259,8 @@ private:
   std::vector<std::unique_ptr<Cluster>> resident;
   std::vector<Turn> turns;
   unsigned roundsUntilDraw = 0;
+  /// Rounds between bulk copies, about: some runs have late ones.
+  uint64_t pendingDelay = uint64_t(1) << machine.below(8);
   unsigned idleRounds = 0;
 };
 

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/PTXEmulator/MemoryAccess.h"
 
+#include "tools/PTXEmulator/Clusters.h"
 #include "tools/PTXEmulator/Elementwise.h"
 
 namespace moec::ptx {
@@ -126,6 +127,8 @@ void buildLoad(Decoder &decoder) {
 }
 
 void buildStore(Decoder &decoder) {
+  if (decoder.take("async"))
+    return buildRemoteStore(decoder, false);
   takeAccess(decoder);
   takeCachePolicy(decoder, 2);
   decoder.operation.slots[1] = decoder.address(decoder.operand(0));

@@ -6,6 +6,7 @@
 #include "tools/PTXEmulator/Syntax.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -75,6 +76,14 @@ struct Operation {
   bool aligned = false;
   /// Of a barrier: whether it waits, or only arrives.
   bool waits = false;
+  /// Of a bulk copy: whether it reduces into its destination, and whether it
+  /// writes to several CTAs.
+  bool reduces = false, multicasts = false;
+  /// Byte offsets of addresses, by slot, where there are several.
+  std::array<int32_t, 6> offsets = {};
+  /// Registers that are accessed, and those of them that are written: offsets
+  /// into the warp's registers.
+  std::vector<uint32_t> accessed, written;
   /// Byte offset of an address, and further numbers.
   int64_t offset = 0;
   int64_t number = 0;
@@ -118,6 +127,10 @@ struct Program {
   uint32_t dynamicSharedOffset = sharedBase;
   /// Of a thread, with localBase.
   uint32_t localBytes = localBase;
+  /// Whether it has instructions of the asynchronous proxy.
+  bool usesAsyncProxy = false;
+  /// Whether it has warpgroup products.
+  bool usesWarpgroups = false;
   std::array<unsigned, 3> threads = {0, 0, 0};
   bool threadsRequired = false;
   std::array<unsigned, 3> cluster = {0, 0, 0};

@@ -246,6 +246,7 @@ private:
                    statement.opcode[0] + "'"};
     Operation operation;
     Decoder decoder(*this, function, statement, operation);
+    noteFeatures(statement);
     build(decoder);
     if (isCall(statement))
       return decodeCall(decoder, statement);
@@ -257,6 +258,15 @@ private:
       operation.flow = Flow::Exit;
     program.code.push_back(std::move(operation));
     return success();
+  }
+
+  /// What the interpreter must keep track of.
+  void noteFeatures(const Statement &statement) {
+    const std::vector<std::string> &opcode = statement.opcode;
+    bool isBulk = opcode[0] == "cp" && std::find(opcode.begin(), opcode.end(),
+                                                 "bulk") != opcode.end();
+    program.usesWarpgroups |= opcode[0] == "wgmma";
+    program.usesAsyncProxy |= isBulk || opcode[0] == "wgmma";
   }
 
   /// A call copies arguments and jumps; behind it results are copied.

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/PTXEmulator/Collectives.h"
 #include "tools/PTXEmulator/Decoder.h"
+#include "tools/PTXEmulator/MatrixFragments.h"
 #include "tools/PTXEmulator/MatrixProduct.h"
 #include "tools/PTXEmulator/MemoryAccess.h"
 #include "tools/PTXEmulator/Rounding.h"
@@ -11,50 +12,9 @@ namespace moec::ptx {
 
 namespace {
 
-// Fragments. Lane l has group g = l / 4 and place t = l % 4. A register holds
-// `e` elements of 32 / e bits. Register i of A is of row g + 8 (i mod 2) and of
-// columns from e t + 4 e (i / 2); register i of B is of column g and of rows
-// from e t + 4 e i; accumulators 2 i and 2 i + 1 are of row g + 8 i and of
-// columns 2 t and 2 t + 1.
-
 constexpr unsigned tileRows = 16, tileColumns = 8;
 /// Bytes of a row of an 8 x 8 matrix of 16 bits.
 constexpr unsigned matrixRowBytes = 16;
-
-float loadElement(Type type, uint32_t bits) {
-  switch (type) {
-  case Type::F16:
-    return weights::f16ToFloat(uint16_t(bits));
-  case Type::BF16:
-    return weights::bf16ToFloat(uint16_t(bits));
-  case Type::TF32:
-    // The lower bits do not take part.
-    return std::bit_cast<float>(bits & 0xFFFFE000);
-  case Type::E5M2:
-    return static_cast<float>(decode(formatE5M2, bits & 0xFF));
-  default:
-    return static_cast<float>(decode(formatE4M3, bits & 0xFF));
-  }
-}
-
-/// Element `index` of a register of elements of a type.
-float elementOf(uint32_t value, Type type, unsigned index) {
-  return loadElement(type, value >> (index * bitsOf(type)));
-}
-
-void loadA(const Warp &warp, const std::vector<Slot> &slots, Type type,
-           unsigned depth, float *a) {
-  unsigned count = 32 / bitsOf(type);
-  for (unsigned i = 0; i < slots.size(); ++i) {
-    Lanes<uint32_t> values = read<uint32_t>(warp, slots[i]);
-    for (unsigned lane = 0; lane < warpSize; ++lane) {
-      unsigned row = lane / 4 + 8 * (i % 2);
-      unsigned column = count * (lane % 4) + 4 * count * (i / 2);
-      for (unsigned j = 0; j < count; ++j)
-        a[row * depth + column + j] = elementOf(values[lane], type, j);
-    }
-  }
-}
 
 void loadB(const Warp &warp, const std::vector<Slot> &slots, Type type,
            float *b) {
@@ -100,18 +60,6 @@ void storeD(Warp &warp, const std::vector<Slot> &slots, bool isHalf,
     }
 }
 
-/// All lanes must come, and there must be 32.
-bool isReady(Warp &warp, const Operation &operation, Mask mask) {
-  if (!isWholeWarp(warp, mask))
-    return false;
-  if (mask != allLanes)
-    warp.fault(FaultKind::LaunchFailed, operation,
-               static_cast<unsigned>(std::countr_zero(~mask)),
-               "expected all 32 lanes of the warp, found " +
-                   std::to_string(std::popcount(mask)));
-  return mask == allLanes;
-}
-
 /// vectors: D, A, B, C; number: the depth k; type of A, sourceType of B.
 Mask runMma(Warp &warp, const Operation &operation, Mask mask) {
   if (!isReady(warp, operation, mask))
@@ -124,25 +72,6 @@ Mask runMma(Warp &warp, const Operation &operation, Mask mask) {
   addProduct(d, a, b, tileRows, tileColumns, depth);
   storeD(warp, operation.vectors[0], operation.vectors[0].size() == 2, d);
   return mask;
-}
-
-std::vector<Slot> vectorOf(Decoder &decoder, size_t index, size_t count,
-                           bool isDestination) {
-  const Operand &operand = decoder.operand(index);
-  std::vector<Slot> slots;
-  if (operand.kind != Operand::Kind::Vector || operand.parts.size() != count)
-    decoder.fail("expected operand " + std::to_string(index + 1) + " to have " +
-                 std::to_string(count) + " registers");
-  for (const Operand &part : operand.parts)
-    slots.push_back(isDestination ? decoder.destination(part, Type::B32)
-                                  : decoder.source(part, Type::B32));
-  slots.resize(count);
-  return slots;
-}
-
-bool isFactorType(Type type) {
-  return type == Type::F16 || type == Type::BF16 || type == Type::TF32 ||
-         type == Type::E4M3 || type == Type::E5M2;
 }
 
 void buildMma(Decoder &decoder) {

@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/PTXEmulator/Warp.h"
 
+#include "tools/PTXEmulator/SharedMemory.h"
+
 #include <algorithm>
 #include <cstdio>
 
@@ -58,25 +60,12 @@ struct Access {
   }
 
   uint8_t *shared() {
-    Cta *cta = warp.cta;
-    uint64_t rank = address >> sharedRankShift;
-    if (rank > 0) {
-      Cluster &cluster = *cta->cluster;
-      if (rank > cluster.ctas.size())
-        return fail(FaultKind::IllegalAddress, "shared",
-                    "the cluster has " + std::to_string(cluster.ctas.size()) +
-                        " CTAs");
-      cta = cluster.ctas[rank - 1].get();
-      if (!cta || cta->liveWarps == 0)
-        return fail(FaultKind::IllegalAddress, "shared",
-                    "the CTA it belongs to has exited");
-    }
-    uint64_t offset = address & ((uint64_t(1) << sharedRankShift) - 1);
-    if (offset < sharedBase || offset + bytes > cta->shared.size())
-      return fail(FaultKind::IllegalAddress, "shared",
-                  "the CTA has [" + inHex(sharedBase) + ", " +
-                      inHex(cta->shared.size()) + ")");
-    return track(cta->shared, cta->sharedStates, offset, "shared");
+    SharedPlace place =
+        findShared(warp, operation, lane, Space::Shared, address, bytes);
+    if (!place || !touchShared(warp, operation, lane, place, bytes,
+                               isWrite ? Touch::Write : Touch::Read))
+      return nullptr;
+    return place.bytes();
   }
 
   uint8_t *local() {
@@ -85,27 +74,15 @@ struct Access {
       return fail(FaultKind::IllegalAddress, "local",
                   "the thread has [" + inHex(localBase) + ", " + inHex(size) +
                       ")");
-    return track(warp.local, warp.localStates, lane * size + address, "local");
-  }
-
-  /// Notes what is written, and refuses to read what was not, and to touch what
-  /// a copy is about to write.
-  uint8_t *track(std::vector<uint8_t> &memory, std::vector<ByteState> &all,
-                 uint64_t offset, const char *space) {
-    ByteState *states = &all[offset];
-    bool isWritten = true, isInFlight = false;
-    for (unsigned i = 0; i < bytes; ++i) {
-      isWritten &= states[i] == ByteState::Written;
-      isInFlight |= states[i] == ByteState::InFlight;
-    }
-    if (isInFlight)
-      return fail(FaultKind::LaunchFailed, space,
-                  "a copy that nobody waited for writes there");
+    ByteState *states = &warp.localStates[lane * size + address];
     if (isWrite)
       std::fill_n(states, bytes, ByteState::Written);
-    else if (!isWritten && warp.machine->settings.reportUninitialized)
-      return fail(FaultKind::LaunchFailed, space, "nothing was written there");
-    return &memory[offset];
+    else if (warp.machine->settings.reportUninitialized &&
+             std::find(states, states + bytes, ByteState::Unwritten) !=
+                 states + bytes)
+      return fail(FaultKind::LaunchFailed, "local",
+                  "nothing was written there");
+    return &warp.local[lane * size + address];
   }
 
   uint8_t *parameter() {
@@ -120,20 +97,6 @@ struct Access {
     return const_cast<uint8_t *>(&parameters[address]);
   }
 };
-
-/// The space that a generic address means; leaves the offset within it.
-Space resolveGeneric(uint64_t &address) {
-  static constexpr std::pair<uint64_t, Space> windows[] = {
-      {sharedWindow, Space::Shared},
-      {localWindow, Space::Local},
-      {paramWindow, Space::Param}};
-  for (const auto &[window, space] : windows)
-    if (address - window < windowBytes) {
-      address -= window;
-      return space;
-    }
-  return Space::Global;
-}
 
 } // namespace
 

@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -78,14 +80,50 @@ enum class ByteState : uint8_t {
   Written,
   /// A copy that has begun will write it.
   InFlight,
+  /// A thread wrote it, and no fence.proxy.async followed.
+  Unfenced,
+  /// It is of an mbarrier.
+  Barrier,
+};
+
+/// An object in shared memory that threads and bulk copies arrive at.
+struct Mbarrier {
+  /// Arrivals of a phase, and those still missing in this one.
+  uint32_t expected = 0, pending = 0;
+  /// Bytes that are announced but have not come.
+  int64_t transactions = 0;
+  /// Phases that have ended.
+  uint64_t phase = 0;
+};
+
+/// Bytes that a thread wrote and no fence.proxy.async followed.
+struct UnfencedWrite {
+  unsigned lane;
+  Cta *cta;
+  uint32_t offset, bytes;
+};
+
+/// A bulk copy from shared to global memory.
+struct BulkStore {
+  const Operation *operation;
+  bool wasRead;
+  std::vector<uint8_t> data;
+  std::function<void(std::vector<uint8_t> &)> fetch;
+  std::function<bool(const std::vector<uint8_t> &)> put;
+};
+
+/// Those of a thread: in groups, oldest first, and in none yet.
+struct ThreadStores {
+  std::vector<BulkStore> open;
+  std::deque<std::vector<BulkStore>> groups;
 };
 
 /// A copy of a thread that has begun.
 struct AsyncCopy {
   const Operation *operation = nullptr;
   uint64_t from = 0;
-  uint8_t *to = nullptr;
-  ByteState *states = nullptr;
+  Cta *cta = nullptr;
+  uint32_t to = 0;
   uint8_t bytes = 0;
   /// The rest is zeros.
   uint8_t sourceBytes = 0;
@@ -96,6 +134,31 @@ struct AsyncCopy {
 struct ThreadCopies {
   std::vector<AsyncCopy> open;
   std::deque<std::vector<AsyncCopy>> groups;
+};
+
+/// A warpgroup product, as far as a warp has to do with it.
+struct WarpProduct {
+  const Operation *operation;
+  /// Descriptors; that of A is unused if A is in registers.
+  uint64_t a, b;
+  /// Whether the accumulators are added to.
+  bool accumulates;
+  bool isPerformed = false;
+};
+
+/// The products of a warp: in groups, oldest first, and in none yet.
+struct ThreadProducts {
+  std::vector<WarpProduct> open;
+  std::deque<std::vector<WarpProduct>> groups;
+  /// Groups so far, with those that were waited for.
+  uint64_t committed = 0;
+};
+
+struct RegisterState {
+  /// Products that were issued with it and not waited for.
+  uint16_t inFlight = 0;
+  /// Whether it was written since the last wgmma.fence.
+  bool isUnfenced = false;
 };
 
 struct Warp {
@@ -122,6 +185,12 @@ struct Warp {
   std::vector<ByteState> localStates;
   /// Of each lane; empty as long as there are none.
   std::vector<ThreadCopies> copies;
+  std::vector<ThreadStores> bulkStores;
+  std::vector<UnfencedWrite> unfenced;
+  /// Warpgroup products that were issued.
+  ThreadProducts products;
+  /// Of each register, by its offset / 64; empty in programs without products.
+  std::vector<RegisterState> registerStates;
   /// Where each lane returns to.
   std::vector<std::vector<uint32_t>> calls;
   /// Set by an operation that found nothing to do yet, such as a try_wait.
@@ -172,6 +241,10 @@ struct Cta {
   std::vector<ByteState> sharedStates;
   std::vector<Warp> warps;
   std::array<NamedBarrier, 16> barriers;
+  /// By their offset.
+  std::map<uint32_t, Mbarrier> mbarriers;
+  /// Asynchronous readers of each 16 bytes; empty if there were none.
+  std::vector<uint16_t> asyncReaders;
   unsigned liveWarps = 0;
 
   /// "CTA (1, 0, 0)"
@@ -181,6 +254,10 @@ struct Cta {
 struct Cluster {
   std::vector<std::unique_ptr<Cta>> ctas;
   unsigned liveCtas = 0;
+  /// Writes that barriers made known to others.
+  std::vector<UnfencedWrite> published;
+  /// Bulk loads that were issued, to be performed in any order.
+  std::vector<std::function<void()>> pending;
 };
 
 } // namespace moec::ptx
