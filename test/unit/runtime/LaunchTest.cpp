@@ -7,9 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 using moec::test::FakeCuda;
@@ -164,6 +166,34 @@ TEST_F(LaunchTest, loadsOnceForEachDevice) {
   EXPECT_EQ(cuda->retained, 0);
   ASSERT_EQ(run(), MOERT_OK) << call.message();
   EXPECT_EQ(cuda->loads, 3);
+}
+
+TEST_F(LaunchTest, threadsLoadOnce) {
+  std::atomic<int> waiting = 8, failures = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      alignas(256) char ownWorkspace[256] = {};
+      alignas(16) float xOwn[4] = {1, 2, 3, 4}, yOwn[4] = {};
+      TestTensor xOf{xOwn, kDLFloat, 32, {4}}, yOf{yOwn, kDLFloat, 32, {4}};
+      xOf.view.device = yOf.view.device = {kDLCUDA, 0};
+      DLTensor *argsOf[] = {&xOf.view, &yOf.view};
+      TestCall callOf;
+      callOf.call.workspace = ownWorkspace;
+      callOf.call.workspace_bytes = sizeof ownWorkspace;
+      --waiting;
+      while (waiting > 0)
+        std::this_thread::yield();
+      failures +=
+          moert_entry_call(&entry, &callOf.call, argsOf, 2) != MOERT_OK ||
+          yOwn[3] != 5;
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(cuda->launch_count, 8);
+  EXPECT_EQ(cuda->loads, 1);
+  EXPECT_EQ(cuda->retained, 1);
 }
 
 TEST_F(LaunchTest, takesTheVariantOfTheDevice) {

@@ -23,7 +23,8 @@ enum { INVALID_DEVICE = 101, INVALID_PTX = 218, INVALID_HANDLE = 400, NOT_FOUND 
 
 /* A context is the address of its place here; the second row has those that are not primary. */
 static char contexts[2][fakeMostDevices];
-static char *current[8];
+static _Thread_local char *current[8];
+static _Thread_local int depth;
 
 EXPORT fake_cuda *fake_cuda_state(void);
 fake_cuda *fake_cuda_state(void) {
@@ -128,15 +129,17 @@ CUresult fake_cuDevicePrimaryCtxRelease(CUdevice device) {
 }
 CUresult fake_cuCtxPushCurrent(CUcontext context) {
   FAIL_IF_TOLD("cuCtxPushCurrent_v2");
-  current[fake_cuda_state()->depth++] = (char *)context;
+  current[depth++] = (char *)context;
+  __atomic_fetch_add(&fake_cuda_state()->depth, 1, __ATOMIC_RELAXED);
   return CUDA_SUCCESS;
 }
 CUresult fake_cuCtxPopCurrent(CUcontext *context) {
-  *context = (CUcontext)current[--fake_cuda_state()->depth];
+  *context = (CUcontext)current[--depth];
+  __atomic_fetch_sub(&fake_cuda_state()->depth, 1, __ATOMIC_RELAXED);
   return CUDA_SUCCESS;
 }
 CUresult fake_cuCtxGetDevice(CUdevice *device) {
-  *device = deviceOf(current[fake_cuda_state()->depth - 1]);
+  *device = deviceOf(current[depth - 1]);
   return CUDA_SUCCESS;
 }
 CUresult fake_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count, int *options, void **values) {
@@ -188,7 +191,7 @@ CUresult fake_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function
     if (config->attributes[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
       launch.is_dependent = (uint32_t)config->attributes[i].value.isAllowed;
   }
-  state->launches[state->launch_count++ % fakeMostLaunches] = launch;
+  state->launches[__atomic_fetch_add(&state->launch_count, 1, __ATOMIC_RELAXED) % fakeMostLaunches] = launch;
   if (kernels[kernel].run)
     kernels[kernel].run(parameters);
   return CUDA_SUCCESS;
@@ -197,7 +200,7 @@ CUresult fake_cuPointerGetAttribute(void *value, int attribute, CUdeviceptr poin
   const fake_cuda *state = fake_cuda_state();
   if (state->memory_type == 0)
     return CUDA_ERROR_INVALID_VALUE;
-  int device = state->memory_device < 0 ? deviceOf(current[state->depth - 1]) : state->memory_device;
+  int device = state->memory_device < 0 ? deviceOf(current[depth - 1]) : state->memory_device;
   *(int *)value = attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE ? state->memory_type : device;
   return CUDA_SUCCESS;
 }
@@ -216,7 +219,7 @@ CUresult fake_cuStreamIsCapturing(CUstream stream, int *status) {
 CUresult fake_cuStreamCreate(CUstream *stream, unsigned flags) {
   FAIL_IF_CAPTURED;
   FAIL_IF_TOLD("cuStreamCreate");
-  *stream = fake_stream(deviceOf(current[fake_cuda_state()->depth - 1]));
+  *stream = fake_stream(deviceOf(current[depth - 1]));
   return CUDA_SUCCESS;
 }
 CUresult fake_cuStreamDestroy(CUstream stream) {

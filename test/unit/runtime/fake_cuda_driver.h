@@ -32,7 +32,8 @@ typedef struct {
   int memory_type, memory_device; /* what every address is of; -1: the current context's device */
 
   /* What happened. */
-  int loads, unloads, retained, depth, shared_limit, allocations;
+  int loads, unloads, retained, shared_limit, allocations;
+  int depth; /* contexts that are pushed, of all threads */
   int launch_count;
   fake_launch launches[fakeMostLaunches];
 } fake_cuda;
