@@ -8,6 +8,7 @@ all of them. `moe-bench --from` merges the rounds. RESULTS.md has the tables, th
 
 import argparse
 import datetime
+import json
 import os
 import pathlib
 import shlex
@@ -19,6 +20,9 @@ here = pathlib.Path(__file__).resolve().parent
 SUITES = ("kernels", "layers", "blocks", "routers", "compile", "import")
 # Of the layer suite: the program, and the module it needs.
 PEERS = {"torch_layer.py": "transformers", "onnxruntime_layer.py": "onnxruntime"}
+# What --quick stands for: the least that shows every suite, and peers on one problem of each encoding that they have.
+QUICK = {"rounds": 1, "seconds": 0.4, "tokens": "1,8,64,512"}
+QUICK_PEERS = ["qwen3-like f16", "qwen3-like int4"]
 
 
 def processor():
@@ -34,15 +38,20 @@ def parse():
     parser.add_argument("--moe-bench", default=str(here.parent / "build/bin/moe-bench"))
     parser.add_argument("--peers", default=sys.executable, help="Python with torch and transformers, or onnxruntime and onnx")
     parser.add_argument("--without-peers", action="store_true")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of programs (default 3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="seconds for each point and round (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.4 s for each of 1, 8, 64 and 512 tokens; peers on two problems")
+    parser.add_argument("--rounds", type=int, help="rounds of programs (default 3)")
+    parser.add_argument("--seconds", type=float, help="seconds for each point and round (default 2)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="problems with this in their name")
-    parser.add_argument("--tokens", default="", help="N,N... (default: the suite's)")
+    parser.add_argument("--tokens", help="N,N... (default: the suite's)")
     parser.add_argument("--flags", default=f"--pipeline=cpu --layout=panel16 --cpu={processor()[1]}", help="of moe-compile (default: %(default)s)")
     parser.add_argument("--output", default=str(here), help="folder for RESULTS.md and pictures (default: bench)")
     parser.add_argument("arguments", nargs="*", help="behind --: more options of moe-bench")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name, value in (QUICK if options.quick else {"rounds": 3, "seconds": 2.0, "tokens": ""}).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
 def suite_path(name):
@@ -65,21 +74,31 @@ def has(python, module):
     return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
+def programs_of(options, path):
+    """Commands of a suite's programs, and whether it can go on without."""
+    kind = json.loads(path.read_text())["kind"]
+    common = ["--suite", os.path.relpath(path), "--threads", str(options.threads), "--seconds", f"{options.seconds:g}"]
+    common += ["--only", options.only] if options.only else []
+    # Of what is compiled, tokens are layers: the suite's.
+    common += ["--tokens", options.tokens] if options.tokens and kind != "compile" else []
+    flags = [] if path.stem == "import" else ["--flags", options.flags]
+    programs = [([options.moe_bench, *common, *flags, *options.arguments], True)]
+    if kind != "layer" or options.without_peers:
+        return programs
+    few = [word for problem in QUICK_PEERS for word in ("--problem", problem)] if options.quick else []
+    for program, module in PEERS.items():
+        if has(options.peers, module):
+            programs.append(([options.peers, str(here / "peers" / program), *common, *few], False))
+        else:
+            print(f"{program}: left out: {options.peers} has no {module}", flush=True)
+    return programs
+
+
 def run_suite(options, path, scratch):
     """One suite; its text for RESULTS.md."""
     name, results = path.stem, []
     folder = pathlib.Path(options.output)
-    common = ["--suite", os.path.relpath(path)] + [word for key, value in (("--only", options.only), ("--tokens", options.tokens)) if value for word in (key, value)]
-    common += ["--threads", str(options.threads), "--seconds", f"{options.seconds:g}"]
-    is_import = name == "import"
-    flags = [] if is_import else ["--flags", options.flags]
-    programs = [([options.moe_bench, *common, *flags, *options.arguments], True)]
-    if '"kind": "layer"' in path.read_text() and not options.without_peers:
-        for program, module in PEERS.items():
-            if has(options.peers, module):
-                programs.append(([options.peers, str(here / "peers" / program), *common], False))
-            else:
-                print(f"{program}: left out: {options.peers} has no {module}", flush=True)
+    programs = programs_of(options, path)
     for number in range(options.rounds):
         for place, (command, needed) in enumerate(programs):
             result = f"{scratch}/{name}-{number}-{place}.json"

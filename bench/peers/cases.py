@@ -18,6 +18,7 @@ def options(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--suite", required=True)
     parser.add_argument("--only", default="", help="problems with this in their name")
+    parser.add_argument("--problem", action="append", default=[], help="a problem of just this name; several times if need be (default: all)")
     parser.add_argument("--tokens", default="", help="N,N... (default: the suite's)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -31,14 +32,16 @@ def options(description):
     return found
 
 
-def problems(found):
-    """The uncompressed problems of the suite: those with f16 weights, which peers hold as what they compute with."""
+def problems(found, encodings=("f16", "f32")):
+    """The problems of the suite with weights of these encodings; of f16, peers hold them as what they compute with."""
     with open(found.suite, encoding="utf-8") as file:
         suite = json.load(file)
     if suite["kind"] != "layer":
         sys.exit(f"{found.suite}: error: expected a suite of kind layer, found {suite['kind']}")
     for problem in suite["problems"]:
-        if found.only in problem["name"] and problem.get("encoding", "f16") in ("f16", "f32"):
+        if found.problem and problem["name"] not in found.problem:
+            continue
+        if found.only in problem["name"] and problem.get("encoding", "f16").split()[0] in encodings:
             tokens = [int(text) for text in found.tokens.split(",")] if found.tokens else problem["tokens"]
             yield suite["suite"], problem, tokens
 

@@ -23,7 +23,7 @@ def cases(monkeypatch):
 
 
 def options(**changes):
-    return types.SimpleNamespace(**({"suite": str(SUITE), "only": "f16", "tokens": "1,40", "threads": 1, "seconds": 0, "rounds": 3, "json": None} | changes))
+    return types.SimpleNamespace(**({"suite": str(SUITE), "only": "f16", "problem": [], "tokens": "1,40", "threads": 1, "seconds": 0, "rounds": 3, "json": None} | changes))
 
 
 def test_choices_keep_the_clusters_of_the_first_contender(cases):
@@ -62,6 +62,15 @@ def test_results_are_checked_and_written(cases, tmp_path, capsys):
     assert calls == [0, 0, 1, 0]
     cases.measure(options(json=str(tmp_path / "out")), suite, problem, [routing], "peer", calls.append, error, 4)
     assert json.loads((tmp_path / "out").read_text())["median_s"] >= 0
+
+
+def test_problems_are_chosen_by_encoding_and_name(cases):
+    def names(*encodings, **changes):
+        return [problem["name"] for _, problem, _ in cases.problems(options(**changes), *encodings)]
+
+    assert names(only="") == ["f16"]
+    assert names(("f16", "int4"), only="") == ["f16", "int4"]
+    assert names(("f16", "int4"), only="", problem=["int4", "int8"]) == ["int4"]
 
 
 def test_other_suites_are_refused(cases):

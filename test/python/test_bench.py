@@ -3,6 +3,7 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -39,3 +40,25 @@ def test_replaced_model(model_folder):
         assert [row[0] for row in rows] == [f"transformers {way}" for way in ways] + ["moec"]
         assert all(float(ratio) > 0 and float(difference) <= 1e-5 for _, ratio, difference in rows)
         assert rows[-1][1] == "1.00"
+
+
+@pytest.mark.parametrize(
+    "program,modules,names",
+    [
+        ("torch_layer.py", ["torch", "transformers"], "transformers eager f32|transformers batched_mm f32|transformers grouped_mm f32"),
+        ("onnxruntime_layer.py", ["onnxruntime", "onnx"], "ONNX Runtime MoE f32|ONNX Runtime QMoE int4|ONNX Runtime QMoE int4, int8 activations"),
+    ],
+)
+def test_peers(tmp_path, program, modules, names):
+    """Each peer solves the problems of a suite, checks itself, and writes what moe-bench merges; none is left out."""
+    for module in modules:
+        pytest.importorskip(module)
+    suite = BENCH.parents[1] / "test/tools/moe-bench/Inputs/layers.json"
+    options = ["--tokens", "3", "--seconds", "0", "--rounds", "2", "--json", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, BENCH.parent / "peers" / program, "--suite", suite, *options], capture_output=True, text=True)
+    assert done.returncode == 0 and "left out" not in done.stderr, done.stderr[-2000:]
+    results = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert set(names.split("|")) <= {result["contender"] for result in results}
+    for result in results:
+        is_rounded = "bf16" in result["contender"] or "int8" in result["contender"]
+        assert result["median_s"] > 0 and 0 < result["max_error"] <= (0.1 if is_rounded else 1e-4)
