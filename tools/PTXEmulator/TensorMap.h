@@ -1,5 +1,5 @@
-// Descriptors of tensors in global memory for bulk copies, in a form of our own.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Descriptors of tensors in global memory for bulk copies, in a form of our
+// own. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_TOOLS_PTXEMULATOR_TENSORMAP_H
 #define MOEC_TOOLS_PTXEMULATOR_TENSORMAP_H
 
@@ -30,8 +30,8 @@ inline uint32_t swizzled(uint32_t address, Swizzle swizzle) {
   return address;
 }
 
-/// What cuTensorMapEncodeTiled makes: the driver's layout of the 128 bytes is its
-/// secret.
+/// What cuTensorMapEncodeTiled makes: the driver's layout of the 128 bytes is
+/// its secret.
 struct TensorMap {
   static constexpr uint32_t validMark = 0x70616D54;
   uint32_t mark = validMark;

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -114,6 +115,54 @@ std::vector<T> runLanes(const std::string &body, const std::vector<T> &inputs) {
       kernel.run({1, 1, 1}, {uint32_t(inputs.size()), 1, 1}, 0, buffer);
   EXPECT_EQ(fault ? fault->message : "", "");
   return kernel.download<T>(buffer, inputs.size());
+}
+
+/// What one lane computes: `instructions` work on %r1 to %r3 or %rd2 to %rd4,
+/// which hold a, b and c, and leave the result in %r4 or %rd5. 16-bit registers
+/// %rs1 to %rs3 hold the lower halves; their result is %rs4.
+inline uint64_t compute(const std::string &instructions, const char *result,
+                        uint64_t a, uint64_t b, uint64_t c) {
+  std::string body = "mov.b64 %rd2, " + std::to_string(a) +
+                     ";\nmov.b64 %rd3, " + std::to_string(b) +
+                     ";\nmov.b64 %rd4, " + std::to_string(c) +
+                     ";\ncvt.u32.u64 %r1, %rd2;\ncvt.u32.u64 %r2, %rd3;\n"
+                     "cvt.u32.u64 %r3, %rd4;\ncvt.u16.u64 %rs1, %rd2;\n"
+                     "cvt.u16.u64 %rs2, %rd3;\ncvt.u16.u64 %rs3, %rd4;\n"
+                     "setp.ne.s64 %p2, %rd2, 0;\nsetp.ne.s64 %p3, %rd3, 0;\n" +
+                     instructions + "\nst.global." + result + ";\n";
+  return runLanes<uint64_t>(body, {0})[0];
+}
+inline uint32_t compute32(const std::string &instructions, uint32_t a,
+                          uint32_t b = 0, uint32_t c = 0) {
+  return uint32_t(compute(instructions, "b32 [%rd1], %r4", a, b, c));
+}
+inline uint64_t compute64(const std::string &instructions, uint64_t a,
+                          uint64_t b = 0, uint64_t c = 0) {
+  return compute(instructions, "b64 [%rd1], %rd5", a, b, c);
+}
+inline uint16_t compute16(const std::string &instructions, uint16_t a,
+                          uint16_t b = 0, uint16_t c = 0) {
+  return uint16_t(compute(instructions, "b16 [%rd1], %rs4", a, b, c));
+}
+/// The predicate that `instructions` leave in %p4.
+inline bool computeBool(const std::string &instructions, uint64_t a,
+                        uint64_t b = 0, uint64_t c = 0) {
+  return compute32(instructions + "\nselp.b32 %r4, 1, 0, %p4;", uint32_t(a),
+                   uint32_t(b), uint32_t(c)) != 0;
+}
+inline uint32_t bitsOfFloat(float value) {
+  return std::bit_cast<uint32_t>(value);
+}
+inline float computeFloat(const std::string &instructions, float a, float b = 0,
+                          float c = 0) {
+  return std::bit_cast<float>(
+      compute32(instructions, bitsOfFloat(a), bitsOfFloat(b), bitsOfFloat(c)));
+}
+
+/// What loading a kernel of these instructions says.
+inline std::string loadError(const std::string &instructions) {
+  DeviceMemory memory(1 << 20);
+  return Image::load(memory, laneKernel(instructions)).error();
 }
 
 /// The message of a fault, or nothing.
