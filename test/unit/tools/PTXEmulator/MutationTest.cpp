@@ -1,12 +1,12 @@
-// Bugs that the emulator must find: each is one change of a kernel that is
-// right, and some of a few seeds must report it or give wrong values. Part of
-// moec, under the Apache License v2.0 with LLVM Exceptions.
+// Bugs that the emulator must find: single changes of kernels that are right.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "test/unit/tools/PTXEmulator/Pipelines.h"
 
 using namespace moec::ptx;
 
 namespace {
 
+/// Some of a few seeds must report a bug, or give wrong values.
 struct Bug {
   const char *name;
   const char *original, *changed;
