@@ -251,6 +251,12 @@ extern const moert_device_runtime moert_cuda_runtime;
  * which the entry's call returns, nothing more is launched. */
 void moert_cuda_launch(void *context, int32_t kernel, int64_t grid_x, int64_t grid_y, int64_t grid_z, int64_t block_x,
                        int64_t block_y, int64_t block_z, int64_t shared_bytes, void **arguments);
+/** Makes the tensor map of a strided view, for kernels that copy boxes of it by the tensor memory accelerator (sm_90 and later).
+ * `map` is 128 bytes, aligned to 64, that the kernel takes by value; `code` and `bits` of the elements as DLPack has them;
+ * extents, strides (in elements, of the last dimension 1) and the box from the outermost dimension on, as in a memref's
+ * descriptor; `swizzle_bytes` is 0, 32, 64 or 128. Of a view with an extent of 0 no map is made. After an error nothing is. */
+void moert_cuda_tensor_map(void *context, void *map, int32_t code, int32_t bits, int32_t rank, void *address,
+                           const int64_t *extents, const int64_t *strides, const int64_t *box, int32_t swizzle_bytes);
 
 #ifdef __cplusplus
 }

@@ -42,6 +42,16 @@ enum {
   CU_MEMORYTYPE_DEVICE = 2,
   CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
   CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9,
+  CU_TENSOR_MAP_DATA_TYPE_UINT8 = 0,
+  CU_TENSOR_MAP_DATA_TYPE_INT32 = 3,
+  CU_TENSOR_MAP_DATA_TYPE_FLOAT16 = 6,
+  CU_TENSOR_MAP_DATA_TYPE_FLOAT32 = 7,
+  CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 = 9,
+  CU_TENSOR_MAP_SWIZZLE_NONE = 0,
+  CU_TENSOR_MAP_SWIZZLE_32B = 1,
+  CU_TENSOR_MAP_SWIZZLE_64B = 2,
+  CU_TENSOR_MAP_SWIZZLE_128B = 3,
+  CU_TENSOR_MAP_L2_PROMOTION_L2_128B = 2,
   CU_STREAM_CAPTURE_STATUS_NONE = 0
 };
 
@@ -86,6 +96,9 @@ typedef struct {
   X(cuFuncSetAttribute, "cuFuncSetAttribute", (CUfunction function, int attribute, int value))                         \
   X(cuLaunchKernelEx, "cuLaunchKernelEx",                                                                              \
     (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))                              \
+  X(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled",                                                                  \
+    (void *map, int type, uint32_t rank, void *address, const uint64_t *extents, const uint64_t *strideBytes,          \
+     const uint32_t *box, const uint32_t *elementStrides, int interleave, int swizzle, int promotion, int fill))       \
   X(cuPointerGetAttribute, "cuPointerGetAttribute", (void *value, int attribute, CUdeviceptr pointer))                 \
   X(cuStreamGetCtx, "cuStreamGetCtx", (CUstream stream, CUcontext *context))                                           \
   X(cuStreamIsCapturing, "cuStreamIsCapturing", (CUstream stream, int *status))                                        \

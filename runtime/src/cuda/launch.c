@@ -2,7 +2,7 @@
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions.
  *
  * A call allocates, loads and waits for nothing once its device's kernels are loaded, so it can be captured into a graph. */
-#include "driver.h"
+#include "launch.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,34 +15,22 @@
 enum { sharedBytesOfAll = 48 * 1024, logBytes = 2048 };
 
 /* The kernels of one variant on one device. */
-typedef struct Loaded {
-  struct Loaded *next;        /* of the same variant, on another device */
-  struct Loaded *nextOfAll;
+typedef struct moert_cuda_loaded {
+  struct moert_cuda_loaded *next; /* of the same variant, on another device */
+  struct moert_cuda_loaded *nextOfAll;
   void **state;               /* where the list of this variant begins */
   const moert_cuda_device *device;
   CUmodule module;
   CUfunction functions[];
 } Loaded;
 
-/* A call under way. */
-typedef struct {
-  const moert_variant *variant;
-  const moert_cuda_device *device;
-  const Loaded *loaded;
-  CUstream stream;
-  int32_t status;
-  char *message;
-  size_t capacity;
-} Run;
+typedef moert_cuda_run Run;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 /* What moec_release_devices unloads; under the mutex. */
 static Loaded *all;
 
-#if defined(__GNUC__) || defined(__clang__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static int32_t fail(const Run *run, int32_t status, const char *format, ...) {
+int32_t moert_cuda_fail(const moert_cuda_run *run, int32_t status, const char *format, ...) {
   va_list list;
   va_start(list, format);
   vsnprintf(run->message, run->capacity, format, list);
@@ -63,7 +51,7 @@ static const Loaded *find(const Run *run) {
 static int32_t loadModule(const Run *run, CUmodule *module) {
   const moert_device_code *code = run->variant->device;
   const moert_cuda_driver *driver = run->device->driver;
-  int32_t status = fail(run, MOERT_INTERNAL, "the entry table is damaged: no device code for %s", run->variant->name);
+  int32_t status = moert_cuda_fail(run, MOERT_INTERNAL, "the entry table is damaged: no device code for %s", run->variant->name);
   for (int32_t i = 0; i < code->image_count && status != MOERT_OK; ++i) {
     char log[logBytes] = "";
     int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
@@ -93,7 +81,7 @@ static int32_t findFunctions(const Run *run, Loaded *loaded) {
     const char *name = code->kernel_names[i];
     uint32_t bytes = code->shared_bytes[i];
     if (bytes > (uint32_t)device->maxSharedBytes)
-      return fail(run, MOERT_INCOMPATIBLE, "kernel '%s' needs %u bytes of shared memory, device %d has at most %d", name, bytes,
+      return moert_cuda_fail(run, MOERT_INCOMPATIBLE, "kernel '%s' needs %u bytes of shared memory, device %d has at most %d", name, bytes,
                   (int)device->index, (int)device->maxSharedBytes);
     CUresult error = device->driver->cuModuleGetFunction(&loaded->functions[i], loaded->module, name);
     if (error == CUDA_SUCCESS && bytes > sharedBytesOfAll)
@@ -113,12 +101,12 @@ static int32_t load(const Run *run) {
   int capture = CU_STREAM_CAPTURE_STATUS_NONE;
   CUresult error = driver->cuStreamIsCapturing(run->stream, &capture);
   if (error != CUDA_SUCCESS || capture != CU_STREAM_CAPTURE_STATUS_NONE)
-    return fail(run, MOERT_INVALID_ARGUMENT,
+    return moert_cuda_fail(run, MOERT_INVALID_ARGUMENT,
                 "got a stream that is being captured, expected a call on device %d before: the first one loads its kernels",
                 (int)run->device->index);
   Loaded *loaded = calloc(1, sizeof *loaded + (size_t)code->kernel_count * sizeof *loaded->functions);
   if (!loaded)
-    return fail(run, MOERT_OUT_OF_MEMORY, "out of memory");
+    return moert_cuda_fail(run, MOERT_OUT_OF_MEMORY, "out of memory");
   loaded->device = run->device;
   loaded->state = code->state;
   int32_t status = loadModule(run, &loaded->module);
@@ -186,7 +174,7 @@ static int32_t checkStream(const Run *run) {
     driver->cuCtxGetDevice(&found);
     driver->cuCtxPopCurrent(&popped);
   }
-  return fail(run, MOERT_INVALID_ARGUMENT, "got a stream of %s device %d, expected one of device %d, where the arguments are",
+  return moert_cuda_fail(run, MOERT_INVALID_ARGUMENT, "got a stream of %s device %d, expected one of device %d, where the arguments are",
               found == run->device->handle ? "another context than the primary one of" : "CUDA", (int)found,
               (int)run->device->index);
 }
@@ -200,11 +188,11 @@ static int32_t checkWorkspace(const Run *run, const moert_call *call) {
     return MOERT_OK;
   if (driver->cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address) != CUDA_SUCCESS ||
       type != CU_MEMORYTYPE_DEVICE)
-    return fail(run, MOERT_INVALID_ARGUMENT, "got a workspace in host memory, expected memory of CUDA device %d",
+    return moert_cuda_fail(run, MOERT_INVALID_ARGUMENT, "got a workspace in host memory, expected memory of CUDA device %d",
                 (int)run->device->index);
   if (driver->cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address) != CUDA_SUCCESS ||
       ordinal != run->device->index)
-    return fail(run, MOERT_INVALID_ARGUMENT, "got a workspace on CUDA device %d, expected device %d", ordinal,
+    return moert_cuda_fail(run, MOERT_INVALID_ARGUMENT, "got a workspace on CUDA device %d, expected device %d", ordinal,
                 (int)run->device->index);
   return MOERT_OK;
 }
@@ -251,7 +239,7 @@ static const char *nameOf(const Run *run, int32_t kernel) { return run->variant-
 static bool areWithin(Run *run, int32_t kernel, const char *what, const int64_t found[3], const int32_t most[3]) {
   for (int i = 0; i < 3; ++i)
     if (found[i] < 0 || found[i] > most[i]) {
-      run->status = fail(run, MOERT_INVALID_ARGUMENT,
+      run->status = moert_cuda_fail(run, MOERT_INVALID_ARGUMENT,
                          "kernel '%s' needs a %s of %lld, %lld, %lld, device %d has at most %d, %d, %d", nameOf(run, kernel), what,
                          (long long)found[0], (long long)found[1], (long long)found[2], (int)run->device->index, (int)most[0],
                          (int)most[1], (int)most[2]);
@@ -263,20 +251,20 @@ static bool areWithin(Run *run, int32_t kernel, const char *what, const int64_t 
 static bool isLaunchable(Run *run, int32_t kernel, const int64_t grid[3], const int64_t block[3], int64_t sharedBytes) {
   const moert_device_code *code = run->variant->device;
   if (kernel < 0 || kernel >= code->kernel_count) {
-    run->status = fail(run, MOERT_INTERNAL, "the compiled code asks for kernel %d of %d", (int)kernel, (int)code->kernel_count);
+    run->status = moert_cuda_fail(run, MOERT_INTERNAL, "the compiled code asks for kernel %d of %d", (int)kernel, (int)code->kernel_count);
     return false;
   }
   if (!areWithin(run, kernel, "grid", grid, run->device->maxGrid) ||
       !areWithin(run, kernel, "block", block, run->device->maxBlock))
     return false;
   if (block[0] * block[1] * block[2] > run->device->maxThreads) {
-    run->status = fail(run, MOERT_INCOMPATIBLE, "kernel '%s' needs %lld threads in a block, device %d has at most %d",
+    run->status = moert_cuda_fail(run, MOERT_INCOMPATIBLE, "kernel '%s' needs %lld threads in a block, device %d has at most %d",
                        nameOf(run, kernel), (long long)(block[0] * block[1] * block[2]), (int)run->device->index,
                        (int)run->device->maxThreads);
     return false;
   }
   if (sharedBytes < 0 || sharedBytes > code->shared_bytes[kernel]) {
-    run->status = fail(run, MOERT_INTERNAL, "kernel '%s' is launched with %lld bytes of shared memory, its table says at most %u",
+    run->status = moert_cuda_fail(run, MOERT_INTERNAL, "kernel '%s' is launched with %lld bytes of shared memory, its table says at most %u",
                        nameOf(run, kernel), (long long)sharedBytes, code->shared_bytes[kernel]);
     return false;
   }

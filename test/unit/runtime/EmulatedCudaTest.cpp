@@ -1,6 +1,6 @@
 // Tests of a library of device code on the emulated driver: graphs of calls.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "cuda/driver.h"
+#include "cuda/launch.h"
 #include "moert/device.h"
 #include "test/unit/runtime/TestTensor.h"
 
@@ -133,6 +133,24 @@ TEST_F(EmulatedCudaTest, theFirstCallIsNotCaptured) {
   EXPECT_EQ(ask("cuGraphDestroy", endCapture()), CUDA_SUCCESS);
   EXPECT_EQ(run(), MOERT_OK) << call.message();
   EXPECT_EQ(firstOfY(), 2);
+}
+
+TEST_F(EmulatedCudaTest, tensorMapsAreTheDriversOwn) {
+  moert_cuda_run run = {};
+  run.message = text;
+  run.capacity = sizeof text;
+  ASSERT_EQ(moert_cuda_open_device(0, &run.device, text, sizeof text),
+            MOERT_OK);
+  alignas(64) char map[128] = {};
+  const int64_t extents[] = {2, 64}, strides[] = {64, 1}, box[] = {2, 32};
+  moert_cuda_tensor_map(&run, map, kDLBfloat, 16, 2, x.view.data, extents,
+                        strides, box, 64);
+  EXPECT_EQ(run.status, MOERT_OK) << text;
+  // A box's row of 128 bytes does not fit a swizzle of 64.
+  const int64_t wide[] = {2, 64};
+  moert_cuda_tensor_map(&run, map, kDLBfloat, 16, 2, x.view.data, extents,
+                        strides, wide, 64);
+  EXPECT_EQ(run.status, MOERT_DEVICE_ERROR);
 }
 
 TEST_F(EmulatedCudaTest, hostMemoryIsNoWorkspace) {

@@ -200,6 +200,23 @@ CUresult fake_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function
     kernels[kernel].run(parameters);
   return CUDA_SUCCESS;
 }
+CUresult fake_cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, void *address, const uint64_t *extents,
+                                     const uint64_t *strideBytes, const uint32_t *box, const uint32_t *elementStrides,
+                                     int interleave, int swizzle, int promotion, int fill) {
+  FAIL_IF_TOLD("cuTensorMapEncodeTiled");
+  fake_map made = {.type = type, .swizzle = swizzle, .rank = rank, .address = address};
+  for (uint32_t d = 0; d < rank; ++d) {
+    if (elementStrides[d] != 1)
+      return CUDA_ERROR_INVALID_VALUE;
+    made.box[d] = box[d];
+    made.extents[d] = extents[d];
+    if (d + 1 < rank)
+      made.strides[d] = strideBytes[d];
+  }
+  ++fake_cuda_state()->map_count;
+  fake_cuda_state()->map = made;
+  return interleave || fill || (uintptr_t)map % 64 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
 CUresult fake_cuPointerGetAttribute(void *value, int attribute, CUdeviceptr pointer) {
   const fake_cuda *state = fake_cuda_state();
   if (state->memory_type == 0)

@@ -21,6 +21,14 @@ typedef struct {
   uint32_t is_dependent;
 } fake_launch;
 
+/* The last call of cuTensorMapEncodeTiled. */
+typedef struct {
+  int type, swizzle;
+  uint32_t rank, box[5];
+  void *address;
+  uint64_t extents[5], strides[5];
+} fake_map;
+
 typedef struct {
   /* What the test sets. */
   int version, device_count, capability;
@@ -34,6 +42,8 @@ typedef struct {
   /* What happened. */
   int loads, unloads, retained, shared_limit, allocations;
   int depth; /* contexts that are pushed, of all threads */
+  int map_count;
+  fake_map map;
   int launch_count;
   fake_launch launches[fakeMostLaunches];
 } fake_cuda;
