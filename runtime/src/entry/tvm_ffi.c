@@ -16,11 +16,11 @@ enum {
   /* A reference-counted object whose DLTensor stands behind a header of 24 bytes. */
   typeTensorObject = 70,
   tensorObjectHeader = 24,
-  mostOptions = 3,
-  workspaceAlignment = 64
+  mostOptions = 3
 };
 
 typedef void RaiseFunction(const char *kind, const char *message);
+typedef void *StreamFunction(int32_t deviceType, int32_t device);
 
 /* tvm-ffi's, where it is there. Both imports are weak, so that an artifact opens without it. */
 extern RaiseFunction TVMFFIErrorSetRaisedFromCStr __attribute__((weak, visibility("default")));
@@ -77,11 +77,35 @@ static bool readPointer(const moert_tvm_ffi_value *value, const void **pointer) 
   return value->type == typePointer || value->type == typeNone;
 }
 
+/* Null: the entry is for the CPU. */
+static const moert_device_runtime *runtimeOf(const moert_entry *entry) {
+  return entry->variants[0].device ? entry->variants[0].device->runtime : NULL;
+}
+
+static int32_t deviceTypeOf(const moert_entry *entry) { return runtimeOf(entry) ? runtimeOf(entry)->type : kDLCPU; }
+
+static uint64_t workspaceAlignmentOf(const moert_entry *entry) {
+  return runtimeOf(entry) ? MOERT_DEVICE_WORKSPACE_ALIGNMENT : MOERT_WORKSPACE_ALIGNMENT;
+}
+
+/* The stream that tvm-ffi's caller works in; without its word the default stream. */
+static void setStream(PackedCall *packed) {
+  StreamFunction *function = NULL;
+  const DLTensor *first = packed->count > 0 ? packed->tensors[0] : NULL;
+  if (!runtimeOf(packed->entry) || !first || !findSymbol)
+    return;
+  void *found = findSymbol(NULL, "TVMFFIEnvGetStream");
+  memcpy(&function, &found, sizeof function);
+  if (function)
+    packed->call.stream = function(first->device.device_type, first->device.device_id);
+}
+
 /* The aligned part of a caller's buffer. */
-static bool setWorkspace(moert_call *call, const DLTensor *tensor) {
+static bool setWorkspace(PackedCall *packed, const DLTensor *tensor) {
+  moert_call *call = &packed->call;
   uint64_t bytes = (tensor->dtype.bits * tensor->dtype.lanes + 7u) / 8u;
   int64_t compact = 1;
-  if (tensor->device.device_type != kDLCPU)
+  if (tensor->device.device_type != deviceTypeOf(packed->entry))
     return false;
   for (int32_t d = tensor->ndim - 1; d >= 0; --d) {
     if (tensor->strides && tensor->shape[d] != 1 && tensor->strides[d] != compact)
@@ -92,7 +116,7 @@ static bool setWorkspace(moert_call *call, const DLTensor *tensor) {
   if (!tensor->data)
     bytes = 0;
   uintptr_t begin = (uintptr_t)tensor->data + tensor->byte_offset;
-  uint64_t skipped = -begin % workspaceAlignment;
+  uint64_t skipped = -begin % workspaceAlignmentOf(packed->entry);
   call->workspace = (void *)(begin + skipped);
   call->workspace_bytes = bytes > skipped ? bytes - skipped : 0;
   return true;
@@ -119,9 +143,11 @@ static int32_t readArguments(PackedCall *packed, const moert_tvm_ffi_value *args
   int32_t given = count - packed->count;
   if (given > 0 && !readTensor(&options[0], &workspace))
     return raiseType(packed, packed->count, &options[0], "a tensor as workspace, or None");
-  if (workspace && !setWorkspace(call, workspace)) {
-    snprintf(packed->text, sizeof packed->text, "%s: argument %d, the workspace, is strided or on device type %d, expected %s",
-             entry->name, (int)packed->count, (int)workspace->device.device_type, "a compact tensor on 1 (CPU)");
+  if (workspace && !setWorkspace(packed, workspace)) {
+    snprintf(packed->text, sizeof packed->text,
+             "%s: argument %d, the workspace, is strided or on device type %d, expected a compact tensor on %d (%s)", entry->name,
+             (int)packed->count, (int)workspace->device.device_type, (int)deviceTypeOf(entry),
+             runtimeOf(entry) ? runtimeOf(entry)->name : "CPU");
     return raise("ValueError", packed->text);
   }
   const void *binding = NULL, *executor = NULL;
@@ -131,6 +157,7 @@ static int32_t readArguments(PackedCall *packed, const moert_tvm_ffi_value *args
     return raiseType(packed, packed->count + 2, &options[2], "a pointer to a moert_executor, or None");
   call->binding = binding;
   call->executor = executor;
+  setStream(packed);
   return 0;
 }
 
@@ -168,6 +195,6 @@ int32_t moert_entry_tvm_ffi_workspace(const moert_entry *entry, void *handle, co
     return raiseStatus(&packed, status);
   result->type = typeInt;
   result->reserved = 0;
-  result->content.number = bytes > 0 ? (int64_t)bytes + workspaceAlignment - 1 : 0;
+  result->content.number = bytes > 0 ? (int64_t)(bytes + workspaceAlignmentOf(entry) - 1) : 0;
   return 0;
 }

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "moert/abi.h"
 
+#include "test/unit/runtime/FakeCuda.h"
 #include "test/unit/runtime/TestTensor.h"
 
 #include <gtest/gtest.h>
@@ -20,6 +21,12 @@ std::string raised;
 extern "C" __attribute__((visibility("default"))) void
 TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message) {
   raised = std::string(kind) + ": " + message;
+}
+
+/// Each device has a stream of its own in this process.
+extern "C" __attribute__((visibility("default"))) void *
+TVMFFIEnvGetStream(int32_t deviceType, int32_t device) {
+  return deviceType == kDLCUDA ? fake_stream(device) : nullptr;
 }
 
 namespace {
@@ -233,6 +240,80 @@ TEST_F(TvmFfi, refusesAWorkspaceWithGapsOrElsewhere) {
   args[2] = value(dlTensor, &nothing.view);
   refuses(args, "ValueError: moec_f: got a workspace of 0 bytes, expected at "
                 "least 100");
+}
+
+/// An entry for a CUDA device, which fake_cuda_driver.c is.
+struct TvmFfiOnCuda : testing::Test {
+  static void kernelOnCuda(void **descriptors) {
+    auto *x = static_cast<Seen *>(descriptors[0]);
+    auto *y = static_cast<Seen *>(descriptors[1]);
+    seenWorkspace = static_cast<Seen *>(descriptors[2])->aligned;
+    void *parameters[] = {&y->aligned, &x->aligned, &x->size};
+    moert_cuda_launch(descriptors[3], 0, 1, 1, 1, 1, 1, 1, 0, parameters);
+  }
+  static void askWorkspaceOnCuda(void **descriptors) {
+    *static_cast<int64_t *>(descriptors[2]) = 100;
+  }
+  void SetUp() override {
+    x.view.device = y.view.device = workspace.view.device = {kDLCUDA, 1};
+  }
+  int32_t call() {
+    moert_tvm_ffi_value args[] = {value(dlTensor, &x.view),
+                                  value(dlTensor, &y.view),
+                                  value(dlTensor, &workspace.view)};
+    return moert_entry_tvm_ffi(&onCuda, nullptr, args, 3, &result);
+  }
+
+  moec::test::FakeCuda cuda;
+  const moert_argument argumentsOnCuda[2] = {
+      {"x", kDLFloat, 32, MOERT_INPUT, 1, {1}, 0, 0},
+      {"y", kDLFloat, 32, MOERT_OUTPUT, 1, {1}, 0, 0}};
+  const moert_device_image image = {"PTX", "P", 2};
+  const char *const names[1] = {"add_one"};
+  const uint32_t sharedBytes[1] = {0};
+  void *state = nullptr;
+  const moert_device_code code = {sizeof(moert_device_code),
+                                  80,
+                                  0,
+                                  1,
+                                  &image,
+                                  1,
+                                  names,
+                                  sharedBytes,
+                                  &state,
+                                  &moert_cuda_runtime,
+                                  nullptr};
+  const moert_variant variantOnCuda = {"sm_80", 0, kernelOnCuda,
+                                       askWorkspaceOnCuda, &code};
+  const moert_entry onCuda = {sizeof(moert_entry), 2, "moec_f", argumentsOnCuda,
+                              &variantOnCuda,      1};
+  float xData = 2, yData = 0;
+  alignas(256) char room[512];
+  TestTensor x{&xData, kDLFloat, 32, {1}}, y{&yData, kDLFloat, 32, {1}},
+      workspace{room + 64, kDLInt, 8, {400}};
+  moert_tvm_ffi_value result = {};
+};
+
+TEST_F(TvmFfiOnCuda, runsInTheStreamOfTheEnvironment) {
+  ASSERT_EQ(call(), 0) << raised;
+  EXPECT_EQ(yData, 3);
+  // Of what was given the part that is aligned for devices.
+  EXPECT_EQ(seenWorkspace, room + 256);
+  EXPECT_EQ(cuda->launches[0].stream, fake_stream(1));
+}
+
+TEST_F(TvmFfiOnCuda, wantsTheWorkspaceOnTheDevice) {
+  workspace.view.device = {kDLCPU, 0};
+  EXPECT_EQ(call(), -1);
+  EXPECT_EQ(raised, "ValueError: moec_f: argument 2, the workspace, is strided "
+                    "or on device type 1, expected a compact tensor on 2 "
+                    "(CUDA)");
+  moert_tvm_ffi_value args[] = {value(dlTensor, &x.view),
+                                value(dlTensor, &y.view)};
+  ASSERT_EQ(moert_entry_tvm_ffi_workspace(&onCuda, nullptr, args, 2, &result),
+            0)
+      << raised;
+  EXPECT_EQ(result.content.number, 100 + 255);
 }
 
 } // namespace
