@@ -172,6 +172,7 @@ private:
                              : ClusteringKind::similarity;
     options.clusters = asked.clusters;
     options.alpha = asked.alpha;
+    options.seed = asked.seed;
     manager.addPass(createClusterExpertsPass(options));
   }
 

@@ -21,6 +21,7 @@ struct CompressionRequest {
   std::string clustering = "similarity";
   int64_t clusters = 4;
   double alpha = 0.7;
+  uint64_t seed = 0;
   int64_t rank = 0;
   double errorBudget = 0;
   int64_t bytes = 0;

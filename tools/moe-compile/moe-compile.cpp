@@ -99,6 +99,9 @@ static cl::opt<double>
           cl::desc("With --compress: share of weights, beside the inputs that "
                    "experts answer, in their similarity"),
           cl::init(0.7), cl::cat(category));
+static cl::opt<uint64_t>
+    seed("seed", cl::desc("With --compress: of random clusters and of the starts of others"),
+         cl::init(0), cl::cat(category));
 static cl::opt<std::string>
     baseOption("base",
                cl::desc("With --compress: what a cluster shares, its mean, that weighted by "
@@ -282,7 +285,7 @@ static int checkForm() {
     return usage("expected a base or a residual, found --base=none and "
                  "--residual=none");
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
-           &clustering, &clusters, &alpha, &twoStage, &align, &baseEncoding})
+           &clustering, &clusters, &alpha, &seed, &twoStage, &align, &baseEncoding})
     if (option->getNumOccurrences() && baseOption == "none")
       return usage("--" + option->ArgStr +
                    " is for bases, found --base=none");
@@ -341,6 +344,7 @@ int main(int argc, char **argv) {
   asked.clustering = clustering;
   asked.clusters = clusters;
   asked.alpha = alpha;
+  asked.seed = seed;
   asked.rank = rankOption;
   asked.errorBudget = errorBudget;
   asked.bytes = byteBudget;
