@@ -8,7 +8,7 @@ external, so no numbers are stored or read; expert e is in cluster e mod cluster
   router  logits to ids and gates
   layer   logits and x to y, by gated experts: the logits are an input, so that whoever measures decides the traffic
   block   x + layer(norm(x)), the logits being norm(x) times the router
-  compile a function of many layers, each with logits of its own and a residual connection
+  compile a function for each of many layers, which have their own weights
 """
 
 import json
@@ -181,13 +181,12 @@ class Module:
         return self.function("block", [("x", self.tokens), ("norm", norm), ("router", router)], [("y", "%y", self.tokens)])
 
     def compile(self):
-        x, arguments = "%x", [("x", self.tokens)]
+        functions = []
         for number in range(self.layers):
-            arguments.append((f"logits{number}", self.logits))
-            experts = self.layer(f"layer{number}.", str(number), x, f"%logits{number}")
-            self.lines.append(f"%y{number} = arith.addf {x}, {experts} : {self.tokens}")
-            x = f"%y{number}"
-        return self.function("model", arguments, [("y", x, self.tokens)])
+            self.params, self.lines = [], []
+            result = self.layer(f"layer{number}.", "", "%x", "%logits")
+            functions.append(self.function(f"layer{number}", [("x", self.tokens), ("logits", self.logits)], [("y", result, self.tokens)]))
+        return "\n".join(functions)
 
 
 def main():

@@ -81,6 +81,8 @@ def programs_of(options, path):
     common += ["--only", options.only] if options.only else []
     # Of what is compiled, tokens are layers: the suite's.
     common += ["--tokens", options.tokens] if options.tokens and kind != "compile" else []
+    # One compilation of many layers takes as long as all else that is quick.
+    common += ["--rounds", "1"] if options.quick and kind == "compile" else []
     flags = [] if path.stem == "import" else ["--flags", options.flags]
     programs = [([options.moe_bench, *common, *flags, *options.arguments], True)]
     if kind != "layer" or options.without_peers:
