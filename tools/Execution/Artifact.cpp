@@ -40,15 +40,21 @@ Result<Artifact> openArtifact(const std::string &path,
   return Artifact(model);
 }
 
-Result<int32_t> deviceTypeOf(const std::string &path) {
+Result<Library> openLibrary(const std::string &path) {
   char text[1024] = "";
   moert_error_sink sink = {text, sizeof text};
   moert_library *library = nullptr;
   if (moert_library_open(path.c_str(), &sink, &library) != MOERT_OK)
     return Error{text};
+  return Library(library);
+}
+
+Result<int32_t> deviceTypeOf(const std::string &path) {
+  Result<Library> library = openLibrary(path);
+  if (!library)
+    return Error{library.error()};
   int32_t type = 0;
-  moert_library_device_type(library, &type);
-  moert_library_close(library);
+  moert_library_device_type(library->get(), &type);
   return type;
 }
 

@@ -30,6 +30,18 @@ weights::Result<Artifact>
 openArtifact(const std::string &path,
              std::optional<DLDevice> device = std::nullopt);
 
+struct CloseLibrary {
+  void operator()(moert_library *library) const {
+    moert_library_close(library);
+  }
+};
+
+/// What an artifact says of itself; needs neither its device nor its weights.
+using Library = std::unique_ptr<moert_library, CloseLibrary>;
+
+/// Opens the library of the artifact at `path`.
+weights::Result<Library> openLibrary(const std::string &path);
+
 /// The type of the device that an artifact was made for: a DLDeviceType.
 weights::Result<int32_t> deviceTypeOf(const std::string &path);
 

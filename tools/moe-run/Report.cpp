@@ -2,30 +2,56 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-run/Report.h"
 
+#include "weights/Json.h"
 #include "weights/Npy.h"
 #include "weights/Safetensors.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 using namespace moec::weights;
 
 namespace moec::run {
 
-void listLayers(const moert_model *model) {
-  moert_layer *layer = nullptr;
-  for (int32_t i = 0; moert_model_layer_at(model, i, &layer) == MOERT_OK; ++i) {
-    const moert_library_entry *entry = nullptr;
-    const char *name = nullptr, *runs = nullptr;
-    uint64_t bytes = 0;
-    moert_layer_name(layer, &name);
-    moert_layer_entry(layer, &entry);
-    moert_library_entry_name(entry, &runs);
-    moert_layer_resident_bytes(layer, &bytes);
-    std::printf("%s runs %s, %llu bytes of weights\n", name, runs,
-                static_cast<unsigned long long>(bytes));
+/// Bytes of the pools and tables that a layer of the entry brings.
+static uint64_t bindingBytes(const moert_library_entry *entry) {
+  uint64_t bytes = 0;
+  const moert_argument *argument = nullptr;
+  for (int32_t i = 0; moert_library_argument(entry, i, &argument) == MOERT_OK;
+       ++i) {
+    if (argument->role != MOERT_BINDING)
+      continue;
+    uint64_t size = (argument->bits + 7) / 8;
+    for (unsigned d = 0; d < argument->rank; ++d)
+      size *= uint64_t(argument->shape[d]);
+    bytes += size;
   }
+  return bytes;
+}
+
+Status listLayers(const moert_library *library) {
+  const char *text = "";
+  moert_library_manifest(library, &text);
+  Result<JsonValue> manifest =
+      parseJson("manifest", text, {.values = std::strlen(text)});
+  if (!manifest)
+    return Error{manifest.error()};
+  const JsonValue *layers = manifest->member("layers");
+  if (!layers)
+    return success();
+  for (const JsonValue &layer : layers->items) {
+    // The runtime has opened the library, so it has them.
+    const std::string &name = layer.member("name")->string;
+    const std::string &runs = layer.member("entry")->string;
+    const moert_library_entry *entry = nullptr;
+    moert_library_find_entry(library, runs.c_str(), nullptr, &entry);
+    std::printf("%s runs %s, %llu bytes of weights\n", name.c_str(),
+                runs.c_str(),
+                static_cast<unsigned long long>(bindingBytes(entry)));
+  }
+  return success();
 }
 
 void listEntries(const moert_library *library) {

@@ -13,7 +13,7 @@
 namespace moec::run {
 
 /// Prints the layers: what each runs, and the memory its weights take.
-void listLayers(const moert_model *model);
+weights::Status listLayers(const moert_library *library);
 
 /// Prints each entry, and its arguments below it.
 void listEntries(const moert_library *library);

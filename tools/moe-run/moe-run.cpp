@@ -105,6 +105,16 @@ Status profileRun(const Artifact &artifact, const Callable &callable,
   return success();
 }
 
+Status list(const Options &options) {
+  Result<Library> library = openLibrary(options.artifact);
+  if (!library)
+    return Error{library.error()};
+  if (Status status = listLayers(library->get()); !status)
+    return status;
+  listEntries(library->get());
+  return success();
+}
+
 /// The type of the device that an artifact is on.
 int32_t kindOf(const Artifact &artifact) {
   DLDevice identity = {};
@@ -123,14 +133,11 @@ Result<Artifact> openOther(const Options &options) {
 }
 
 Status run(const Options &options) {
+  if (options.list)
+    return list(options);
   Result<Artifact> artifact = openArtifact(options.artifact, options.device);
   if (!artifact)
     return Error{artifact.error()};
-  if (options.list) {
-    listLayers(artifact->get());
-    listEntries(libraryOf(*artifact));
-    return success();
-  }
   Result<Callable> callable =
       findCallable(*artifact, options.entry, options.layer);
   if (!callable)
