@@ -164,6 +164,8 @@ public:
     for (const DeviceCode::Image &image : code.images) {
       // The NUL that ends PTX does not hurt a cubin.
       Constant *content = addString("image", image.content);
+      // A cubin is an ELF file, whose parts are aligned from its start.
+      cast<GlobalVariable>(content)->setAlignment(Align(64));
       images.push_back(ConstantStruct::get(
           structures.deviceImage,
           {addString("form", image.name), content,

@@ -100,7 +100,10 @@ static int32_t load(const Run *run) {
   const moert_cuda_driver *driver = run->device->driver;
   int capture = CU_STREAM_CAPTURE_STATUS_NONE;
   CUresult error = driver->cuStreamIsCapturing(run->stream, &capture);
-  if (error != CUDA_SUCCESS || capture != CU_STREAM_CAPTURE_STATUS_NONE)
+  if (error != CUDA_SUCCESS)
+    return moert_cuda_error(driver, error, run->message, run->capacity, "kernels cannot be loaded for device %d now",
+                            (int)run->device->index);
+  if (capture != CU_STREAM_CAPTURE_STATUS_NONE)
     return moert_cuda_fail(run, MOERT_INVALID_ARGUMENT,
                 "got a stream that is being captured, expected a call on device %d before: the first one loads its kernels",
                 (int)run->device->index);

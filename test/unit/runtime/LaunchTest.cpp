@@ -395,6 +395,10 @@ TEST_F(LaunchTest, handsTheDriversErrorsOn) {
   expectRefused(MOERT_DEVICE_ERROR, "device 0 cannot be used: "
                                     "CUDA_ERROR_INVALID_VALUE (words of the "
                                     "fake driver)");
+  cuda.fail("cuStreamIsCapturing", 906);
+  expectRefused(MOERT_DEVICE_ERROR,
+                "kernels cannot be loaded for device 0 now: "
+                "CUDA_ERROR_OF_THE_FAKE (words of the fake driver)");
   cuda.fail("cuModuleLoadDataEx", 2);
   expectRefused(MOERT_OUT_OF_MEMORY,
                 "the driver, of CUDA 12.4, does not take the cubin of sm_80 "
