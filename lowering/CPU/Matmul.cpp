@@ -1,6 +1,7 @@
 // The micro-kernel: register tiles over panels, blocked in the reduction.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/Matmul.h"
+#include "lowering/CPU/Tiling.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -11,24 +12,6 @@ using namespace mlir;
 using namespace moec::lowering;
 
 namespace {
-/// Rows are cut into tiles of nearly equal height: `big` tiles of `height` + 1
-/// rows, then tiles of `height`.
-struct Tiling {
-  Tiling(Code &c, Value rows, int64_t most)
-      : count(c.ceilDiv(rows, most)), height(c.div(rows, count)),
-        big(c.rem(rows, count)) {}
-
-  Value heightOf(Code &c, Value tile) const {
-    return c.add(height,
-                 c.select(c.isBelow(tile, big), c.index(1), c.index(0)));
-  }
-  Value firstRow(Code &c, Value tile) const {
-    return c.add(c.mul(tile, height), c.min(tile, big));
-  }
-
-  Value count, height, big;
-};
-
 /// Emits the body of one matmul function.
 class MatmulEmitter {
 public:
@@ -196,23 +179,10 @@ private:
 
   Readers codesAt(Value panel, int64_t width) {
     Readers readers;
-    MLIRContext *context = c.b.getContext();
-    for (int64_t p = 0; p < width; ++p) {
-      Value at = c.mul(c.add(panel, p), stride);
-      Value scaleAt = c.mul(c.add(panel, p), scaleStride);
-      readers.panels.emplace_back(
-          c, form,
-          c.listAt(c.advance(codes, form.elementType(context), at),
-                   form.elementType(context)),
-          form.hasScales
-              ? c.listAt(c.advance(scales, form.scaleType(context), scaleAt),
-                         form.scaleType(context))
-              : Value(),
-          form.hasZeroPoints
-              ? c.listAt(c.advance(zeroPoints, c.b.getI8Type(), scaleAt),
-                         c.b.getI8Type())
-              : Value());
-    }
+    for (int64_t p = 0; p < width; ++p)
+      readers.panels.push_back(
+          readerOf(c, form, {codes, scales, zeroPoints, stride, scaleStride},
+                   c.add(panel, p)));
     return readers;
   }
 
@@ -439,10 +409,10 @@ private:
   Value xList, initList, yList, xStride;
   Value decoded;
 };
+} // namespace
 
-/// A name for a schedule that differs from the instruction set's in what
-/// kernels are made of.
-std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard) {
+std::string moec::lowering::scheduleSuffix(const Schedule &schedule,
+                                           const Schedule &standard) {
   std::string text;
   Schedule left = schedule, right = standard;
   for (StringRef name : {"task_rows", "task_panels", "splits"})
@@ -452,7 +422,20 @@ std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard) {
       text += ("_" + name + Twine(value)).str();
   return text;
 }
-} // namespace
+
+PanelReader moec::lowering::readerOf(Code &c, const StoredForm &form,
+                                     const Panels &w, Value panel) {
+  MLIRContext *context = c.b.getContext();
+  auto list = [&](Value pointer, Type element, Value stride) {
+    return c.listAt(c.advance(pointer, element, c.mul(panel, stride)), element);
+  };
+  return PanelReader(
+      c, form, list(w.codes, form.elementType(context), w.stride),
+      form.hasScales ? list(w.scales, form.scaleType(context), w.scaleStride)
+                     : Value(),
+      form.hasZeroPoints ? list(w.zeroPoints, c.b.getI8Type(), w.scaleStride)
+                         : Value());
+}
 
 MatmulKernels::MatmulKernels(ModuleOp module, const InstructionSet &isa)
     : module(module), symbolTable(module), isa(isa) {}

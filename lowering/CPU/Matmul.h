@@ -25,6 +25,14 @@ struct Panels {
   mlir::Value codes, scales, zeroPoints, stride, scaleStride;
 };
 
+/// Reads one of them.
+PanelReader readerOf(Code &c, const StoredForm &form, const Panels &w,
+                     mlir::Value panel);
+
+/// A name for a schedule that differs from the instruction set's in what
+/// kernels are made of.
+std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard);
+
 /// Makes and calls y[i, :] = init[i, :] + x[i, 0 ... k)·W for `panels` panels;
 /// without init it starts from zero. `init` may be `y`.
 class MatmulKernels {

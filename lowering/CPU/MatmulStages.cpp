@@ -14,6 +14,7 @@
 //
 // docs/cpu.md shows the loops.
 #include "lowering/CPU/Activation.h"
+#include "lowering/CPU/DotProduct.h"
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/CPU/RoundRows.h"
 
@@ -122,11 +123,13 @@ public:
     if (request.pairRow)
       planPairs();
     baseInput = input;
-    if (request.rounding)
+    if (hasDot())
+      codeRows();
+    else if (request.rounding)
       baseInput = roundedRows();
     else if (order)
       baseInput = layer.floats(c, request.input);
-    if (!order)
+    if (!order && !hasDot())
       packRows();
     if (!residuals.empty())
       input = layer.floats(c, request.input);
@@ -357,6 +360,52 @@ private:
   // Before the base
   //===--------------------------------------------------------------------===//
 
+  /// Whether weights multiply codes of rows, and not floats.
+  bool hasDot() const {
+    return request.rounding && !order &&
+           llvm::all_of(weights, [&](const Stored &weight) {
+             return hasDotProduct(layer.kernels.instructionSet(),
+                                  request.rounding, weight.form, k);
+           });
+  }
+
+  bool hasInt8Rows() const {
+    return request.rounding.getFormat() == Format::int8;
+  }
+  int64_t groupsOfRow() const {
+    return request.rounding.getGroup() ? k / request.rounding.getGroup() : 1;
+  }
+
+  /// Rows as codes.
+  void codeRows() {
+    constexpr int64_t rowsOfTask = 8;
+    bool isInt8 = hasInt8Rows();
+    int64_t groups = groupsOfRow();
+    coded = allocate(c.mul(rows, k),
+                     isInt8 ? Type(c.b.getI8Type()) : c.b.getBF16Type());
+    SmallVector<Value> captured{input, rows, coded};
+    if (isInt8) {
+      codeScales = allocate(c.mul(rows, groups), c.f32());
+      codeSums = allocate(c.mul(rows, groups), c.i32());
+      captured.append({codeScales, codeSums});
+    }
+    layer.stage(c, "code", c.ceilDiv(rows, rowsOfTask), captured,
+                [&](Code &t, Mapping in, Value task) {
+                  Value first = t.mul(task, rowsOfTask);
+                  Value last = t.min(t.add(first, rowsOfTask), in.lookup(rows));
+                  t.loop(first, last, 1, [&](Value row) {
+                    Value at = t.mul(row, k), from = in.lookup(input);
+                    if (!isInt8) {
+                      t.copy(from, at, in.lookup(coded), at, t.index(k));
+                      return;
+                    }
+                    quantizeRow(t, k / groups, {from, at, k},
+                                {in.lookup(coded), at, in.lookup(codeScales),
+                                 in.lookup(codeSums), t.mul(row, groups)});
+                  });
+                });
+  }
+
   /// Rows as their codes decode, for kernels of f32.
   Value roundedRows() {
     constexpr int64_t rowsOfTask = 8;
@@ -577,7 +626,12 @@ private:
 
   void emitBase() {
     SmallVector<Value> captured{blocks, blockCount, panelsOfRun, init};
-    captured.push_back(order ? baseInput : packed);
+    if (coded)
+      captured.push_back(coded);
+    else
+      captured.push_back(order ? baseInput : packed);
+    if (codeScales)
+      captured.append({codeScales, codeSums});
     if (order)
       captured.push_back(order);
     for (const Stored &weight : weights)
@@ -691,6 +745,10 @@ private:
                           task.block.rows, task.count, reduction);
         continue;
       }
+      if (coded) {
+        callDot(task, weights[i], w, y, hasInit);
+        continue;
+      }
       Value x = t.address(task.in.lookup(packed), t.mul(task.block.first, k));
       kernels.callPacked(t, weights[i].form, schedule, x, w, y, hasInit, y,
                          task.block.rows, task.count, reduction);
@@ -707,6 +765,19 @@ private:
       return;
     }
     emitRows(task);
+  }
+
+  void callDot(Task &task, const Stored &weight, const Panels &w, const Rows &y,
+               Value adds) {
+    Code &t = task.t;
+    Value first = task.block.first, groups = t.index(groupsOfRow());
+    auto at = [&](Value list, Value place) {
+      return list ? t.address(task.in.lookup(list), place) : null(t);
+    };
+    DotRows x{at(coded, t.mul(first, k)), at(codeScales, t.mul(first, groups)),
+              at(codeSums, t.mul(first, groups))};
+    callDotProduct(t, layer.kernels, weight.form, schedule, k, x, w, y, adds,
+                   task.block.rows, task.count);
   }
 
   /// For each pair of the block's segments.
@@ -953,6 +1024,8 @@ private:
   // Lists of the entry.
   /// The rows, and the same as the weights get them.
   Value input, baseInput;
+  /// As codes, with what int8 has for each group.
+  Value coded, codeScales, codeSums;
   Value init, rows, order, blocks, blockCount, packed;
   Value pairs, validPairs, pairOf, rowOf, weightOf, segments, segmentOfBlock;
   Value shrunk, scaled, partial;

@@ -98,8 +98,8 @@ struct ConvertMoEToCPUPass
   void runOnOperation() override {
     const InstructionSet *set = findInstructionSet(instructionSet);
     if (!set) {
-      getOperation().emitError("option isa: expected portable, x86-64-v3 or "
-                               "x86-64-v4, found '")
+      getOperation().emitError("option isa: expected portable, x86-64-v3, "
+                               "x86-64-v4 or sapphirerapids, found '")
           << instructionSet << "'";
       return signalPassFailure();
     }

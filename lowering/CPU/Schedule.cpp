@@ -46,6 +46,7 @@ static const InstructionSet sets[] = {
      /*hasFma=*/false,
      /*hasHalf=*/false,
      128,
+     /*hasDot=*/false,
      {/*tile*/ 2, 1, /*at 1, 2*/ 2, 1, /*loose*/ 2, 1, /*k*/ 256,
       /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
       /*unroll*/ 4}},
@@ -55,6 +56,7 @@ static const InstructionSet sets[] = {
      true,
      true,
      256,
+     false,
      {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4}},
     {"x86-64-v4",
      "x86-64-v4",
@@ -62,6 +64,18 @@ static const InstructionSet sets[] = {
      true,
      true,
      512,
+     false,
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4}},
+    {"sapphirerapids",
+     "sapphirerapids",
+     "+amx-bf16,+amx-int8,+amx-tile,+avx512bf16,+avx512bitalg,+avx512bw,"
+     "+avx512cd,+avx512dq,+avx512f,+avx512fp16,+avx512ifma,+avx512vbmi,"
+     "+avx512vbmi2,+avx512vl,+avx512vnni,+avx512vpopcntdq,+avxvnni,+bmi2,"
+     "+f16c,+fma,+gfni",
+     true,
+     true,
+     512,
+     /*hasDot=*/true,
      {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4}},
 };
 

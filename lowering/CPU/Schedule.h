@@ -61,6 +61,8 @@ struct InstructionSet {
   bool hasFma, hasHalf;
   /// Bits of a vector register.
   int64_t vectorBits;
+  /// Whether sums of products of int8, and of bf16, are one instruction.
+  bool hasDot;
   Schedule schedule;
 };
 

@@ -120,17 +120,16 @@ Value PanelReader::toFloat(Value ints) const {
   return arith::SIToFPOp::create(c.b, c.loc, c.vectorOf(c.f32()), ints);
 }
 
-Value PanelReader::zeroPoint(Value group) const {
+Value PanelReader::zeroPointNumbers(Value group) const {
   Code &c = *code;
-  const StoredForm &form = *stored;
-  if (!form.hasZeroPoints)
-    return Value();
   Type wide = c.vectorOf(c.i32());
-  if (form.group)
-    return toFloat(arith::ExtUIOp::create(
-        c.b, c.loc, wide, c.loadVector(zeroPoints, c.mul(group, lanes))));
-  Value byte = c.broadcast(c.load(zeroPoints, c.index(0)));
-  return toFloat(arith::ExtUIOp::create(c.b, c.loc, wide, byte));
+  Value bytes = stored->group ? c.loadVector(zeroPoints, c.mul(group, lanes))
+                              : c.broadcast(c.load(zeroPoints, c.index(0)));
+  return arith::ExtUIOp::create(c.b, c.loc, wide, bytes);
+}
+
+Value PanelReader::zeroPoint(Value group) const {
+  return stored->hasZeroPoints ? toFloat(zeroPointNumbers(group)) : Value();
 }
 
 Value PanelReader::scale(Value group) const {
@@ -225,6 +224,69 @@ Code::Values PanelReader::read(Value row) const {
   }
   }
   llvm_unreachable("all formats are named");
+}
+
+//===----------------------------------------------------------------------===//
+// For dot products
+//===----------------------------------------------------------------------===//
+
+Value PanelReader::loadCodes(Value at, int64_t count) const {
+  auto type = VectorType::get({count}, elementOf(codes));
+  return vector::LoadOp::create(code->b, code->loc, type, codes, at);
+}
+
+Value PanelReader::shuffled(Value elements, ArrayRef<int64_t> order) const {
+  Code &c = *code;
+  Value moved =
+      vector::ShuffleOp::create(c.b, c.loc, elements, elements, order);
+  return vector::BitCastOp::create(c.b, c.loc, c.vectorOf(c.i32()), moved);
+}
+
+Value PanelReader::offsetOfFours(Value group) const {
+  if (stored->hasZeroPoints)
+    return zeroPointNumbers(group);
+  return code->ints(stored->format == Format::int4 ? 8 : 128, code->i32());
+}
+
+Value PanelReader::readFours(Value row) const {
+  Code &c = *code;
+  bool isNibbles = stored->format == Format::int4;
+  Value at = c.mul(c.div(row, stored->rowsPerElement()), lanes);
+  Value bytes = loadCodes(at, isNibbles ? 2 * lanes : 4 * lanes);
+  if (!stored->hasZeroPoints) {
+    auto type = cast<VectorType>(bytes.getType());
+    Value sign = arith::ConstantOp::create(
+        c.b, c.loc,
+        DenseElementsAttr::get(
+            type, c.b.getIntegerAttr(c.b.getI8Type(),
+                                     int8_t(isNibbles ? 0x88 : 0x80))));
+    bytes = arith::XOrIOp::create(c.b, c.loc, bytes, sign);
+  }
+  // Of nibbles each byte stands twice, for two rows.
+  SmallVector<int64_t> order;
+  for (int64_t column = 0; column < lanes; ++column)
+    for (int64_t i = 0; i < 4; ++i)
+      order.push_back((isNibbles ? i / 2 : i) * lanes + column);
+  Value fours = shuffled(bytes, order);
+  if (!isNibbles)
+    return fours;
+  auto masked = [&](Value v, int64_t mask) -> Value {
+    return arith::AndIOp::create(c.b, c.loc, v, c.ints(mask, c.i32()));
+  };
+  Value high = arith::ShRUIOp::create(c.b, c.loc, fours, c.ints(4, c.i32()));
+  return arith::OrIOp::create(c.b, c.loc, masked(fours, 0x000F000F),
+                              masked(high, 0x0F000F00));
+}
+
+Value PanelReader::readPairs(Value row) const {
+  Code &c = *code;
+  Value numbers = loadCodes(c.mul(row, lanes), 2 * lanes);
+  auto bits = VectorType::get({2 * lanes}, c.b.getI16Type());
+  numbers = arith::BitcastOp::create(c.b, c.loc, bits, numbers);
+  SmallVector<int64_t> order;
+  for (int64_t column = 0; column < lanes; ++column)
+    order.append({column, lanes + column});
+  return shuffled(numbers, order);
 }
 
 void PanelReader::prefetch(Value row, int64_t count, bool isNear) const {

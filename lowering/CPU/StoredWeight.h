@@ -59,6 +59,13 @@ public:
   /// Rows from `row` on, as many as an element has: what the codes stand for,
   /// before zero point and scale.
   Code::Values read(mlir::Value row) const;
+  /// For products of int8: of each column the codes of four rows from `row` on,
+  /// as unsigned bytes of one i32; and how much larger they are than what they
+  /// stand for, of one group.
+  mlir::Value readFours(mlir::Value row) const;
+  mlir::Value offsetOfFours(mlir::Value group) const;
+  /// For products of bf16: those of two rows, one i32.
+  mlir::Value readPairs(mlir::Value row) const;
   /// Brings the lines of `count` rows from `row` on into the first cache, or
   /// the second; there need not be so many.
   void prefetch(mlir::Value row, int64_t count, bool isNear) const;
@@ -68,6 +75,12 @@ private:
   /// f16 bits (in i16) to f32.
   mlir::Value fromHalfBits(mlir::Value bits) const;
   mlir::Value toFloat(mlir::Value ints) const;
+  /// The zero point of a group as 16 i32; there is one.
+  mlir::Value zeroPointNumbers(mlir::Value group) const;
+  /// What is `count` elements from `at` on, permuted, as 16 i32.
+  mlir::Value shuffled(mlir::Value elements,
+                       llvm::ArrayRef<int64_t> order) const;
+  mlir::Value loadCodes(mlir::Value at, int64_t count) const;
 
   Code *code;
   const StoredForm *stored;

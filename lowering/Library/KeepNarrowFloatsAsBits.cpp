@@ -48,13 +48,15 @@ struct KeepNarrowFloatsAsBitsPass
     if (checked.wasInterrupted())
       return signalPassFailure();
 
-    // Vectors that an instruction widens or rounds stay what they are for it.
-    SmallVector<std::pair<LLVM::FPExtOp, Type>> widened;
+    // Vectors that an instruction multiplies, widens or rounds stay what they
+    // are for it.
+    SmallVector<std::pair<OpOperand *, Type>> read;
     SmallVector<std::pair<LLVM::FPTruncOp, Type>> rounded;
     getOperation().walk([&](Operation *op) {
-      if (auto wide = dyn_cast<LLVM::FPExtOp>(op);
-          wide && isNarrowVector(wide.getArg().getType()))
-        widened.emplace_back(wide, wide.getArg().getType());
+      if (isa<LLVM::FPExtOp, LLVM::CallIntrinsicOp>(op))
+        for (OpOperand &operand : op->getOpOperands())
+          if (Type type = operand.get().getType(); isNarrowVector(type))
+            read.emplace_back(&operand, type);
       if (auto narrow = dyn_cast<LLVM::FPTruncOp>(op);
           narrow && isNarrowVector(narrow.getType()))
         rounded.emplace_back(narrow, narrow.getType());
@@ -79,10 +81,10 @@ struct KeepNarrowFloatsAsBitsPass
     replacer.recursivelyReplaceElementsIn(getOperation(), /*replaceAttrs=*/true,
                                           /*replaceLocs=*/false,
                                           /*replaceTypes=*/true);
-    for (auto [op, type] : widened) {
-      OpBuilder builder(op);
-      op.getArgMutable().assign(
-          LLVM::BitcastOp::create(builder, op.getLoc(), type, op.getArg()));
+    for (auto [operand, type] : read) {
+      OpBuilder builder(operand->getOwner());
+      operand->set(LLVM::BitcastOp::create(
+          builder, operand->getOwner()->getLoc(), type, operand->get()));
     }
     for (auto [op, type] : rounded) {
       OpBuilder builder(op->getContext());

@@ -437,3 +437,43 @@ def test_narrow_strides_change_no_bit(narrow, isa, form):
     kernels.call([artifact.view(v) for v in given] + [artifact.view(y)], isa)
     assert np.ascontiguousarray(y).tobytes() == expected.tobytes()
     assert (y.base == 99).sum() == y.base.size - y.size, "what is beside the result stays"
+
+
+# ----------------------------------------------------------------------------------------------------- rounded activations
+
+
+@pytest.fixture(scope="module", params=["int8", "bf16"])
+def rounding(request, tmp_path_factory):
+    """The layer with rounded rows, as kernels and plain."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "layer.mlir").write_text(MODULE.replace("encoding <f16>", "encoding <bf16>"))
+    options = folder / "layer.mlir", "--optimize", "--separate-weights", f"--activations={request.param}", "--report=-", "-o"
+    assert f"rounded to {request.param}" in tool("moe-compile", *options, folder / "kernels")
+    tool("moe-compile", *options, folder / "reference", "--pipeline=reference")
+    return Layer(folder / "kernels"), Layer(folder / "reference")
+
+
+@pytest.mark.parametrize("isa", [b"portable", b"x86-64-v3", b"x86-64-v4", b"sapphirerapids"])
+@pytest.mark.parametrize("tokens", [0, 1, 3, 50])
+def test_rounded_special_numbers(rounding, isa, tokens):
+    kernels, reference = rounding
+    x, ids, p = inputs_of(tokens)
+    ids[:1] = [4, 1]
+    try:
+        plain = kernels.run([x, ids, p], isa)
+    except artifact.ArtifactError as error:
+        if error.status != artifact.INCOMPATIBLE:
+            raise
+        pytest.skip(error.message)
+    for special in (0, np.nan, np.inf, -np.inf, 1e30, 1e-35) if tokens else ():
+        spoiled = x.copy()
+        spoiled[0, 17] = special
+        if special == 0:
+            spoiled[0] = 1e-33
+        got, expected = kernels.run([spoiled, ids, p], isa), reference.run([spoiled, ids, p])
+        assert got[1:].tobytes() == plain[1:].tobytes(), "other tokens"
+        assert np.array_equal(np.isnan(got), np.isnan(expected))
+        finite = np.isfinite(expected)
+        assert np.array_equal(got[~finite & ~np.isnan(got)], expected[~finite & ~np.isnan(got)])
+        largest = np.abs(expected[finite]).max(initial=0)
+        assert np.abs(got[finite].astype(np.float64) - expected[finite]).max(initial=0) <= 5e-3 * largest + 1e-37

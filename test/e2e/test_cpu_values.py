@@ -8,6 +8,7 @@ not set). Weights lie in an archive, in panels for the kernels, in rows for the 
 
 import os
 import random
+import re
 
 import pytest
 
@@ -25,9 +26,11 @@ ACTIVATIONS = ("<silu>", "<silu clamp 0.5>", "<gelu>", "<gelu_tanh>", "<relu>", 
 class Layer:
     """The text of one layer, and the longest groups of rows that its matrices allow."""
 
-    def __init__(self, number, element="f32"):
+    def __init__(self, number, element="f32", encoding=None):
+        """With an encoding all its weights have it, and rows are of whole groups of 16."""
         self.random = random.Random(number)
         self.element = element
+        self.only = encoding
         pick = self.random.choice
         self.params, self.lines, self.weights = [], [], 0
         self.clusters = pick((1, 2, 3))
@@ -38,10 +41,14 @@ class Layer:
         size = lambda: self.group * pick((1, 2, 5)) if whole else pick((1, 7, 16, 33, 48, 150))
         self.width, self.inner = size(), size()
         self.rank = self.group * pick((1, 2)) if whole else pick((1, 4, 16, 17))
+        if encoding:
+            self.width, self.inner, self.rank = 16 * pick((1, 3, 8)), 16 * pick((2, 5)), 16
         self.shared = pick((True, True, False))
         self.low_rank = pick((True, False))
 
     def encoding(self, rows):
+        if self.only:
+            return self.only
         text = self.random.choice(ENCODINGS)
         if "{g}" in text and rows % self.group:
             text = "f16"
@@ -137,3 +144,24 @@ def test_random_layers(number, tmp_path):
         kernels = compile_with(text, tmp_path / isa, f"--isas={isa}", f"--activations={activations}")
         for tokens in TOKENS:
             tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", bound)
+
+
+DOT_PRODUCTS = [("int8", encoding) for encoding in ("int8", "int8 zero_point", "int8 group 16", "int8 group 16 zero_point scale bf16",
+                                                    "int4 group 16", "int4 group 16 scale f16", "int4 group 16 zero_point")] + [("bf16", "bf16")]
+
+
+@pytest.mark.parametrize("activations,encoding", DOT_PRODUCTS)
+def test_dot_products(activations, encoding, tmp_path):
+    """Instructions that multiply int8 or bf16, on a machine that has them."""
+    for number in (0, 1):
+        text = Layer(number, encoding=encoding).text()
+        reference = compile_with(text, tmp_path / f"reference{number}", "--pipeline=reference", f"--activations={activations}")
+        kernels = compile_with(text, tmp_path / f"kernels{number}", "--isas=sapphirerapids", f"--activations={activations}")
+        try:
+            tool("moe-run", kernels, "--tokens", 1)
+        except AssertionError as error:
+            if not (lacks := re.search("needs sapphirerapids, .*", str(error))):
+                raise
+            pytest.skip(lacks[0])
+        for tokens in TOKENS:
+            tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", ROUNDED[activations])

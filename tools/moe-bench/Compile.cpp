@@ -133,10 +133,14 @@ Result<std::string> compileArtifact(const Compiler &compiler,
     return Error{module.error()};
   std::string artifact =
       module->substr(0, module->size() - std::strlen(".mlir")) + ".moec";
+  std::vector<std::string> words{
+      *module,          "-o",
+      artifact,         "--optimize",
+      "--separate-weights", "--no-archive",
+      "--weights=model=seeded:1"};
+  words.insert(words.end(), contender.flags.begin(), contender.flags.end());
   if (Status status = runProgram(
-          command(compiler, problem,
-                  {*module, "-o", artifact, "--optimize", "--separate-weights",
-                   "--no-archive", "--weights=model=seeded:1"}),
+          command(compiler, problem, words),
           "");
       !status)
     return Error{status.error()};

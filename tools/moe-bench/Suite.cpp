@@ -139,6 +139,16 @@ public:
   /// What stands before messages from now on.
   void sayWhere(std::string text) { where = std::move(text); }
 
+  /// Flags of moe-compile.
+  void readFlags(std::vector<std::string> &flags) {
+    if (const JsonValue *list = array("flags", false))
+      for (const JsonValue &flag : list->items) {
+        if (flag.kind != JsonValue::Kind::String)
+          fail("expected 'flags' to be texts, found " + describe(flag));
+        flags.push_back(flag.string);
+      }
+  }
+
 private:
   const JsonValue *find(const char *key, bool needed) {
     known.insert(key);
@@ -165,6 +175,7 @@ Result<ContenderSpec> parseContender(const JsonValue &value,
                                                      {"compressed", true}};
   reader.read("form", contender.compressed, forms);
   reader.read("keep", contender.keep, 0);
+  reader.readFlags(contender.flags);
   constexpr std::pair<const char *, const char *> scores[] = {
       {"max", "max"}, {"sum", "sum"}, {"top2_sum", "top2_sum"}};
   const char *by = "max";
@@ -215,12 +226,7 @@ Result<Problem> parseProblem(const JsonValue &value, Kind kind,
   reader.read("encoding", problem.base);
   reader.read("residual_encoding", problem.residual);
   reader.read("zipf", problem.zipf, 10);
-  if (const JsonValue *flags = reader.array("flags", false))
-    for (const JsonValue &flag : flags->items) {
-      if (flag.kind != JsonValue::Kind::String)
-        reader.fail("expected 'flags' to be texts, found " + describe(flag));
-      problem.flags.push_back(flag.string);
-    }
+  reader.readFlags(problem.flags);
   if (const JsonValue *tokens = reader.array("tokens", kind != Kind::Compile))
     for (const JsonValue &count : tokens->items) {
       if (count.kind != JsonValue::Kind::Integer || count.integer < 1 ||

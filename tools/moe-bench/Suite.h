@@ -28,6 +28,8 @@ struct ContenderSpec {
   int64_t keep = 0;
   /// How clusters are scored: max, sum or top2_sum.
   std::string by = "max";
+  /// Of moe-compile, for this one.
+  std::vector<std::string> flags;
   /// An artifact that is there already; else one is compiled.
   std::string artifact;
 };

@@ -213,7 +213,8 @@ static cl::opt<std::string>
 static cl::list<std::string> isas(
     "isas", cl::CommaSeparated,
     cl::desc("Instruction sets to have variants for, from which a call takes "
-             "the best that its CPU has: portable, x86-64-v3, x86-64-v4 "
+             "the best that its CPU has: portable, x86-64-v3, x86-64-v4, "
+             "sapphirerapids "
              "(default: one variant, for --cpu; --pipeline=cpu without --cpu: "
              "all that the target may have)"),
     cl::value_desc("names"), cl::cat(category));
@@ -258,7 +259,9 @@ static int readInstructionSets(CompileRequest &request) {
   bool isAll = pipeline == "cpu" && emit == Emit::library &&
                !isas.getNumOccurrences() && !cpu.getNumOccurrences();
   for (const lowering::InstructionSet &set : lowering::instructionSets())
-    if (isAll ? set.cpu.empty() || triple.getArch() == Triple::x86_64
+    // Dot products are of use for rounded rows only.
+    if (isAll ? set.cpu.empty() || (triple.getArch() == Triple::x86_64 &&
+                                    (!set.hasDot || activations != Activations::f32))
               : is_contained(isas, set.name.str()))
       request.instructionSets.push_back(set.name.str());
   return compiled;

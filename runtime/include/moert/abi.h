@@ -116,7 +116,7 @@ typedef struct {
 } moert_argument;
 
 /** What code may need of the CPU, with the operating system's consent: bits of moert_variant.features. x86-64-v3 is all up
- * to LZCNT, x86-64-v4 is all. Other architectures have none. */
+ * to LZCNT, x86-64-v4 all up to AVX512VL, sapphirerapids is all. Other architectures have none. */
 #define MOERT_CPU_SSE3 (UINT64_C(1) << 0)
 #define MOERT_CPU_SSSE3 (UINT64_C(1) << 1)
 #define MOERT_CPU_SSE4_1 (UINT64_C(1) << 2)
@@ -137,11 +137,27 @@ typedef struct {
 #define MOERT_CPU_AVX512CD (UINT64_C(1) << 17)
 #define MOERT_CPU_AVX512DQ (UINT64_C(1) << 18)
 #define MOERT_CPU_AVX512VL (UINT64_C(1) << 19)
+#define MOERT_CPU_AVX512IFMA (UINT64_C(1) << 20)
+#define MOERT_CPU_AVX512VBMI (UINT64_C(1) << 21)
+#define MOERT_CPU_AVX512VBMI2 (UINT64_C(1) << 22)
+#define MOERT_CPU_GFNI (UINT64_C(1) << 23)
+#define MOERT_CPU_AVX512VNNI (UINT64_C(1) << 24)
+#define MOERT_CPU_AVX512BITALG (UINT64_C(1) << 25)
+#define MOERT_CPU_AVX512VPOPCNTDQ (UINT64_C(1) << 26)
+#define MOERT_CPU_AVX512FP16 (UINT64_C(1) << 27)
+#define MOERT_CPU_AMX_BF16 (UINT64_C(1) << 28)
+#define MOERT_CPU_AMX_TILE (UINT64_C(1) << 29)
+#define MOERT_CPU_AMX_INT8 (UINT64_C(1) << 30)
+#define MOERT_CPU_AVXVNNI (UINT64_C(1) << 31)
+#define MOERT_CPU_AVX512BF16 (UINT64_C(1) << 32)
 /** How many there are, and what LLVM calls them, in the order of the bits. */
-#define MOERT_CPU_FEATURE_COUNT 20
+#define MOERT_CPU_FEATURE_COUNT 33
 #define MOERT_CPU_FEATURE_NAMES                                                                                        \
-  {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16",  "sahf",    "avx",      "avx2",     "fma",                   \
-   "f16c", "bmi",   "bmi2",   "movbe",  "lzcnt",  "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+  {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16", "sahf", "avx", "avx2", "fma",                                \
+   "f16c", "bmi", "bmi2", "movbe", "lzcnt", "avx512f",                                                                 \
+   "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi",                                         \
+   "avx512vbmi2", "gfni", "avx512vnni", "avx512bitalg", "avx512vpopcntdq", "avx512fp16",                               \
+   "amx-bf16", "amx-tile", "amx-int8", "avxvnni", "avx512bf16"}
 
 /** Device code of all kernels of a variant in one form. */
 typedef struct {

@@ -14,7 +14,9 @@ typedef struct {
   uint32_t leaf1_ecx;
   uint32_t leaf7_ebx;
   uint32_t extended1_ecx; /**< leaf 0x80000001 */
-  uint64_t xcr0;          /**< 0 where the system has not enabled XGETBV */
+  uint64_t xcr0;          /**< 0 where the system has not enabled XGETBV; without tiles where it refuses them */
+  uint32_t leaf7_ecx, leaf7_edx;
+  uint32_t leaf7_1_eax;   /**< leaf 7, subleaf 1 */
 } moert_cpuid;
 
 /** MOERT_CPU_* that follow: of the CPU's features those whose registers the system saves. */

@@ -8,18 +8,32 @@
 
 namespace {
 
-constexpr uint64_t all = MOERT_CPU_AVX512VL * 2 - 1;
-constexpr moert_cpuid everything = {~0u, ~0u, ~0u, 0xE7};
+constexpr uint64_t fourth = MOERT_CPU_AVX512VL * 2 - 1;
+constexpr uint64_t all = (uint64_t(1) << MOERT_CPU_FEATURE_COUNT) - 1;
+constexpr uint64_t third =
+    MOERT_CPU_LZCNT * 2 - 1 | MOERT_CPU_GFNI | MOERT_CPU_AVXVNNI;
+constexpr uint64_t tiles =
+    MOERT_CPU_AMX_TILE | MOERT_CPU_AMX_BF16 | MOERT_CPU_AMX_INT8;
+constexpr moert_cpuid everything = {~0u, ~0u, ~0u, 0x600E7, ~0u, ~0u, ~0u};
 
 TEST(CpuFeatures, countsWhatTheSystemSaves) {
   EXPECT_EQ(moert_features_of(&everything), all);
   moert_cpuid answers = everything;
+  // AVX-512 without tiles, or with their shapes alone.
+  answers.xcr0 = 0xE7;
+  EXPECT_EQ(moert_features_of(&answers), all & ~tiles);
+  answers.xcr0 = 0x200E7;
+  EXPECT_EQ(moert_features_of(&answers), all & ~tiles);
+  // Older CPUs have none of the later leaves.
+  answers.leaf7_ecx = answers.leaf7_edx = answers.leaf7_1_eax = 0;
+  EXPECT_EQ(moert_features_of(&answers) & ~MOERT_CPU_AVX512IFMA, fourth);
+  answers = everything;
   // AVX without the masks and registers of AVX-512.
   answers.xcr0 = 0x7;
-  EXPECT_EQ(moert_features_of(&answers), MOERT_CPU_LZCNT * 2 - 1);
+  EXPECT_EQ(moert_features_of(&answers), third);
   // Masks, but not all registers.
   answers.xcr0 = 0x67;
-  EXPECT_EQ(moert_features_of(&answers), MOERT_CPU_LZCNT * 2 - 1);
+  EXPECT_EQ(moert_features_of(&answers), third);
   // A system that saves no vectors but those of SSE.
   answers.xcr0 = 0;
   EXPECT_EQ(moert_features_of(&answers),
@@ -31,7 +45,7 @@ TEST(CpuFeatures, countsWhatTheSystemSaves) {
 
 TEST(CpuFeatures, readsTheRightBits) {
   auto features = [](moert_cpuid answers) {
-    answers.xcr0 = 0xE7;
+    answers.xcr0 = 0x600E7;
     return moert_features_of(&answers);
   };
   EXPECT_EQ(features({0, 0, 0, 0}), 0u);
@@ -40,6 +54,9 @@ TEST(CpuFeatures, readsTheRightBits) {
   EXPECT_EQ(features({0, 1u << 5, 0, 0}), MOERT_CPU_AVX2);
   EXPECT_EQ(features({0, 1u << 16, 0, 0}), MOERT_CPU_AVX512F);
   EXPECT_EQ(features({0, 0, 1u << 5, 0}), MOERT_CPU_LZCNT);
+  EXPECT_EQ(features({0, 0, 0, 0, 1u << 11}), MOERT_CPU_AVX512VNNI);
+  EXPECT_EQ(features({0, 0, 0, 0, 0, 1u << 24}), MOERT_CPU_AMX_TILE);
+  EXPECT_EQ(features({0, 0, 0, 0, 0, 0, 1u << 5}), MOERT_CPU_AVX512BF16);
 }
 
 TEST(CpuFeatures, agreesWithTheCompilerOnThisMachine) {
@@ -63,6 +80,12 @@ TEST(CpuFeatures, agreesWithTheCompilerOnThisMachine) {
   EXPECT_EQ(has(MOERT_CPU_AVX512CD), __builtin_cpu_supports("avx512cd") != 0);
   EXPECT_EQ(has(MOERT_CPU_AVX512DQ), __builtin_cpu_supports("avx512dq") != 0);
   EXPECT_EQ(has(MOERT_CPU_AVX512VL), __builtin_cpu_supports("avx512vl") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512VNNI),
+            __builtin_cpu_supports("avx512vnni") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512BF16),
+            __builtin_cpu_supports("avx512bf16") != 0);
+  EXPECT_EQ(has(MOERT_CPU_AVX512VBMI),
+            __builtin_cpu_supports("avx512vbmi") != 0);
 #else
   EXPECT_EQ(features, 0u);
 #endif

@@ -1,4 +1,4 @@
-"""Checks the innermost loops of matmul kernels in an object file: `innermost_loops.py OBJECT WIDTH SUMS`.
+"""Checks the innermost loops of kernels in an object file: `innermost_loops.py OBJECT WIDTH SUMS [matmul_|dot_]`.
 
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
@@ -14,6 +14,8 @@ import sys
 
 # A loop of so many is where time goes.
 MANY = 8
+# Of floats, of int8, of bf16.
+MULTIPLY_ADD = "vfmadd|vpdpbusd|vdpbf16ps"
 
 
 def functions(path):
@@ -51,9 +53,10 @@ def on_stack(mnemonic, operands, bases):
 
 def main():
     path, width, expected = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    kernel = "moec." + (sys.argv[4] if len(sys.argv) > 4 else "matmul_")
     problems, kernels = [], 0
     for name, code in functions(path):
-        if not name.startswith("moec.matmul_"):
+        if not name.startswith(kernel):
             continue
         kernels += 1
         # The frame pointer, where there is one, is a name of the frame too.
@@ -62,11 +65,11 @@ def main():
         loops = 0
         largest = []
         for loop in innermost(code):
-            sums = [re.findall(r"%([xyz]mm)(\d+)", operands)[-1] for _, mnemonic, operands in loop if mnemonic.startswith("vfmadd")]
+            sums = [re.findall(r"%([xyz]mm)(\d+)", operands)[-1] for _, mnemonic, operands in loop if re.match(MULTIPLY_ADD, mnemonic)]
             if len(sums) < MANY:
                 continue
             loops += 1
-            largest = max(largest, sums, key=len)
+            largest = max(largest, sums, key=lambda each: (len(set(each)), len(each)))
             what = f"{name}: the loop of {len(sums)} multiply-adds at {loop[0][0]:#x}"
             if kinds := {kind for kind, _ in sums} - {width}:
                 problems.append(f"{what} has sums in {', '.join(kinds)}, expected {width}")
@@ -77,7 +80,7 @@ def main():
             problems.append(f"{name}: the largest loop has {len(largest)} multiply-adds into {len(set(largest))} registers, "
                             f"expected {expected} for each step")
     if not kernels:
-        problems.append(f"{path}: expected functions moec.matmul_*, found none")
+        problems.append(f"{path}: expected functions {kernel}*, found none")
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -36,7 +36,8 @@ TEST(Suite, reads) {
                       R"(, "rank": 4, "zipf": 1.5, "encoding": "int4 group 16",
                    "flags": ["--cpu=native"], "contenders": [
           {"name": "a"},
-          {"name": "b", "form": "compressed", "keep": 2, "by": "sum"},
+          {"name": "b", "form": "compressed", "keep": 2, "by": "sum",
+           "flags": ["--activations=int8"]},
           {"name": "c", "solver": "openblas", "form": "compressed"}])"));
   ASSERT_TRUE(bool(suite)) << suite.error();
   const Problem &problem = suite->problems.at(0);
@@ -58,6 +59,9 @@ TEST(Suite, reads) {
   EXPECT_TRUE(problem.contenders[1].compressed);
   EXPECT_EQ(problem.contenders[1].keep, 2);
   EXPECT_EQ(problem.contenders[1].by, "sum");
+  EXPECT_TRUE(problem.contenders[0].flags.empty());
+  EXPECT_EQ(problem.contenders[1].flags,
+            std::vector<std::string>{"--activations=int8"});
   EXPECT_EQ(problem.contenders[2].solver, Solver::OpenBlas);
 }
 

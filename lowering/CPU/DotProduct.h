@@ -1,0 +1,32 @@
+// Products of rounded rows by instructions that multiply int8 or bf16 and add.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CPU_DOTPRODUCT_H
+#define MOEC_LOWERING_CPU_DOTPRODUCT_H
+
+#include "lowering/CPU/Matmul.h"
+
+namespace moec::lowering {
+
+/// Rounded rows as the instructions read them.
+struct DotRows {
+  /// Codes, i8 or bf16: the rows one behind the other.
+  mlir::Value codes;
+  /// Of int8, for each group of row i from i·`groups` on: its scale, f32, and
+  /// the sum of its codes, i32.
+  mlir::Value scales, sums;
+};
+
+/// Whether products of rows, so rounded, by a weight of `k` rows can be made
+/// so: int8 by int8 or int4 in the same groups of whole fours, bf16 by bf16.
+bool hasDotProduct(const InstructionSet &isa, moe::EncodingAttr rounding,
+                   const StoredForm &form, int64_t k);
+
+/// y[i, :] = x[i, 0 ... k)·W for `panels` panels, added to y where `adds`.
+void callDotProduct(Code &c, MatmulKernels &kernels, const StoredForm &form,
+                    const Schedule &schedule, int64_t k, const DotRows &x,
+                    const Panels &w, const Rows &y, mlir::Value adds,
+                    mlir::Value rows, mlir::Value panels);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CPU_DOTPRODUCT_H
