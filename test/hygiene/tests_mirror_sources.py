@@ -52,6 +52,7 @@ def main():
         if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend")
         or path.is_relative_to("runtime/src")
         or path.is_relative_to("tools/moe-bench")
+        or path.is_relative_to("tools/PTXEmulator")
     ]
     for path in sources:
         named = TESTED_BY.pop(str(path), None)

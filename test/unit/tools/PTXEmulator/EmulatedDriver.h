@@ -43,13 +43,10 @@ E:
 }
 )";
 
-/// A copy of the library with a state of its own, and a current context.
+/// The library, opened once for all tests, and a current context.
 class EmulatedDriver {
 public:
   EmulatedDriver() {
-    library = dlopen(MOEC_TEST_EMULATED_CUDA, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-      ADD_FAILURE() << dlerror();
     launchKernel = find<decltype(launchKernel)>("cuLaunchKernel");
     setFunctionAttribute =
         find<decltype(setFunctionAttribute)>("cuFuncSetAttribute");
@@ -60,7 +57,6 @@ public:
         CUDA_SUCCESS);
     EXPECT_EQ(call<CUcontext>("cuCtxSetCurrent", context), CUDA_SUCCESS);
   }
-  ~EmulatedDriver() { dlclose(library); }
 
   /// A function by its name and the types of its parameters.
   template <typename... Types>
@@ -108,13 +104,12 @@ public:
 
 private:
   template <typename F> F find(const char *name) {
-    void *symbol = dlsym(library, name);
+    static void *library = dlopen(MOEC_TEST_EMULATED_CUDA, RTLD_NOW);
+    void *symbol = library ? dlsym(library, name) : nullptr;
     if (!symbol)
       ADD_FAILURE() << "the library has no " << name;
     return reinterpret_cast<F>(symbol);
   }
-
-  void *library = nullptr;
 };
 
 } // namespace moec::ptx
