@@ -126,11 +126,23 @@ void buildSetMaximumRegisters(Decoder &decoder) {
   decoder.operation.handler = runAligned;
 }
 
-/// Launches follow each other, so there is nothing to wait for.
+/// Until the grid before this one is done.
+Mask runGridWait(Warp &warp, const Operation &, Mask mask) {
+  const GridProgress *previous = warp.cta->progress->previous;
+  return previous && previous->ctasNotDone ? 0 : mask;
+}
+
+Mask runLaunchDependents(Warp &warp, const Operation &, Mask mask) {
+  warp.cta->trigger();
+  ++warp.machine->effects;
+  return mask;
+}
+
 void buildGridDependency(Decoder &decoder) {
-  decoder.require<bool>({{"wait", true}, {"launch_dependents", false}});
+  bool waits =
+      decoder.require<bool>({{"wait", true}, {"launch_dependents", false}});
   decoder.expectOperands(0, 0);
-  decoder.operation.handler = runNothing;
+  decoder.operation.handler = waits ? runGridWait : runLaunchDependents;
 }
 
 constexpr BuilderRow rows[] = {

@@ -43,6 +43,17 @@ CUresult resultOf(FaultKind kind) {
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 
+void printStatistics(const std::vector<Grid> &grids, uint64_t steps) {
+  std::fprintf(stderr, "emulated device:");
+  for (const Grid &grid : grids)
+    std::fprintf(stderr, " '%s': %llu CTAs of %llu threads,",
+                 grid.program->name.c_str(),
+                 static_cast<unsigned long long>(volume(grid.grid)),
+                 static_cast<unsigned long long>(volume(grid.block)));
+  std::fprintf(stderr, " %llu thread instructions\n",
+               static_cast<unsigned long long>(steps));
+}
+
 } // namespace
 
 DeviceSettings DeviceSettings::fromEnvironment() {
@@ -105,20 +116,24 @@ CUresult Device::checkUncaptured() {
   return result;
 }
 
-void Device::launch(const Grid &grid) {
+void Device::launch(const Grid &grid, bool isDependent) {
+  if (!isDependent)
+    flush();
+  if (!sticky)
+    launched.push_back(grid);
+}
+
+void Device::flush() {
+  if (launched.empty())
+    return;
   Settings machine = settings.machine;
   // Launches differ in their schedules.
   machine.seed = machine.seed * 0x9E3779B97F4A7C15 + launches++;
   uint64_t steps = 0;
-  std::optional<Fault> fault = runGrid(memory, machine, grid, &steps);
+  std::optional<Fault> fault = runGrids(memory, machine, launched, &steps);
   if (settings.statistics)
-    std::fprintf(stderr,
-                 "emulated device: '%s': %llu CTAs of %llu threads, "
-                 "%llu thread instructions\n",
-                 grid.program->name.c_str(),
-                 static_cast<unsigned long long>(volume(grid.grid)),
-                 static_cast<unsigned long long>(volume(grid.block)),
-                 static_cast<unsigned long long>(steps));
+    printStatistics(launched, steps);
+  launched.clear();
   if (!fault)
     return;
   sticky = resultOf(fault->kind);

@@ -77,7 +77,7 @@ struct DeviceSettings {
 };
 
 /// The state behind the driver's functions. They hold `mutex` while they use
-/// it; everything happens at once, in the order of the calls.
+/// it; everything happens in the order of the calls.
 class Device {
 public:
   static Device &get();
@@ -94,8 +94,12 @@ public:
   /// capture, which becomes invalid by it.
   CUresult checkUncaptured();
 
-  /// Runs a grid; a fault is reported and becomes the sticky error.
-  void launch(const Grid &grid);
+  /// Launches a grid. It runs when anything but a programmatic dependent of it
+  /// is asked for. A fault is reported and becomes the sticky error.
+  void launch(const Grid &grid, bool isDependent);
+
+  /// Runs what was launched.
+  void flush();
 
   /// Bytes of dynamic shared memory that a kernel may ask for.
   uint32_t maxSharedOptIn() const;
@@ -115,6 +119,8 @@ public:
 private:
   CUresult sticky = CUDA_SUCCESS;
   uint64_t launches = 0;
+  /// A grid and its programmatic dependents, which did not run yet.
+  std::vector<Grid> launched;
 };
 
 } // namespace moec::ptx

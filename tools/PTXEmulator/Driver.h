@@ -14,22 +14,35 @@ namespace moec::ptx {
 /// each entry is it or null.
 std::vector<CUcontext> &contextStack();
 
-/// Runs a function with the device locked, after cuInit.
+/// Runs a function with the device locked, after cuInit. What was launched
+/// before has run.
 template <typename F> CUresult withDevice(F run) {
   Device &device = Device::get();
   std::lock_guard<std::mutex> lock(device.mutex);
+  device.flush();
   return device.isInitialized ? run(device) : CUDA_ERROR_NOT_INITIALIZED;
 }
 
-/// As withDevice, where a context must be current and no kernel has failed.
+/// Runs a function if a context is current and no kernel has failed.
+template <typename F> CUresult inContext(Device &device, F run) {
+  if (contextStack().empty() || !contextStack().back())
+    return CUDA_ERROR_INVALID_CONTEXT;
+  if (CUresult error = device.stickyError())
+    return error;
+  return run(device);
+}
+
+/// As withDevice, in a context.
 template <typename F> CUresult withContext(F run) {
-  return withDevice([&](Device &device) -> CUresult {
-    if (contextStack().empty() || !contextStack().back())
-      return CUDA_ERROR_INVALID_CONTEXT;
-    if (CUresult error = device.stickyError())
-      return error;
-    return run(device);
-  });
+  return withDevice([&](Device &device) { return inContext(device, run); });
+}
+
+/// As withContext, for launches: those before may be running.
+template <typename F> CUresult withRunning(F run) {
+  Device &device = Device::get();
+  std::lock_guard<std::mutex> lock(device.mutex);
+  return device.isInitialized ? inContext(device, run)
+                              : CUDA_ERROR_NOT_INITIALIZED;
 }
 
 /// As withContext, for calls that no capture of a stream may see.

@@ -56,7 +56,8 @@ CUresult packParameters(const Program &program, void **values, void **extra,
   return CUDA_SUCCESS;
 }
 
-CUresult takeAttributes(const CUlaunchConfig &config, Grid &grid) {
+CUresult takeAttributes(const CUlaunchConfig &config, Grid &grid,
+                        bool &isDependent) {
   for (unsigned i = 0; i < config.numAttrs; ++i) {
     const CUlaunchAttribute &attribute = config.attrs[i];
     switch (attribute.id) {
@@ -65,10 +66,12 @@ CUresult takeAttributes(const CUlaunchConfig &config, Grid &grid) {
                       attribute.value.clusterDim.y,
                       attribute.value.clusterDim.z};
       break;
+    case ProgrammaticSerialization:
+      isDependent = attribute.value.number != 0;
+      break;
     case Ignored:
     case Cooperative:
     case ClusterPreference:
-    case ProgrammaticSerialization:
     case Priority:
       break;
     default:
@@ -104,7 +107,7 @@ using namespace moec::ptx;
 
 MOEC_DRIVER cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
                              void **values, void **extra) {
-  return withContext([&](Device &device) -> CUresult {
+  return withRunning([&](Device &device) -> CUresult {
     CUstream stream = findStream(device, config->hStream);
     if (!stream || !function)
       return CUDA_ERROR_INVALID_HANDLE;
@@ -117,15 +120,16 @@ MOEC_DRIVER cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
       if (function->program->cluster[i])
         grid.cluster[i] = function->program->cluster[i];
     grid.dynamicSharedBytes = config->sharedMemBytes;
-    if (CUresult result = takeAttributes(*config, grid))
+    bool isDependent = false;
+    if (CUresult result = takeAttributes(*config, grid, isDependent))
       return result;
     if (CUresult result =
             packParameters(*function->program, values, extra, grid.parameters))
       return result;
     if (CUresult result = checkLaunch(device, function, grid))
       return result;
-    return device.submit(stream, [&device, grid] {
-      device.launch(grid);
+    return device.submit(stream, [&device, grid, isDependent] {
+      device.launch(grid, isDependent);
       return CUDA_SUCCESS;
     });
   });

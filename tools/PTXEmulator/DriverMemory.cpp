@@ -62,7 +62,10 @@ template <typename F> CUresult enqueue(CUstream stream, F work) {
     CUstream found = findStream(device, stream);
     if (!found)
       return CUDA_ERROR_INVALID_HANDLE;
-    return device.submit(found, [&device, work] { return work(device); });
+    return device.submit(found, [&device, work] {
+      device.flush();
+      return work(device);
+    });
   });
 }
 

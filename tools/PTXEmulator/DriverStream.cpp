@@ -120,7 +120,8 @@ MOEC_DRIVER cuEventRecord(CUevent event, CUstream stream) {
     if (!owns(device.events, event))
       return CUDA_ERROR_INVALID_HANDLE;
     event->capture = found->capture;
-    return device.submit(found, [event] {
+    return device.submit(found, [&device, event] {
+      device.flush();
       event->isRecorded = true;
       event->seconds = now();
       return CUDA_SUCCESS;

@@ -83,13 +83,10 @@ std::unique_ptr<Cta> makeCta(MachineState &machine, const Grid &grid,
 
 class GridRun {
 public:
-  GridRun(MachineState &machine, const Grid &grid)
-      : machine(machine), grid(grid) {
-    for (size_t i = 0; i < 3; ++i)
-      clusters[i] = grid.grid[i] / grid.cluster[i];
-    for (uint64_t i = 0; i < std::min<uint64_t>(startWindow, volume(clusters));
-         ++i)
-      window.push_back(nextCluster++);
+  GridRun(MachineState &machine, std::span<const Grid> all) : machine(machine) {
+    for (const Grid &grid : all)
+      grids.push_back(std::make_unique<RunningGrid>(
+          grid, grids.empty() ? nullptr : &grids.back()->progress));
   }
 
   void run() {
@@ -99,7 +96,7 @@ public:
       if (machine.steps > machine.settings.stepLimit)
         machine.fault = Fault{
             FaultKind::Timeout,
-            "kernel '" + grid.program->name + "': expected at most " +
+            nameOfGrids() + ": expected at most " +
                 std::to_string(machine.settings.stepLimit) +
                 " thread instructions; threads are here:" + describeThreads()};
       retire();
@@ -108,23 +105,57 @@ public:
   }
 
 private:
-  /// Starts clusters while there is room.
-  void admit() {
-    uint64_t ctas = volume(grid.cluster);
-    while (!window.empty() &&
-           (resident.empty() ||
-            (resident.size() + 1) * ctas <= machine.settings.residentCtas)) {
+  /// A grid, and which of its clusters have begun.
+  struct RunningGrid {
+    RunningGrid(const Grid &grid, const GridProgress *previous) : grid(grid) {
+      for (size_t i = 0; i < 3; ++i)
+        clusters[i] = grid.grid[i] / grid.cluster[i];
+      progress = {previous, volume(grid.grid), volume(grid.grid)};
+      while (window.size() < startWindow && nextCluster < volume(clusters))
+        window.push_back(nextCluster++);
+    }
+
+    /// A cluster that has not begun: about the next.
+    uint64_t takeCluster(MachineState &machine) {
       size_t chosen = machine.below(window.size());
-      startCluster(window[chosen]);
+      uint64_t cluster = window[chosen];
       window.erase(window.begin() + static_cast<ptrdiff_t>(chosen));
       if (nextCluster < volume(clusters))
         window.push_back(nextCluster++);
+      return cluster;
     }
+
+    bool mayBegin() const {
+      return !window.empty() &&
+             (!progress.previous || progress.previous->ctasNotTriggered == 0);
+    }
+
+    const Grid &grid;
+    GridProgress progress;
+    Extent clusters;
+    /// Clusters that may start next.
+    std::vector<uint64_t> window;
+    uint64_t nextCluster = 0;
+  };
+
+  /// Starts clusters while there is room, those of earlier grids first.
+  void admit() {
+    for (const std::unique_ptr<RunningGrid> &running : grids)
+      while (running->mayBegin() && hasRoom(volume(running->grid.cluster)))
+        startCluster(*running, running->takeCluster(machine));
   }
 
-  void startCluster(uint64_t index) {
+  bool hasRoom(uint64_t ctas) const {
+    uint64_t used = 0;
+    for (const std::unique_ptr<Cluster> &cluster : resident)
+      used += cluster->ctas.size();
+    return used == 0 || used + ctas <= machine.settings.residentCtas;
+  }
+
+  void startCluster(RunningGrid &running, uint64_t index) {
+    const Grid &grid = running.grid;
     auto cluster = std::make_unique<Cluster>();
-    Extent first = coordinatesOf(index, clusters);
+    Extent first = coordinatesOf(index, running.clusters);
     uint64_t count = volume(grid.cluster);
     cluster->liveCtas = static_cast<unsigned>(count);
     for (unsigned rank = 0; rank < count; ++rank) {
@@ -132,6 +163,7 @@ private:
       for (size_t i = 0; i < 3; ++i)
         place[i] += first[i] * grid.cluster[i];
       cluster->ctas.push_back(makeCta(machine, grid, *cluster, rank, place));
+      cluster->ctas.back()->progress = &running.progress;
       for (Warp &warp : cluster->ctas.back()->warps)
         turns.push_back({&warp, 0});
     }
@@ -201,9 +233,18 @@ private:
       checkLeftBehind(cta);
     --cta.liveWarps;
     if (cta.liveWarps == 0)
-      --cta.cluster->liveCtas;
+      finishCta(cta);
     completeBarriers(cta);
     completeClusterBarrier(*cta.cluster);
+  }
+
+  void finishCta(Cta &cta) {
+    --cta.cluster->liveCtas;
+    cta.trigger();
+    if (--cta.progress->ctasNotDone == 0)
+      // Those at griddepcontrol.wait look again.
+      for (Turn &turn : turns)
+        turn.warp->waiting = 0;
   }
 
   /// Nothing may be on its way into the shared memory of a CTA that exits.
@@ -212,7 +253,7 @@ private:
                   ByteState::InFlight) != cta.sharedStates.end())
       machine.fault =
           Fault{FaultKind::LaunchFailed,
-                "kernel '" + grid.program->name + "', " + cta.describe() +
+                "kernel '" + cta.grid->program->name + "', " + cta.describe() +
                     ": expected no copy into shared memory to be pending when "
                     "the CTA exits"};
   }
@@ -224,6 +265,15 @@ private:
     std::erase_if(resident, [](const std::unique_ptr<Cluster> &cluster) {
       return cluster->liveCtas == 0;
     });
+  }
+
+  /// "kernel 'a', kernel 'b'"
+  std::string nameOfGrids() const {
+    std::string names;
+    for (const std::unique_ptr<RunningGrid> &running : grids)
+      names += (names.empty() ? "kernel '" : ", kernel '") +
+               running->grid.program->name + "'";
+    return names;
   }
 
   std::string describeThreads() const {
@@ -238,10 +288,9 @@ private:
   }
 
   void reportDeadlock() {
-    machine.fault =
-        Fault{FaultKind::LaunchFailed,
-              "kernel '" + grid.program->name +
-                  "': deadlock, no thread can go on:" + describeThreads()};
+    machine.fault = Fault{
+        FaultKind::LaunchFailed,
+        nameOfGrids() + ": deadlock, no thread can go on:" + describeThreads()};
   }
 
   struct Turn {
@@ -251,11 +300,8 @@ private:
   };
 
   MachineState &machine;
-  const Grid &grid;
-  Extent clusters;
-  /// Clusters that may start next.
-  std::vector<uint64_t> window;
-  uint64_t nextCluster = 0;
+  /// In the order of their launches.
+  std::vector<std::unique_ptr<RunningGrid>> grids;
   std::vector<std::unique_ptr<Cluster>> resident;
   std::vector<Turn> turns;
   unsigned roundsUntilDraw = 0;
@@ -301,10 +347,10 @@ Status checkGrid(const Grid &grid) {
   return success();
 }
 
-std::optional<Fault> runGrid(DeviceMemory &memory, const Settings &settings,
-                             const Grid &grid, uint64_t *steps) {
+std::optional<Fault> runGrids(DeviceMemory &memory, const Settings &settings,
+                              std::span<const Grid> grids, uint64_t *steps) {
   MachineState machine(memory, settings);
-  GridRun(machine, grid).run();
+  GridRun(machine, grids).run();
   if (steps)
     *steps = machine.steps;
   return machine.fault;

@@ -7,15 +7,19 @@
 #include "weights/Result.h"
 
 #include <optional>
+#include <span>
 
 namespace moec::ptx {
 
-/// Runs a grid to its end, or to the first fault. Some CTAs are resident at a
+/// Runs grids to their ends, or to the first fault. Some CTAs are resident at a
 /// time, and their warps take turns at random; warps may be starved for long.
-/// The same settings give the same run. `steps`, if given, becomes the number
-/// of thread instructions.
-std::optional<Fault> runGrid(DeviceMemory &memory, const Settings &settings,
-                             const Grid &grid, uint64_t *steps = nullptr);
+/// Each grid but the first is a programmatic dependent of the one before: it
+/// may begin as soon as the CTAs of that one have let it, or have ended. The
+/// same settings give the same run. `steps`, if given, becomes the number of
+/// thread instructions.
+std::optional<Fault> runGrids(DeviceMemory &memory, const Settings &settings,
+                              std::span<const Grid> grids,
+                              uint64_t *steps = nullptr);
 
 /// What is wrong with the shape of a launch: nothing after success.
 weights::Status checkGrid(const Grid &grid);

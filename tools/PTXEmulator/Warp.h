@@ -231,8 +231,17 @@ struct NamedBarrier {
 
 struct Cluster;
 
+/// How far a grid is: the grid after it may begin when all its CTAs have let
+/// dependents go, and waits for their ends by griddepcontrol.wait.
+struct GridProgress {
+  const GridProgress *previous = nullptr;
+  uint64_t ctasNotDone = 0, ctasNotTriggered = 0;
+};
+
 struct Cta {
   const Grid *grid = nullptr;
+  GridProgress *progress = nullptr;
+  bool hasTriggered = false;
   Cluster *cluster = nullptr;
   /// In the cluster.
   unsigned rank = 0;
@@ -246,6 +255,12 @@ struct Cta {
   /// Asynchronous readers of each 16 bytes; empty if there were none.
   std::vector<uint16_t> asyncReaders;
   unsigned liveWarps = 0;
+
+  /// Lets dependents of the grid go, as far as this CTA is concerned.
+  void trigger() {
+    progress->ctasNotTriggered -= !hasTriggered;
+    hasTriggered = true;
+  }
 
   /// "CTA (1, 0, 0)"
   std::string describe() const;

@@ -57,7 +57,9 @@ TEST(Device, FaultsStickAndAreReported) {
   grid.parameters.resize(program->parameterBytes);
   EXPECT_EQ(device.stickyError(), CUDA_SUCCESS);
   testing::internal::CaptureStderr();
-  device.launch(grid);
+  device.launch(grid, false);
+  EXPECT_EQ(device.stickyError(), CUDA_SUCCESS);
+  device.flush();
   std::string said = testing::internal::GetCapturedStderr();
   EXPECT_EQ(device.stickyError(), CUDA_ERROR_LAUNCH_FAILED);
   EXPECT_TRUE(has(said, "the thread trapped")) << said;

@@ -60,7 +60,7 @@ public:
     weights::Status status = checkGrid(grid);
     if (!status)
       return Fault{FaultKind::LaunchFailed, status.error()};
-    return runGrid(memory, settings, grid, &steps);
+    return runGrids(memory, settings, {&grid, 1}, &steps);
   }
 
   DeviceMemory memory;

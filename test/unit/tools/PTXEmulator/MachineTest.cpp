@@ -112,3 +112,65 @@ TEST(Machine, CopiesMustNotOutliveTheirCta) {
                  "expected no copy into shared memory to be pending");
   EXPECT_TRUE(found);
 }
+
+namespace {
+
+/// One CTA writes 5, and lets dependents go before that.
+const std::string primary = moduleHead + R"(
+.visible .entry kernel(.param .u64 value)
+{
+  .reg .b64 %rd<2>;
+  ld.param.u64 %rd1, [value];
+  griddepcontrol.launch_dependents;
+  nanosleep.u32 10;
+  st.global.u32 [%rd1], 5;
+  ret;
+}
+)";
+
+/// Copies the value, after `wait`.
+std::string dependent(const std::string &wait) {
+  return moduleHead + R"(
+.visible .entry kernel(.param .u64 value)
+{
+  .reg .b32 %r<2>;
+  .reg .b64 %rd<2>;
+  ld.param.u64 %rd1, [value];
+)" + wait +
+         R"(
+  ld.global.u32 %r1, [%rd1];
+  st.global.u32 [%rd1+4], %r1;
+  ret;
+}
+)";
+}
+
+/// What the dependent read.
+uint32_t runDependent(const std::string &wait, uint64_t seed) {
+  Kernel first(primary);
+  auto second = Image::load(first.memory, dependent(wait));
+  EXPECT_EQ(second.error(), "");
+  uint64_t value = first.upload(std::vector<uint32_t>{1, 0});
+  std::vector<uint8_t> parameters(8);
+  std::memcpy(parameters.data(), &value, 8);
+  Extent one = {1, 1, 1};
+  std::vector<Grid> grids;
+  for (const Program *program :
+       {first.image->findProgram("kernel"), (*second)->findProgram("kernel")})
+    grids.push_back({program, one, one, one, 0, parameters});
+  Settings settings;
+  settings.seed = seed;
+  EXPECT_EQ(messageOf(runGrids(first.memory, settings, grids)), "");
+  return first.download<uint32_t>(value, 2)[1];
+}
+
+} // namespace
+
+TEST(Machine, DependentsThatDoNotWaitRunAhead) {
+  bool ranAhead = false;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    EXPECT_EQ(runDependent("griddepcontrol.wait;", seed), 5u);
+    ranAhead |= runDependent("", seed) == 1;
+  }
+  EXPECT_TRUE(ranAhead);
+}
