@@ -15,12 +15,13 @@ using namespace moec::lowering;
 using moec::moe::Format;
 
 bool moec::lowering::hasDotProduct(const InstructionSet &isa,
+                                   const Schedule &schedule,
                                    moe::EncodingAttr rounding,
                                    const StoredForm &form, int64_t k) {
   if (!isa.hasDot)
     return false;
   if (rounding.getFormat() == Format::bf16)
-    return form.format == Format::bf16 && k % 2 == 0;
+    return schedule.bf16Dot && form.format == Format::bf16 && k % 2 == 0;
   bool isInteger = form.format == Format::int8 || form.format == Format::int4;
   int64_t group = form.group ? form.group : k;
   int64_t own = rounding.getGroup() ? rounding.getGroup() : k;

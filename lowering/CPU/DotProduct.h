@@ -17,9 +17,11 @@ struct DotRows {
 };
 
 /// Whether products of rows, so rounded, by a weight of `k` rows can be made
-/// so: int8 by int8 or int4 in the same groups of whole fours, bf16 by bf16.
-bool hasDotProduct(const InstructionSet &isa, moe::EncodingAttr rounding,
-                   const StoredForm &form, int64_t k);
+/// so: int8 by int8 or int4 in the same groups of whole fours, bf16 by bf16
+/// where the schedule says so.
+bool hasDotProduct(const InstructionSet &isa, const Schedule &schedule,
+                   moe::EncodingAttr rounding, const StoredForm &form,
+                   int64_t k);
 
 /// y[i, :] = x[i, 0 ... k)·W for `panels` panels, added to y where `adds`.
 void callDotProduct(Code &c, MatmulKernels &kernels, const StoredForm &form,

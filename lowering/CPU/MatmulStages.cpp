@@ -364,7 +364,7 @@ private:
   bool hasDot() const {
     return request.rounding && !order &&
            llvm::all_of(weights, [&](const Stored &weight) {
-             return hasDotProduct(layer.kernels.instructionSet(),
+             return hasDotProduct(layer.kernels.instructionSet(), schedule,
                                   request.rounding, weight.form, k);
            });
   }

@@ -39,6 +39,9 @@ struct Schedule {
   int64_t prefetchRows;
   /// Steps of the reduction in one turn of a loop.
   int64_t unroll;
+  /// 1: rows rounded to bf16 are multiplied by vdpbf16ps; 0: as f32, which is
+  /// faster where that instruction runs at half the rate.
+  int64_t bf16Dot;
 
   /// One field by name, for overrides in IR and listings; null if there is
   /// none.

@@ -46,13 +46,13 @@ func.func @int8(%x: tensor<?x64xf32>, %codes: tensor<1x64x16xi8>, %scales: tenso
 
 // -----
 
-// CHECK-LABEL: func.func private @dot_bf16_k64(
+// CHECK-LABEL: func.func private @dot_bf16_k64_bf16_dot1(
 // CHECK:         %[[PAIR:.*]] = vector.load {{.*}} vector<32xbf16>
 // CHECK:         vector.shuffle {{.*}} [0, 16, 1, 17, 2, 18
 // CHECK:         llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 func.func @bf16(%x: tensor<?x64xf32>, %codes: tensor<1x64x16xbf16>, %e: tensor<?x16xf32>) -> tensor<?x16xf32> {
   %w = moe.wrap %codes encoding <bf16> layout panel16 : tensor<1x64x16xbf16> to !moe.weight<64x16xf32>
-  %y = moe.grouped_matmul ins(%x : tensor<?x64xf32>) rounded <bf16> weights(%w : !moe.weight<64x16xf32>) outs(%e : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %y = moe.grouped_matmul ins(%x : tensor<?x64xf32>) rounded <bf16> weights(%w : !moe.weight<64x16xf32>) outs(%e : tensor<?x16xf32>) {moe.schedule = {bf16_dot = 1}} -> tensor<?x16xf32>
   return %y : tensor<?x16xf32>
 }
 
