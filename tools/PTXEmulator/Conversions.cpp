@@ -249,9 +249,9 @@ void takeConversion(Decoder &decoder) {
   operation.mode = static_cast<uint8_t>(mode.rounding);
   operation.ftz = decoder.take("ftz");
   operation.saturate = decoder.take("sat");
-  operation.number = (mode.integral ? ToIntegral : 0) |
-                     (decoder.take("satfinite") ? SaturateFinite : 0) |
-                     (decoder.take("relu") ? Relu : 0);
+  operation.number = (mode.integral ? int64_t(ToIntegral) : 0) |
+                     (decoder.take("satfinite") ? int64_t(SaturateFinite) : 0) |
+                     (decoder.take("relu") ? int64_t(Relu) : 0);
 }
 
 void buildConversion(Decoder &decoder) {

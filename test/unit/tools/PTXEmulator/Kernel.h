@@ -55,7 +55,7 @@ public:
       return Fault{FaultKind::LaunchFailed, "no kernel"};
     Grid grid{program, blocks, threads, cluster, dynamicShared, {}};
     grid.parameters.resize(program->parameterBytes);
-    size_t index = 0;
+    [[maybe_unused]] size_t index = 0;
     (setParameter(grid, *program, index, arguments), ...);
     weights::Status status = checkGrid(grid);
     if (!status)
