@@ -14,6 +14,9 @@ namespace moec::lowering {
 /// On an operation that a kernel of the target does: moe-select-cpu-kernels sets it, convert-moe-to-linalg leaves such.
 inline constexpr char kernelAttrName[] = "moe.kernel";
 
+/// On an scf.for whose turns may run in any order, and side by side, on buffers: the reference lowering says so.
+inline constexpr char freeTurnsAttrName[] = "moec.free_turns";
+
 #define GEN_PASS_DECL
 #include "lowering/Passes.h.inc"
 

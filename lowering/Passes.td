@@ -76,6 +76,80 @@ def ConvertMoEToCPUPass : Pass<"convert-moe-to-cpu", "::mlir::ModuleOp"> {
                            "::mlir::vector::VectorDialect"];
 }
 
+def SelectCUDAKernelsPass : Pass<"moe-select-cuda-kernels", "::mlir::ModuleOp"> {
+  let summary = "marks the operations that have CUDA kernels of their own";
+  let description = [{
+    Groups, combines, and products of f16 or bf16 rows with weights of that type in row_major get the attribute `moe.kernel`,
+    and so do the wraps of their weights: convert-moe-to-linalg leaves them, and convert-moe-to-cuda makes kernels of them on
+    buffers. `moe.rows_per_token` says how many rows of a group a token has. A remark says why another operation goes through
+    the reference lowering.
+  }];
+}
+
+def ConvertMoEToCUDAPass : Pass<"convert-moe-to-cuda", "::mlir::ModuleOp"> {
+  let summary = "makes kernels of scheduled operations on buffers";
+  let description = [{
+    Each operation becomes a few kernels, `gpu.func`s of the module `@moec_kernels`, and their gpu.launch_func. Tensor cores
+    multiply tiles of the base, for all rows of a cluster at once; while a tile is in shared memory, the experts of each row
+    add their residuals. Sums have one order, so results do not change from run to run. docs/cuda.md shows how a layer
+    becomes kernels.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+}
+
+def OutlineKernelsPass : Pass<"moe-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "makes kernels of all that touches memory in entries";
+  let description = [{
+    Runs on bufferised entries, the functions with `moec.arguments`, whose memory is a GPU's. What stays on the host computes
+    extents and takes views. Structured operations and copies become kernels of one thread for each turn of their free
+    loops; a thread adds up in the order of the reference lowering. Other loops, and numbers that are read from memory with
+    all that needs them, become kernels of one thread.
+
+    Kernels are `gpu.func`s of the module `@moec_kernels`. A launch is a call of a private function that has no body yet,
+    with the entry's new last argument, the launch context, and the number of blocks in front of what the kernel takes:
+
+    ```
+    func.call @moec.launch.layer_0(%context, %blocks, %x, %y) : (!llvm.ptr, index, memref<?x64xf32>, memref<?x64xf32>) -> ()
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def ConvertKernelsToNVVMPass : Pass<"convert-kernels-to-nvvm"> {
+  let summary = "lowers device functions to the LLVM and NVVM dialects";
+  let description = [{
+    Of a gpu.module that holds gpu, memref, arith, math and cf. Functions such as exp and tanh become polynomials in f32: the
+    library that CUDA has for them is not needed. Square roots and fused multiply-adds are instructions.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::vector::VectorDialect"];
+}
+
+def KernelsToPTXPass : Pass<"moe-kernels-to-ptx", "::mlir::ModuleOp"> {
+  let summary = "compiles device functions to PTX";
+  let description = [{
+    The module `@moec_kernels`, lowered to the LLVM and NVVM dialects, is translated by LLVM and replaced by the attribute
+    `moec.device_code` of the module: target, PTX, names of kernels and the shared memory they use. Neither a GPU nor a
+    CUDA toolkit is needed, so a call of a function that only the toolkit's library has is refused.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the code is for: sm_80 or sm_90a">
+  ];
+}
+
+def DefineLaunchesPass : Pass<"moe-define-launches", "::mlir::ModuleOp"> {
+  let summary = "lets functions that stand for launches call the runtime";
+  let description = [{
+    Runs in the LLVM dialect, where both sides of a launch have taken buffers apart in the same way: the functions
+    `@moec.launch.*` put their arguments into a list of pointers and call `moert_cuda_launch` (moert/abi.h).
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def PlanWorkspacePass : Pass<"moe-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "takes all scratch memory from one buffer that the caller hands in";
   let description = [{

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -18,14 +19,15 @@ using namespace mlir;
 using namespace moec::lowering;
 
 static void buildToLinalg(OpPassManager &manager,
-                          const ReferenceOptions &options, bool keepKernels) {
+                          const ReferenceOptions &options,
+                          std::unique_ptr<Pass> selectKernels = nullptr) {
   // Entries are public functions; what they call becomes part of them.
   manager.addPass(createInlinerPass());
   manager.addPass(createSymbolDCEPass());
   // Extents are related by what moe operations mean, so entries are described before they are lowered.
   manager.addPass(createExportEntriesPass());
-  if (keepKernels)
-    manager.addPass(createSelectCPUKernelsPass());
+  if (selectKernels)
+    manager.addPass(std::move(selectKernels));
   ConvertMoEToLinalgPassOptions conversion;
   llvm::append_range(conversion.weights, options.weights);
   conversion.maxBytes = options.maxBytes;
@@ -38,16 +40,21 @@ static void buildToLinalg(OpPassManager &manager,
 
 void moec::lowering::buildReferenceToLinalg(OpPassManager &manager,
                                             const ReferenceOptions &options) {
-  buildToLinalg(manager, options, /*keepKernels=*/false);
+  buildToLinalg(manager, options);
 }
 
 void moec::lowering::buildCPUToLinalg(OpPassManager &manager,
                                       const ReferenceOptions &options) {
-  buildToLinalg(manager, options, /*keepKernels=*/true);
+  buildToLinalg(manager, options, createSelectCPUKernelsPass());
 }
 
-void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
-                                        const InstructionSet *isa) {
+void moec::lowering::buildCUDAToLinalg(OpPassManager &manager,
+                                       const ReferenceOptions &options) {
+  buildToLinalg(manager, options, createSelectCUDAKernelsPass());
+}
+
+/// linalg on tensors to linalg on buffers.
+static void buildBuffers(OpPassManager &manager) {
   // Extents that are not an argument's are traced back to one that is: workspace sizes are computed from them.
   manager.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
   manager.addPass(createCanonicalizerPass());
@@ -57,6 +64,11 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
   manager.addPass(bufferization::createOneShotBufferizePass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
+}
+
+void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
+                                        const InstructionSet *isa) {
+  buildBuffers(manager);
   if (isa) {
     ConvertMoEToCPUPassOptions kernels;
     kernels.instructionSet = isa->name.str();
@@ -72,21 +84,27 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
 }
 
+/// Arithmetic on f16 and bf16 that a target does in f32.
+template <typename Function>
+static void addNarrowFloats(OpPassManager &manager, bool keepHalfVectors) {
+  // Arithmetic on f16 and bf16 is done in f32 and rounded; conversions become integer operations. Nothing may fold in
+  // between: a rounding that looks superfluous is part of the meaning.
+  manager.addNestedPass<Function>(math::createMathExtendToSupportedTypes());
+  arith::ArithEmulateUnsupportedFloatsOptions narrow;
+  narrow.sourceTypeStrs = {"f16", "bf16"};
+  narrow.targetTypeStr = "f32";
+  manager.addNestedPass<Function>(
+      arith::createArithEmulateUnsupportedFloats(narrow));
+  ExpandNarrowFloatsPassOptions expansion;
+  expansion.keepHalfVectors = keepHalfVectors;
+  manager.addNestedPass<Function>(createExpandNarrowFloatsPass(expansion));
+}
+
 void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
                                       const InstructionSet *isa) {
   // Parallel loops, of which the reference lowering makes none, run on the caller's threads.
   manager.addPass(createOutlineParallelPass());
-  // Arithmetic on f16 and bf16 is done in f32 and rounded; conversions become integer operations. Nothing may fold in
-  // between: a rounding that looks superfluous is part of the meaning.
-  manager.addNestedPass<func::FuncOp>(math::createMathExtendToSupportedTypes());
-  arith::ArithEmulateUnsupportedFloatsOptions narrow;
-  narrow.sourceTypeStrs = {"f16", "bf16"};
-  narrow.targetTypeStr = "f32";
-  manager.addNestedPass<func::FuncOp>(
-      arith::createArithEmulateUnsupportedFloats(narrow));
-  ExpandNarrowFloatsPassOptions expansion;
-  expansion.keepHalfVectors = isa && isa->hasHalf;
-  manager.addNestedPass<func::FuncOp>(createExpandNarrowFloatsPass(expansion));
+  addNarrowFloats<func::FuncOp>(manager, isa && isa->hasHalf);
   // What the C library has no function for.
   math::MathExpandOpsPassOptions expanded;
   expanded.opMnemonics = {"rsqrt", "fpowi"};
@@ -100,6 +118,33 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
   manager.addPass(createReconcileUnrealizedCastsPass());
   // Nothing but moves is left of f16 and bf16: as integers LLVM cannot make arithmetic of them again.
   manager.addPass(createKeepNarrowFloatsAsBitsPass());
+}
+
+void moec::lowering::buildLinalgToKernels(OpPassManager &manager) {
+  buildBuffers(manager);
+  manager.addPass(createConvertMoEToCUDAPass());
+  manager.addPass(createPlanWorkspacePass());
+  manager.addPass(createPrefixEntriesPass());
+  manager.addPass(createOutlineKernelsPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void moec::lowering::buildKernelsToLLVM(OpPassManager &manager,
+                                        StringRef target) {
+  addNarrowFloats<gpu::GPUModuleOp>(manager, /*keepHalfVectors=*/false);
+  OpPassManager &device = manager.nest<gpu::GPUModuleOp>();
+  device.addPass(memref::createExpandStridedMetadataPass());
+  device.addPass(createLowerAffinePass());
+  device.addPass(createSCFToControlFlowPass());
+  device.addPass(createConvertKernelsToNVVMPass());
+  device.addPass(createCanonicalizerPass());
+  device.addPass(createReconcileUnrealizedCastsPass());
+  KernelsToPTXPassOptions code;
+  code.target = target.str();
+  manager.addPass(createKernelsToPTXPass(code));
+  buildLoopsToLLVM(manager);
+  manager.addPass(createDefineLaunchesPass());
 }
 
 void moec::lowering::buildReferencePipeline(OpPassManager &manager,
@@ -122,6 +167,13 @@ void moec::lowering::buildCPUPipeline(OpPassManager &manager,
   buildLoopsToLLVM(manager, isa);
 }
 
+void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
+                                       const CUDAOptions &options) {
+  buildCUDAToLinalg(manager, options);
+  buildLinalgToKernels(manager);
+  buildKernelsToLLVM(manager, options.target);
+}
+
 void moec::lowering::registerPipelines() {
   PassPipelineRegistration<ReferenceOptions>(
       "moe-reference",
@@ -133,4 +185,9 @@ void moec::lowering::registerPipelines() {
       "Lowers moe to the LLVM dialect with CPU kernels for scheduled "
       "operations",
       buildCPUPipeline);
+  PassPipelineRegistration<CUDAOptions>(
+      "moe-cuda",
+      "Lowers moe to PTX, and to host code in the LLVM dialect that launches "
+      "it",
+      buildCUDAPipeline);
 }

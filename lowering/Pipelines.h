@@ -33,6 +33,14 @@ struct CPUOptions : ReferenceOptions {
       llvm::cl::init("x86-64-v3")};
 };
 
+/// Options of `moe-cuda`.
+struct CUDAOptions : ReferenceOptions {
+  Option<std::string> target{
+      *this, "target",
+      llvm::cl::desc("What GPUs the code is for: sm_80 or sm_90a"),
+      llvm::cl::init("sm_80")};
+};
+
 /// moe to linalg on tensors; public functions take buffers.
 void buildReferenceToLinalg(mlir::OpPassManager &manager,
                             const ReferenceOptions &options);
@@ -40,6 +48,10 @@ void buildReferenceToLinalg(mlir::OpPassManager &manager,
 /// The same, but operations that CPU kernels do stay.
 void buildCPUToLinalg(mlir::OpPassManager &manager,
                       const ReferenceOptions &options);
+
+/// The same, but operations that CUDA kernels do stay.
+void buildCUDAToLinalg(mlir::OpPassManager &manager,
+                       const ReferenceOptions &options);
 
 /// linalg on tensors to loops on buffers, and operations that stayed to kernels of an instruction set; scratch memory comes
 /// from a workspace argument.
@@ -50,12 +62,22 @@ void buildLinalgToLoops(mlir::OpPassManager &manager,
 void buildLoopsToLLVM(mlir::OpPassManager &manager,
                       const InstructionSet *isa = nullptr);
 
+/// linalg on tensors to device functions and what launches them; scratch memory comes from a workspace argument.
+void buildLinalgToKernels(mlir::OpPassManager &manager);
+
+/// Device functions to PTX, and what launches them to the LLVM dialect.
+void buildKernelsToLLVM(mlir::OpPassManager &manager, llvm::StringRef target);
+
 /// `moe-reference`: the three above. The slow path that defines what results are right.
 void buildReferencePipeline(mlir::OpPassManager &manager,
                             const ReferenceOptions &options);
 
 /// `moe-cpu`: the same with CPU kernels.
 void buildCPUPipeline(mlir::OpPassManager &manager, const CPUOptions &options);
+
+/// `moe-cuda`: kernels for GPUs, by the reference lowering where there is none of their own.
+void buildCUDAPipeline(mlir::OpPassManager &manager,
+                       const CUDAOptions &options);
 
 /// Registers the pipelines of this file by their flags.
 void registerPipelines();

@@ -1,4 +1,4 @@
-// Activations on 16 numbers at a time.
+// Activations as arithmetic.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/Activation.h"
 
@@ -10,9 +10,10 @@ using namespace moec::lowering;
 using moec::moe::ActivationKind;
 
 namespace {
-/// Float arithmetic on vectors.
+/// Float arithmetic on numbers of a type.
 struct Floats {
   Code &c;
+  Type type;
 
   Value add(Value l, Value r) {
     return arith::AddFOp::create(c.b, c.loc, l, r);
@@ -26,7 +27,22 @@ struct Floats {
   Value div(Value l, Value r) {
     return arith::DivFOp::create(c.b, c.loc, l, r);
   }
-  Value number(double value) { return c.reals(value); }
+  Value constant(Type type, Attribute value) {
+    if (auto vector = dyn_cast<VectorType>(type))
+      value = DenseElementsAttr::get(vector, value);
+    return arith::ConstantOp::create(c.b, c.loc, type, cast<TypedAttr>(value));
+  }
+  Value number(double value) {
+    return constant(type, c.b.getF32FloatAttr(float(value)));
+  }
+  /// As bits of the numbers' type.
+  Value bits(int64_t value) {
+    return constant(bitsType(), c.b.getI32IntegerAttr(int32_t(value)));
+  }
+  Type bitsType() {
+    auto vector = dyn_cast<VectorType>(type);
+    return vector ? Type(vector.clone(c.i32())) : c.i32();
+  }
 
   /// e^x: x = n·ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of
   /// degree 6, 2^n by its bits. 0 below -87.3, infinity above 88.7, NaN of NaN.
@@ -43,12 +59,9 @@ struct Floats {
     Value y = number(1.0 / 720);
     for (double factor : {1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
       y = add(mul(y, r), number(factor));
-    Type ints = c.vectorOf(c.i32());
-    Value bits = arith::BitcastOp::create(c.b, c.loc, ints, shifted);
-    Value biased =
-        arith::AddIOp::create(c.b, c.loc, bits, c.ints(127, c.i32()));
-    Value power =
-        arith::ShLIOp::create(c.b, c.loc, biased, c.ints(23, c.i32()));
+    Value integer = arith::BitcastOp::create(c.b, c.loc, bitsType(), shifted);
+    Value biased = arith::AddIOp::create(c.b, c.loc, integer, bits(127));
+    Value power = arith::ShLIOp::create(c.b, c.loc, biased, bits(23));
     return mul(y, arith::BitcastOp::create(c.b, c.loc, x.getType(), power));
   }
 
@@ -93,9 +106,9 @@ struct Floats {
 };
 } // namespace
 
-Value moec::lowering::activateVector(Code &c, moe::ActivationAttr act, Value up,
-                                     Value gate) {
-  Floats floats{c};
+Value moec::lowering::activate(Code &c, moe::ActivationAttr act, Value up,
+                               Value gate) {
+  Floats floats{c, up.getType()};
   Value x = gate ? gate : up;
   if (act.getClamp()) {
     double bound = act.getClamp().getValueAsDouble();

@@ -1,4 +1,4 @@
-// Activations on 16 numbers at a time.
+// Activations as arithmetic.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_ACTIVATION_H
 #define MOEC_LOWERING_CPU_ACTIVATION_H
@@ -8,10 +8,10 @@
 
 namespace moec::lowering {
 
-/// act(up, gate) (docs/spec.md 4.2); `gate` may be null. silu and sigmoid_alpha are within 3e-7 of exact values; tanh and erf
-/// are math operations, which convert-moe-to-cpu makes polynomials.
-mlir::Value activateVector(Code &c, moe::ActivationAttr act, mlir::Value up,
-                           mlir::Value gate);
+/// act(up, gate) (docs/spec.md 4.2) of f32 or vectors of 16 of them; `gate` may be null. silu and sigmoid_alpha are within
+/// 3e-7 of exact values; tanh and erf are math operations, which lowerings make polynomials.
+mlir::Value activate(Code &c, moe::ActivationAttr act, mlir::Value up,
+                     mlir::Value gate);
 
 } // namespace moec::lowering
 

@@ -52,16 +52,6 @@ static std::string reasonAgainst(ValueRange weights) {
   return "";
 }
 
-SmallVector<Operation *> moec::lowering::findScheduled(Operation *root) {
-  SmallVector<Operation *> found;
-  root->walk([&](Operation *op) {
-    if (isa<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp, GroupedUpOp>(
-            op))
-      found.push_back(op);
-  });
-  return found;
-}
-
 std::string moec::lowering::reasonAgainstKernels(Operation *op) {
   auto columns = [](Value value) {
     return cast<ShapedType>(value.getType()).getDimSize(1);

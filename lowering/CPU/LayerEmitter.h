@@ -8,9 +8,6 @@
 
 namespace moec::lowering {
 
-/// The operations of the scheduled form below `root`, in its order.
-llvm::SmallVector<mlir::Operation *> findScheduled(mlir::Operation *root);
-
 /// Why an operation cannot be made of CPU kernels; empty if it can. Works on
 /// tensors and on buffers.
 std::string reasonAgainstKernels(mlir::Operation *op);

@@ -838,7 +838,7 @@ private:
       return products[0];
     for (Value &each : products)
       each = t.rounded(each, element());
-    return activateVector(t, request.act, products[0],
+    return activate(t, request.act, products[0],
                           products.size() == 2 ? products[1] : Value());
   }
 

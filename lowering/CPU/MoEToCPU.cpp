@@ -1,6 +1,7 @@
 // convert-moe-to-cpu: scheduled operations on buffers become tasks of loops.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
+#include "lowering/KernelSelection.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
@@ -20,27 +21,6 @@ namespace moec::lowering {
 using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
-
-/// Memory for ids is memory for numbers.
-static void allocateNumbers(func::FuncOp entry) {
-  SmallVector<memref::AllocOp> allocations;
-  entry.walk([&](memref::AllocOp op) {
-    if (mlir::isa<IdType>(op.getType().getElementType()))
-      allocations.push_back(op);
-  });
-  for (memref::AllocOp op : allocations) {
-    OpBuilder builder(op);
-    MemRefType type = op.getType();
-    auto numbers = memref::AllocOp::create(
-        builder, op.getLoc(),
-        MemRefType(
-            MemRefType::Builder(type).setElementType(builder.getI32Type())),
-        op.getDynamicSizes(), op.getSymbolOperands(), op.getAlignmentAttr());
-    auto ids = IdCastOp::create(builder, op.getLoc(), type, numbers);
-    op.replaceAllUsesWith(ids.getResult());
-    op.erase();
-  }
-}
 
 /// By the CPU's instruction, or rounded twice where it has none: never by the C
 /// library's function.
@@ -79,19 +59,7 @@ struct ConvertMoEToCPUPass
       if (failed(emitted))
         return failure();
     }
-    // What is left are views, and extents taken of them.
-    SmallVector<Operation *> views;
-    entry.walk([&](Operation *op) {
-      if (auto cast = dyn_cast<IdCastOp>(op))
-        cast.getResult().replaceUsesWithIf(cast.getInput(), [](OpOperand &use) {
-          return mlir::isa<memref::DimOp>(use.getOwner());
-        });
-      if (mlir::isa<WrapOp, IdCastOp>(op))
-        views.push_back(op);
-    });
-    for (Operation *op : llvm::reverse(views))
-      if (op->use_empty())
-        op->erase();
+    eraseViews(entry);
     return success();
   }
 

@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Library/EmitLibrary.h"
 
-#include "lowering/Library/EntryTable.h"
+#include "lowering/Library/DeviceCode.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -120,8 +120,16 @@ static SmallVector<Layer> collectLayers(ModuleOp module) {
   return layers;
 }
 
-/// What code for the machine's CPU is, and what of the features that are asked for at run time it needs.
-static Variant describeVariant(const llvm::TargetMachine &machine) {
+/// What code for the machine's CPU is, and what of the features that are asked for at run time it needs; with kernels of a
+/// device, what they are for.
+static Variant describeVariant(ModuleOp module,
+                               const llvm::TargetMachine &machine) {
+  if (std::optional<TargetCode> device = getDeviceCode(module)) {
+    Variant variant;
+    variant.name = device->target;
+    variant.hasDeviceCode = true;
+    return variant;
+  }
   StringRef cpu = machine.getTargetCPU();
   Variant variant{cpu.empty() ? "portable" : cpu.str(), 0};
   if (machine.getTargetTriple().getArch() != llvm::Triple::x86_64)
@@ -165,6 +173,8 @@ translateVariant(ModuleOp module, llvm::LLVMContext &context,
   result = prepare(std::move(result), machine);
   if (failed(report(module, addVariantFunctions(*result, entries, variant))))
     return nullptr;
+  if (std::optional<TargetCode> device = getDeviceCode(module))
+    addDeviceCode(*result, variant, device->code);
   return result;
 }
 
@@ -176,7 +186,7 @@ translate(ModuleOp module, llvm::LLVMContext &context,
   FailureOr<SmallVector<Entry>> entries = collectEntries(module);
   if (failed(entries))
     return nullptr;
-  Variant variant = describeVariant(machine);
+  Variant variant = describeVariant(module, machine);
   manifest = makeManifest(*entries, variant, collectLayers(module),
                           options.layoutHash, options.pipeline);
   std::unique_ptr<llvm::Module> result =
@@ -515,7 +525,7 @@ LogicalResult moec::lowering::emitLibrary(ArrayRef<LibraryVariant> variants,
     ObjectPart *part = addPart(variant.module, variant.cpu);
     if (!part)
       return failure();
-    described.push_back(describeVariant(*part->machine));
+    described.push_back(describeVariant(variant.module, *part->machine));
     part->code = translateVariant(variant.module, part->context, *part->machine,
                                   *entries, described.back().name);
     if (!part->code)

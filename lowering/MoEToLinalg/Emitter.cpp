@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/MoEToLinalg/Emitter.h"
 
+#include "lowering/Passes.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -203,4 +204,11 @@ SmallVector<Value> Emitter::loop(Value upper, ValueRange inits, LoopBody body) {
         scf::YieldOp::create(nested, nestedLoc, body(inner, i, carried));
       });
   return SmallVector<Value>(loopOp.getResults());
+}
+
+SmallVector<Value> Emitter::freeLoop(Value upper, ValueRange inits,
+                                     LoopBody body) {
+  SmallVector<Value> results = loop(upper, inits, body);
+  results.front().getDefiningOp()->setAttr(freeTurnsAttrName, b.getUnitAttr());
+  return results;
 }

@@ -83,6 +83,9 @@ public:
   /// for i in 0 ... upper-1, carrying `inits`; returns their last values.
   llvm::SmallVector<mlir::Value> loop(mlir::Value upper, mlir::ValueRange inits,
                                       LoopBody body);
+  /// The same where turn i reads and writes only what no other turn writes: on buffers, turns may run side by side.
+  llvm::SmallVector<mlir::Value>
+  freeLoop(mlir::Value upper, mlir::ValueRange inits, LoopBody body);
 };
 
 /// The type in which values of an element type are accumulated: f64 for f64, else f32 (docs/spec.md §1).

@@ -243,7 +243,7 @@ Value Router::emitGroupScores(Value keys, Value groupOf) {
     }
     return next;
   };
-  best = e.loop(e.extent(keys, 0), best,
+  best = e.freeLoop(e.extent(keys, 0), best,
                 [&](Emitter &r, Value token, ValueRange carried) {
                   return r.loop(r.index(columnCount), carried,
                                 [&](Emitter &c, Value i, ValueRange before) {

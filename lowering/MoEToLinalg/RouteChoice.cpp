@@ -74,7 +74,7 @@ Value Router::emitLargest(Value keys) {
     };
     return c.loop(slots, before, slot);
   };
-  return e.loop(e.extent(keys, 0), {columns, best},
+  return e.freeLoop(e.extent(keys, 0), {columns, best},
                 [&](Emitter &r, Value token, ValueRange carried) {
                   return r.loop(r.index(columnCount), carried,
                                 [&](Emitter &c, Value i, ValueRange before) {

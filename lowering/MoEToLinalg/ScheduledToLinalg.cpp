@@ -128,7 +128,7 @@ static Value gatherRows(Emitter &e, Value source, Value index,
   Value result = e.filled(sizes, missing);
   Value extent = e.extent(source, 0);
   Value columns = isList ? e.index(1) : e.extent(result, 1);
-  return e.loop(
+  return e.freeLoop(
       e.extent(result, 0), result,
       [&](Emitter &r, Value i, ValueRange carried) {
         Value from = r.extract(index, ValueRange{i});

@@ -74,7 +74,7 @@ static SmallVector<Value> emitClustersOf(Emitter &e, ClustersOfOp op,
     used = c.select(isNew, c.add(used, c.i32(1)), used);
     return SmallVector<Value>{clusters, slots, used};
   };
-  return e.loop(e.extent(ids.ids, 0), {clusters, slots},
+  return e.freeLoop(e.extent(ids.ids, 0), {clusters, slots},
                 [&](Emitter &t, Value token, ValueRange carried) {
                   SmallVector<Value> all = t.loop(
                       t.extent(ids.ids, 1), {carried[0], carried[1], t.i32(0)},

@@ -237,7 +237,7 @@ static SmallVector<Value> emitSparse(Emitter &e, WeightSparseOp op,
     return inner.insert(inner.select(isInside, after, before), sum, place);
   };
   Value sum =
-      e.loop(e.index(type.getCount()), zeros,
+      e.freeLoop(e.index(type.getCount()), zeros,
              [&](Emitter &outer, Value entry, ValueRange carried) {
                return outer.loop(outer.index(stored), carried,
                                  [&](Emitter &inner, Value j, ValueRange sums) {

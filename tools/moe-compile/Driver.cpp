@@ -4,6 +4,7 @@
 
 #include "frontend/Importer.h"
 #include "lowering/Artifact/LayerWeights.h"
+#include "lowering/Library/DeviceCode.h"
 #include "lowering/Pipelines.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
@@ -361,7 +362,8 @@ private:
              "as it is\n";
     else if (after.multiplyAddsPerToken >= before.multiplyAddsPerToken)
       outs() << "  pays in bytes only: "
-             << (hasClusters() ? "tokens meet so many clusters that the " : "the ")
+             << (hasClusters() ? "tokens meet so many clusters that the "
+                               : "the ")
              << "arithmetic is no less\n";
     outs() << describeRounding();
     if (request.samples.empty())
@@ -435,8 +437,10 @@ private:
     if (!request.separateWeights && !checkpoint)
       options.weights = ArrayRef<std::string>(request.weights);
     PassManager toLinalg(&context);
-    if (hasKernels())
+    if (hasCPUKernels())
       lowering::buildCPUToLinalg(toLinalg, options);
+    else if (isForGPU())
+      lowering::buildCUDAToLinalg(toLinalg, options);
     else
       lowering::buildReferenceToLinalg(toLinalg, options);
     if (ExitCode code = run(toLinalg, "lower to linalg"))
@@ -446,46 +450,58 @@ private:
     if (request.instructionSets.size() > 1)
       return emitVariants();
 
-    const lowering::InstructionSet *isa = nullptr;
-    if (!request.instructionSets.empty()) {
-      isa = lowering::findInstructionSet(request.instructionSets.front());
-      library.cpu = isa->cpu.str();
-    } else if (hasKernels()) {
-      isa = &lowering::bestInstructionSet(lowering::targetCPU(library),
-                                          lowering::targetTriple(library));
-    }
-    if (ExitCode code = lowerLoops(*module, isa))
+    std::string variant;
+    if (!request.instructionSets.empty())
+      variant = request.instructionSets.front();
+    else if (hasCPUKernels())
+      variant = lowering::bestInstructionSet(lowering::targetCPU(library),
+                                             lowering::targetTriple(library))
+                    .name.str();
+    if (!request.instructionSets.empty() && !isForGPU())
+      library.cpu = lowering::findInstructionSet(variant)->cpu.str();
+    if (ExitCode code = lowerLoops(*module, variant))
       return code;
     if (request.emit == Emit::loops)
       return write([&](raw_ostream &os) { module->print(os); });
     return emit();
   }
 
-  /// Whether the lowering has kernels, which differ between instruction sets.
-  bool hasKernels() const { return library.pipeline == "cpu"; }
+  /// Whether the lowering has kernels of its own, which differ between
+  /// instruction sets.
+  bool hasCPUKernels() const { return library.pipeline == "cpu"; }
+  bool isForGPU() const { return library.pipeline == "cuda"; }
 
-  ExitCode lowerLoops(ModuleOp lowered, const lowering::InstructionSet *isa) {
-    if (!hasKernels())
-      isa = nullptr;
+  /// `variant` names an instruction set or a GPU.
+  ExitCode lowerLoops(ModuleOp lowered, StringRef variant) {
+    const lowering::InstructionSet *isa =
+        hasCPUKernels() ? lowering::findInstructionSet(variant) : nullptr;
     PassManager toLoops(&context);
-    lowering::buildLinalgToLoops(toLoops, isa);
+    if (isForGPU())
+      lowering::buildLinalgToKernels(toLoops);
+    else
+      lowering::buildLinalgToLoops(toLoops, isa);
     ExitCode code = run(toLoops, "lower to loops", lowered);
     if (code != compiled || request.emit == Emit::loops)
       return code;
     PassManager toLLVM(&context);
-    lowering::buildLoopsToLLVM(toLLVM, isa);
+    if (isForGPU())
+      lowering::buildKernelsToLLVM(toLLVM, variant);
+    else
+      lowering::buildLoopsToLLVM(toLLVM, isa);
     return run(toLLVM, "lower to LLVM", lowered);
   }
 
-  /// A library of a variant for each instruction set.
+  /// A library of a variant for each instruction set, or each GPU.
   ExitCode emitVariants() {
     SmallVector<OwningOpRef<ModuleOp>> clones;
     SmallVector<lowering::LibraryVariant> variants;
     for (const std::string &name : request.instructionSets) {
-      const lowering::InstructionSet *isa = lowering::findInstructionSet(name);
+      std::string cpu = isForGPU()
+                            ? library.cpu
+                            : lowering::findInstructionSet(name)->cpu.str();
       clones.push_back(module->clone());
-      variants.push_back({isa->cpu.str(), *clones.back()});
-      if (ExitCode code = lowerLoops(*clones.back(), isa))
+      variants.push_back({cpu, *clones.back()});
+      if (ExitCode code = lowerLoops(*clones.back(), name))
         return code;
     }
     return writeLibrary(ArrayRef<lowering::LibraryVariant>(variants));
@@ -507,9 +523,19 @@ private:
                : compiled;
   }
 
+  ExitCode emitPTX() {
+    std::optional<lowering::TargetCode> code = lowering::getDeviceCode(*module);
+    if (!code)
+      return fail("--emit=ptx: the module has no kernels");
+    return write(
+        [&](raw_ostream &os) { os << code->code.images.front().content; });
+  }
+
   ExitCode emit() {
     if (request.emit == Emit::library)
       return writeLibrary(*module);
+    if (request.emit == Emit::ptx)
+      return emitPTX();
     std::string manifest;
     if (request.emit == Emit::llvm) {
       llvm::LLVMContext llvmContext;

@@ -12,7 +12,7 @@
 namespace moec {
 
 /// Where to stop, and so what is written.
-enum class Emit { linalg, loops, llvm, object, library };
+enum class Emit { linalg, loops, llvm, ptx, object, library };
 
 /// How a checkpoint is compressed; each option of the pass that it goes to.
 struct CompressionRequest {
@@ -70,7 +70,7 @@ struct CompileRequest {
   bool checkFinite = false;
   /// Print the plan and stop.
   bool dryRun = false;
-  /// Instruction sets that entries have variants for, the plainest first; empty: one variant, for library.cpu.
+  /// Instruction sets, or GPUs, that entries have variants for, the plainest first; empty: one variant, for library.cpu.
   std::vector<std::string> instructionSets;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.
   bool separateWeights = false;

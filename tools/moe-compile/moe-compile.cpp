@@ -3,8 +3,10 @@
 #include "tools/moe-compile/Driver.h"
 
 #include "lowering/CPU/Schedule.h"
+#include "lowering/CUDA/Targets.h"
 #include "lowering/Library/EntryTable.h"
 #include "tools/moe-compile/Output.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -47,14 +49,16 @@ static cl::opt<Emit> emit(
     cl::values(clEnumValN(Emit::library, "library", "an artifact (default)"),
                clEnumValN(Emit::object, "object", "its object file"),
                clEnumValN(Emit::llvm, "llvm", "LLVM IR, not optimised"),
+               clEnumValN(Emit::ptx, "ptx",
+                          "with --pipeline=cuda: the kernels as PTX"),
                clEnumValN(Emit::loops, "loops",
                           "loops on buffers, kernels among them"),
                clEnumValN(Emit::linalg, "linalg", "linalg on tensors")));
 static cl::opt<std::string> pipeline(
     "pipeline",
     cl::desc("Lowering: cpu, fast kernels (default of a checkpoint and with "
-             "--separate-weights), or reference, plain and slow (default of "
-             "other modules)"),
+             "--separate-weights); cuda, kernels of NVIDIA GPUs; or reference, "
+             "plain and slow (default of other modules)"),
     cl::value_desc("name"), cl::cat(category));
 static cl::opt<std::string>
     passes("passes",
@@ -83,13 +87,14 @@ static cl::opt<int64_t>
     clusters("clusters", cl::desc("With --compress: clusters of a layer"),
              cl::init(4), cl::cat(category));
 static cl::opt<int64_t> rankOption(
-    "rank", cl::desc("With --compress: rank of residuals (default 16, unless "
-                     "--error-budget or --bytes is given)"),
+    "rank",
+    cl::desc("With --compress: rank of residuals (default 16, unless "
+             "--error-budget or --bytes is given)"),
     cl::init(0), cl::cat(category));
-static cl::opt<double> errorBudget(
-    "error-budget",
-    cl::desc("With --compress: largest relative error of a matrix"),
-    cl::init(0), cl::cat(category));
+static cl::opt<double>
+    errorBudget("error-budget",
+                cl::desc("With --compress: largest relative error of a matrix"),
+                cl::init(0), cl::cat(category));
 static cl::opt<int64_t>
     byteBudget("bytes",
                cl::desc("With --compress: bytes of all residuals together"),
@@ -99,14 +104,16 @@ static cl::opt<double>
           cl::desc("With --compress: share of weights, beside the inputs that "
                    "experts answer, in their similarity"),
           cl::init(0.7), cl::cat(category));
-static cl::opt<uint64_t>
-    seed("seed", cl::desc("With --compress: of random clusters and of the starts of others"),
-         cl::init(0), cl::cat(category));
-static cl::opt<std::string>
-    baseOption("base",
-               cl::desc("With --compress: what a cluster shares, its mean, that weighted by "
-                        "usage or by fisher, which the profile has, or none"),
-               cl::init("mean"), cl::cat(category));
+static cl::opt<uint64_t> seed(
+    "seed",
+    cl::desc("With --compress: of random clusters and of the starts of others"),
+    cl::init(0), cl::cat(category));
+static cl::opt<std::string> baseOption(
+    "base",
+    cl::desc(
+        "With --compress: what a cluster shares, its mean, that weighted by "
+        "usage or by fisher, which the profile has, or none"),
+    cl::init("mean"), cl::cat(category));
 static cl::opt<std::string>
     residual("residual",
              cl::desc("With --compress: what an expert has of its own, svd, a "
@@ -128,8 +135,9 @@ static cl::opt<std::string>
                  cl::cat(category));
 static cl::opt<std::string> encoding(
     "encoding",
-    cl::desc("Of a checkpoint, without --compress: encoding of experts, for "
-             "example 'int4 group 32 scale f16'. Lossy; the plan states the errors"),
+    cl::desc(
+        "Of a checkpoint, without --compress: encoding of experts, for "
+        "example 'int4 group 32 scale f16'. Lossy; the plan states the errors"),
     cl::cat(category));
 static cl::opt<std::string>
     residualEncoding("residual-encoding",
@@ -188,11 +196,11 @@ static cl::opt<bool> separateWeights(
     cl::desc("Keep weights out of the library: an archive beside it, which "
              "layers bind (moe-bind-params)"),
     cl::cat(category));
-static cl::opt<std::string>
-    layout("layout",
-           cl::desc("Order of matrices in the archive: panel16 as CPU kernels read "
-                    "them (default of --pipeline=cpu), or row_major"),
-           cl::value_desc("name"), cl::cat(category));
+static cl::opt<std::string> layout(
+    "layout",
+    cl::desc("Order of matrices in the archive: panel16 as CPU kernels read "
+             "them (default of --pipeline=cpu), or row_major"),
+    cl::value_desc("name"), cl::cat(category));
 static cl::opt<bool> noArchive(
     "no-archive",
     cl::desc("With --separate-weights: do not write the archive; whoever calls "
@@ -204,10 +212,12 @@ static cl::opt<unsigned> optLevel(
     cl::init(2), cl::cat(category));
 static cl::opt<std::string>
     target("target",
-           cl::desc("LLVM's name of the target (default: this machine)"),
+           cl::desc("LLVM's name of the target (default: this machine), or "
+                    "cuda, short for --pipeline=cuda"),
            cl::value_desc("triple"), cl::cat(category));
 static cl::opt<std::string>
-    cpu("cpu", cl::desc("Oldest CPU to run on, or native (default: any of the "
+    cpu("cpu",
+        cl::desc("Oldest CPU to run on, or native (default: any of the "
                  "target)"),
         cl::cat(category));
 static cl::list<std::string> isas(
@@ -216,7 +226,8 @@ static cl::list<std::string> isas(
              "the best that its CPU has: portable, x86-64-v3, x86-64-v4, "
              "sapphirerapids "
              "(default: one variant, for --cpu; --pipeline=cpu without --cpu: "
-             "all that the target may have)"),
+             "all that the target may have). With --pipeline=cuda: sm_80 "
+             "(default), sm_90a"),
     cl::value_desc("names"), cl::cat(category));
 static cl::opt<std::string>
     linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),
@@ -236,34 +247,52 @@ static cl::opt<bool> printLayout(
 
 static int usage(const Twine &message);
 
+/// What --isas may name, the plainest first.
+static SmallVector<StringRef> knownVariants() {
+  SmallVector<StringRef> names;
+  if (pipeline == "cuda")
+    for (const lowering::GPUTarget &gpu : lowering::gpuTargets())
+      names.push_back(gpu.name);
+  else
+    for (const lowering::InstructionSet &set : lowering::instructionSets())
+      names.push_back(set.name);
+  return names;
+}
+
+/// What there are variants for if nobody says so.
+static bool isDefaultVariant(StringRef name, const Triple &triple) {
+  if (cpu.getNumOccurrences() && pipeline != "cuda")
+    return false;
+  if (pipeline == "cuda")
+    return name == knownVariants().front();
+  if (pipeline != "cpu" || emit != Emit::library)
+    return false;
+  const lowering::InstructionSet *set = lowering::findInstructionSet(name);
+  // Dot products are of use for rounded rows only.
+  bool isOfUse = !set->hasDot || activations != Activations::f32;
+  return set->cpu.empty() || (triple.getArch() == Triple::x86_64 && isOfUse);
+}
+
 /// Takes over --isas, the plainest first.
 static int readInstructionSets(CompileRequest &request) {
-  if (isas.getNumOccurrences() && cpu.getNumOccurrences())
+  if (isas.getNumOccurrences() && cpu.getNumOccurrences() && pipeline != "cuda")
     return usage("expected --cpu or --isas, found both");
+  SmallVector<StringRef> known = knownVariants();
   for (auto [i, name] : enumerate(isas)) {
-    if (!lowering::findInstructionSet(name)) {
-      std::string known;
-      for (const lowering::InstructionSet &set : lowering::instructionSets())
-        known += (known.empty() ? "" : ", ") + set.name.str();
-      return usage("expected --isas to be of " + known + ", found '" + name +
-                   "'");
-    }
+    if (!is_contained(known, name))
+      return usage("expected --isas to be of " + join(known, ", ") +
+                   ", found '" + name + "'");
     if (is_contained(ArrayRef<std::string>(isas).take_front(i), name))
       return usage("expected --isas to name each once, found '" + name +
                    "' twice");
   }
-  if (isas.size() > 1 && (emit == Emit::object || emit == Emit::llvm ||
-                          emit == Emit::loops))
+  if (isas.size() > 1 && emit != Emit::library && emit != Emit::linalg)
     return usage("expected --emit=library for several --isas");
   Triple triple = lowering::targetTriple(request.library);
-  bool isAll = pipeline == "cpu" && emit == Emit::library &&
-               !isas.getNumOccurrences() && !cpu.getNumOccurrences();
-  for (const lowering::InstructionSet &set : lowering::instructionSets())
-    // Dot products are of use for rounded rows only.
-    if (isAll ? set.cpu.empty() || (triple.getArch() == Triple::x86_64 &&
-                                    (!set.hasDot || activations != Activations::f32))
-              : is_contained(isas, set.name.str()))
-      request.instructionSets.push_back(set.name.str());
+  for (StringRef name : known)
+    if (isas.getNumOccurrences() ? is_contained(isas, name)
+                                 : isDefaultVariant(name, triple))
+      request.instructionSets.push_back(name.str());
   return compiled;
 }
 
@@ -288,10 +317,10 @@ static int checkForm() {
     return usage("expected a base or a residual, found --base=none and "
                  "--residual=none");
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
-           &clustering, &clusters, &alpha, &seed, &twoStage, &align, &baseEncoding})
+           &clustering, &clusters, &alpha, &seed, &twoStage, &align,
+           &baseEncoding})
     if (option->getNumOccurrences() && baseOption == "none")
-      return usage("--" + option->ArgStr +
-                   " is for bases, found --base=none");
+      return usage("--" + option->ArgStr + " is for bases, found --base=none");
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
            &rankOption, &errorBudget, &byteBudget, &whiten, &residualEncoding})
     if (option->getNumOccurrences() && residual == "none")
@@ -386,10 +415,9 @@ int main(int argc, char **argv) {
     return usage("--samples runs what was compiled, found " +
                  Twine(dryRun ? "--dry-run" : "--emit"));
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
-  for (const cl::Option *option :
-       std::initializer_list<const cl::Option *>{&compress, &profile, &samples,
-                                                 &cache, &instrument, &encoding,
-                                                 &checkFinite, &dryRun})
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &compress, &profile, &samples, &cache, &instrument, &encoding,
+           &checkFinite, &dryRun})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +
                    " is for the directory of a checkpoint, found the file '" +
@@ -399,11 +427,19 @@ int main(int argc, char **argv) {
     return usage("expected a module for --passes, --optimize, --weights and "
                  "--separate-weights, found the directory '" +
                  input + "'");
+  if (target == "cuda") {
+    if (pipeline.empty())
+      pipeline = "cuda";
+    if (pipeline != "cuda")
+      return usage("--target=cuda is for --pipeline=cuda, found --pipeline=" +
+                   pipeline);
+    target = "";
+  }
   if (pipeline.empty())
     pipeline = isCheckpoint || separateWeights ? "cpu" : "reference";
-  if (pipeline != "reference" && pipeline != "cpu")
+  if (!is_contained({"reference", "cpu", "cuda"}, pipeline))
     return usage("unknown pipeline '" + pipeline +
-                 "': expected reference or cpu");
+                 "': expected reference, cpu or cuda");
   if (layout.empty())
     layout = pipeline == "cpu" ? "panel16" : "row_major";
   if (layout != "row_major" && layout != "panel16")
@@ -426,6 +462,9 @@ int main(int argc, char **argv) {
   request.library.entryArchive = archive;
   if (request.output.empty() && !dryRun)
     return usage("expected -o, an artifact directory or a file");
+  if (emit == Emit::ptx && pipeline != "cuda")
+    return usage("--emit=ptx is for --pipeline=cuda, found --pipeline=" +
+                 pipeline);
   if (emit == Emit::library && output == "-")
     return usage("an artifact is a directory: expected -o to name one");
   if (int code = readInstructionSets(request))

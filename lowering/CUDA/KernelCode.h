@@ -1,0 +1,90 @@
+// What kernels are written in: index arithmetic, loops and memory as on CPUs, and what threads of a block do together.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_KERNELCODE_H
+#define MOEC_LOWERING_CUDA_KERNELCODE_H
+
+#include "lowering/CPU/Code.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+
+#include <array>
+
+namespace moec::lowering {
+
+/// Emits one kernel of blocks of `threads` threads.
+class KernelCode : public Code {
+public:
+  static constexpr int64_t warpSize = 32;
+
+  KernelCode(mlir::OpBuilder &builder, mlir::gpu::GPUFuncOp kernel,
+             int64_t threads)
+      : Code(builder, kernel.getLoc()), threads(threads), kernel(kernel) {}
+
+  const int64_t threads;
+
+  //===--- places ---===//
+  mlir::Value thread();
+  mlir::Value block();
+  mlir::Value lane() { return rem(thread(), index(warpSize)); }
+  mlir::Value warp() { return div(thread(), warpSize); }
+  /// i = thread, thread + threads, … below `count`.
+  void spread(mlir::Value count, llvm::function_ref<void(mlir::Value)> body);
+
+  //===--- shared memory ---===//
+  /// A list that the threads of a block share, of undefined contents; to be called at the kernel's begin.
+  mlir::Value shared(int64_t elements, mlir::Type element);
+  /// Shared bytes from `offset` on as a list.
+  mlir::Value sharedView(mlir::Value bytes, int64_t offset, int64_t elements,
+                         mlir::Type element);
+  /// Where an element of a shared list is: !llvm.ptr<3>.
+  mlir::Value sharedAddress(mlir::Value list, mlir::Value at);
+  void barrier();
+  /// list[at] += value by all threads at once, integers.
+  void atomicAdd(mlir::Value value, mlir::Value list, mlir::Value at);
+
+  //===--- warps ---===//
+  /// What the lane `distance` before this one has, and whether there is one.
+  std::pair<mlir::Value, mlir::Value> fromBefore(mlir::Value value,
+                                                 int64_t distance);
+  /// The sum over all lanes, in all lanes; always in the same order.
+  mlir::Value sumOfLanes(mlir::Value value);
+  /// A bit for each lane that has the same i32.
+  mlir::Value lanesWith(mlir::Value i32);
+  /// How many of the bits are set, and how many of them below this lane.
+  mlir::Value countBits(mlir::Value i32);
+  mlir::Value countBitsBefore(mlir::Value i32);
+  /// The sum of i32 over threads before this one, and over all; `scratch` is shared, an i32 for each warp.
+  std::pair<mlir::Value, mlir::Value> sumBefore(mlir::Value i32,
+                                                mlir::Value scratch);
+
+  //===--- floats ---===//
+  mlir::Value toF32(mlir::Value value);
+  mlir::Value fromF32(mlir::Value value, mlir::Type element);
+  mlir::Value addF(mlir::Value lhs, mlir::Value rhs);
+  mlir::Value mulF(mlir::Value lhs, mlir::Value rhs);
+  /// a·b + c, rounded once.
+  mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c);
+
+  //===--- tensor cores, sm_80 ---===//
+  /// 16 bytes from device memory to shared memory, later; zeros where not `isInside`.
+  void copyAsync(mlir::Value to, mlir::Value from, mlir::Value isInside);
+  void commitCopies();
+  /// Returns when at most `pending` of the commits before are not done.
+  void waitCopies(int64_t pending);
+  /// Four 8 x 8 matrices of 16-bit numbers, whose rows' addresses the lanes have: i32s.
+  std::array<mlir::Value, 4> loadMatrices(mlir::Value address,
+                                          bool isTransposed);
+  /// sums + a·b for a of 16 x 16 (4 i32) and b of 16 x 8 (2 i32), of f16 or bf16.
+  std::array<mlir::Value, 4> multiply(mlir::Type element,
+                                      std::array<mlir::Value, 4> a,
+                                      std::array<mlir::Value, 2> b,
+                                      std::array<mlir::Value, 4> sums);
+
+private:
+  mlir::Value lanesBelow();
+
+  mlir::gpu::GPUFuncOp kernel;
+};
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_KERNELCODE_H

@@ -1,0 +1,67 @@
+// The kernels of a module: device functions, and what their launches look like on the host.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_KERNELTABLE_H
+#define MOEC_LOWERING_CUDA_KERNELTABLE_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/SymbolTable.h"
+
+#include <string>
+
+namespace moec::lowering {
+
+/// On the private function that stands for a launch: the kernel's number, in a module's order.
+inline constexpr llvm::StringLiteral kernelNumberAttrName = "moec.kernel";
+/// On the same: threads of a block, and bytes of dynamic shared memory.
+inline constexpr llvm::StringLiteral blockAttrName = "moec.block";
+inline constexpr llvm::StringLiteral sharedBytesAttrName = "moec.shared_bytes";
+/// The gpu.module that all kernels of a module are in.
+inline constexpr llvm::StringLiteral kernelsModuleName = "moec_kernels";
+/// What names of launch functions start with; the kernel's follows.
+inline constexpr llvm::StringLiteral launchPrefix = "moec.launch.";
+
+/// A device function, and what it is to be launched with, in the order of its arguments.
+struct Kernel {
+  mlir::gpu::GPUFuncOp function;
+  llvm::SmallVector<mlir::Value> captures;
+};
+
+/// Adds kernels to a module. For each there is a private function without a body, `@moec.launch.<kernel>(context, blocks,
+/// arguments...)`, whose call is a launch: the lowering to LLVM takes buffers apart in the same way on both sides, and
+/// moe-define-launches gives it a body then.
+class KernelTable {
+public:
+  /// Emits a kernel's body at the builder's place. It may use values of the host: they become arguments, or are made again
+  /// if they are constants.
+  using Body =
+      llvm::function_ref<void(mlir::OpBuilder &, mlir::gpu::GPUFuncOp)>;
+
+  explicit KernelTable(mlir::ModuleOp module);
+
+  /// A kernel for blocks of `threads` threads. Fails with a diagnostic where a value of the host cannot be handed over.
+  mlir::FailureOr<Kernel> add(mlir::Location loc, llvm::StringRef name,
+                              int64_t threads, Body body);
+
+  /// A launch of so many blocks.
+  void launch(mlir::OpBuilder &builder, mlir::Location loc,
+              llvm::StringRef kernel, mlir::Value context, mlir::Value blocks,
+              mlir::ValueRange arguments);
+
+private:
+  mlir::gpu::GPUModuleOp kernels();
+  mlir::LogicalResult capture(Kernel &kernel);
+  void shareGlobal(mlir::FlatSymbolRefAttr name);
+  void declareLaunch(mlir::gpu::GPUFuncOp kernel, int64_t threads);
+
+  mlir::ModuleOp module;
+  mlir::SymbolTable symbols;
+  mlir::gpu::GPUModuleOp device;
+  int64_t count = 0;
+};
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_KERNELTABLE_H

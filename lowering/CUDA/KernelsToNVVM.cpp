@@ -1,0 +1,70 @@
+// convert-kernels-to-nvvm: device functions in the LLVM and NVVM dialects.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/Passes.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
+#include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
+#include "mlir/Conversion/LLVMCommon/LoweringOptions.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/DialectConversion.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_CONVERTKERNELSTONVVMPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+
+namespace {
+struct ConvertKernelsToNVVMPass
+    : moec::lowering::impl::ConvertKernelsToNVVMPassBase<
+          ConvertKernelsToNVVMPass> {
+  using Base::Base;
+
+  /// Functions that GPUs have no instruction for become polynomials.
+  void expandMath() {
+    RewritePatternSet patterns(&getContext());
+    auto isExpanded = [](StringRef name) {
+      return !llvm::is_contained({"math.sqrt", "math.absf"}, name);
+    };
+    populateMathF32ExpansionPatterns(patterns, isExpanded);
+    populateMathPolynomialApproximationPatterns(patterns, isExpanded);
+    math::populateExpansionPatterns(patterns, {"rsqrt", "fpowi"});
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+  }
+
+  void runOnOperation() override {
+    expandMath();
+    MLIRContext *context = &getContext();
+    LLVMTypeConverter converter(context);
+    configureGpuToNVVMTypeConverter(converter);
+    RewritePatternSet patterns(context);
+    arith::populateArithToLLVMConversionPatterns(converter, patterns);
+    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+    // In front of upstream's calls of CUDA's library.
+    populateMathToLLVMConversionPatterns(converter, patterns,
+                                         /*approximateLog1p=*/false,
+                                         /*benefit=*/2);
+    populateGpuToNVVMConversionPatterns(converter, patterns);
+    LLVMConversionTarget target(*context);
+    target.addLegalDialect<NVVM::NVVMDialect>();
+    target.addIllegalDialect<gpu::GPUDialect>();
+    target.addLegalOp<gpu::GPUModuleOp>();
+    if (failed(applyPartialConversion(getOperation(), target,
+                                      std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace

@@ -1,0 +1,155 @@
+// moe-kernels-to-ptx: device functions become PTX, kept as an attribute of the module.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/KernelTable.h"
+#include "lowering/CUDA/Targets.h"
+#include "lowering/Library/DeviceCode.h"
+#include "lowering/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_KERNELSTOPTXPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+using namespace moec::lowering;
+
+static std::unique_ptr<llvm::TargetMachine>
+createTargetMachine(const GPUTarget &gpu) {
+  LLVMInitializeNVPTXTargetInfo();
+  LLVMInitializeNVPTXTarget();
+  LLVMInitializeNVPTXTargetMC();
+  LLVMInitializeNVPTXAsmPrinter();
+  llvm::Triple triple("nvptx64-nvidia-cuda");
+  std::string message;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, message);
+  assert(target && "LLVM is built with all its targets");
+  // The rounding of each operation is part of the meaning: what is to be fused says so.
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      triple, gpu.name, gpu.ptx, options, /*RM=*/std::nullopt,
+      /*CM=*/std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+}
+
+static void optimize(llvm::Module &code, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
+      .run(code, modules);
+}
+
+/// What the code calls and does not have: a library of the toolkit's would be needed.
+static LogicalResult checkComplete(gpu::GPUModuleOp kernels,
+                                   const llvm::Module &code) {
+  for (const llvm::Function &function : code)
+    if (function.isDeclaration() && !function.isIntrinsic())
+      return kernels.emitError("kernels need '")
+             << function.getName()
+             << "', which GPUs have only in a library: expected operations "
+                "that become instructions";
+  return success();
+}
+
+static FailureOr<std::string> toPTX(gpu::GPUModuleOp kernels,
+                                    const GPUTarget &gpu) {
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(gpu);
+  MLIRContext *context = kernels.getContext();
+  registerBuiltinDialectTranslation(*context);
+  registerGPUDialectTranslation(*context);
+  registerLLVMDialectTranslation(*context);
+  registerNVVMDialectTranslation(*context);
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(kernels, llvmContext, kernels.getName());
+  if (!code)
+    return failure();
+  code->setTargetTriple(machine->getTargetTriple());
+  code->setDataLayout(machine->createDataLayout());
+  optimize(*code, *machine);
+  if (failed(checkComplete(kernels, *code)))
+    return failure();
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream os(text);
+  llvm::legacy::PassManager codegen;
+  if (machine->addPassesToEmitFile(codegen, os, /*DwoOut=*/nullptr,
+                                   llvm::CodeGenFileType::AssemblyFile))
+    llvm_unreachable("LLVM writes PTX as text");
+  codegen.run(*code);
+  return std::string(text);
+}
+
+namespace {
+struct KernelsToPTXPass
+    : moec::lowering::impl::KernelsToPTXPassBase<KernelsToPTXPass> {
+  using Base::Base;
+
+  /// In the order of their numbers.
+  SmallVector<DeviceCode::Kernel> collectKernels() {
+    SmallVector<DeviceCode::Kernel> kernels;
+    for (Operation &op : getOperation().getOps()) {
+      auto number = op.getAttrOfType<IntegerAttr>(kernelNumberAttrName);
+      if (!number)
+        continue;
+      StringRef name = SymbolTable::getSymbolName(&op).getValue();
+      name.consume_front(launchPrefix);
+      auto bytes = op.getAttrOfType<IntegerAttr>(sharedBytesAttrName);
+      size_t place = number.getInt();
+      kernels.resize(std::max(kernels.size(), place + 1));
+      kernels[place].name = name.str();
+      kernels[place].sharedBytes = static_cast<uint32_t>(bytes.getInt());
+    }
+    return kernels;
+  }
+
+  void runOnOperation() override {
+    const GPUTarget *gpu = findGPUTarget(target);
+    if (!gpu) {
+      auto error = getOperation().emitError("option target: expected ");
+      llvm::interleaveComma(gpuTargets(), error, [&](const GPUTarget &known) {
+        error << known.name;
+      });
+      error << ", found '" << target << "'";
+      return signalPassFailure();
+    }
+    auto kernels =
+        getOperation().lookupSymbol<gpu::GPUModuleOp>(kernelsModuleName);
+    if (!kernels)
+      return;
+    FailureOr<std::string> ptx = toPTX(kernels, *gpu);
+    if (failed(ptx))
+      return signalPassFailure();
+    TargetCode code;
+    code.target = gpu->name.str();
+    code.code.capability = gpu->capability;
+    code.code.isExact = gpu->isExact;
+    code.code.images.push_back({"PTX", *std::move(ptx)});
+    code.code.kernels = collectKernels();
+    setDeviceCode(getOperation(), code);
+    kernels.erase();
+    getOperation()->removeAttr(gpu::GPUDialect::getContainerModuleAttrName());
+  }
+};
+} // namespace

@@ -1,0 +1,78 @@
+// convert-moe-to-cuda: scheduled operations on buffers become kernels.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/ScheduledKernels.h"
+#include "lowering/KernelSelection.h"
+#include "lowering/Library/EntryArguments.h"
+#include "lowering/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace moec::lowering {
+#define GEN_PASS_DEF_CONVERTMOETOCUDAPASS
+#include "lowering/Passes.h.inc"
+} // namespace moec::lowering
+
+using namespace mlir;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+/// Who calls is told that weights that kernels read lie as their records do.
+static LogicalResult requireCompactWeights(func::FuncOp entry) {
+  auto arguments = getEntryArguments(entry);
+  if (failed(arguments))
+    return failure();
+  entry.walk([&](WrapOp wrap) {
+    auto argument = dyn_cast<BlockArgument>(wrap.getTensor());
+    if (argument && argument.getOwner() == &entry.getBody().front())
+      (*arguments)[argument.getArgNumber()].isContiguous = true;
+  });
+  setEntryArguments(entry, *arguments);
+  return success();
+}
+
+namespace {
+struct ConvertMoEToCUDAPass
+    : moec::lowering::impl::ConvertMoEToCUDAPassBase<ConvertMoEToCUDAPass> {
+  using Base::Base;
+
+  LogicalResult convert(func::FuncOp entry, KernelTable &kernels) {
+    allocateNumbers(entry);
+    if (failed(requireCompactWeights(entry)))
+      return failure();
+    ScheduledKernels scheduled(entry, kernels);
+    for (Operation *op : findScheduled(entry)) {
+      if (!op->hasAttr(kernelAttrName) ||
+          llvm::any_of(op->getOperandTypes(),
+                       [](Type type) { return isa<TensorType>(type); }))
+        return op->emitOpError("has no kernel: expected one that "
+                               "moe-select-cuda-kernels marked, on buffers");
+      LogicalResult emitted =
+          llvm::TypeSwitch<Operation *, LogicalResult>(op)
+              .Case<GroupOp, ScatterCombineOp, GroupedMatmulOp, GroupedUpOp>(
+                  [&](auto each) { return scheduled.emit(each); })
+              .Default(failure());
+      if (failed(emitted))
+        return failure();
+    }
+    eraseViews(entry);
+    return success();
+  }
+
+  void runOnOperation() override {
+    KernelTable kernels(getOperation());
+    SmallVector<func::FuncOp> entries;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (hasEntryArguments(function))
+        entries.push_back(function);
+    for (func::FuncOp entry : entries)
+      if (failed(convert(entry, kernels)))
+        return signalPassFailure();
+  }
+};
+} // namespace

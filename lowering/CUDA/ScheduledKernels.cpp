@@ -1,0 +1,124 @@
+// Scheduled operations on buffers of a GPU: what is common.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/ScheduledKernels.h"
+
+#include "lowering/Library/EntryArguments.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
+                                       int64_t threads, Body body) {
+  StringRef prefix = entry.getSymName();
+  prefix.consume_front(entryPrefix);
+  FailureOr<Kernel> kernel =
+      kernels.add(host.loc, (prefix + "_" + name).str(), threads,
+                  [&](OpBuilder &builder, gpu::GPUFuncOp function) {
+                    KernelCode code(builder, function, threads);
+                    body(code);
+                  });
+  if (failed(kernel))
+    return failure();
+  Value one = host.index(1), size = host.index(threads);
+  gpu::LaunchFuncOp::create(
+      host.b, host.loc, kernel->function, gpu::KernelDim3{blocks, one, one},
+      gpu::KernelDim3{size, one, one},
+      /*dynamicSharedMemorySize=*/Value(), kernel->captures);
+  return success();
+}
+
+/// Whether elements lie one behind the other for any caller.
+static bool isCompact(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return false;
+  int64_t expected = 1;
+  for (int64_t d = type.getRank() - 1; d >= 0; --d) {
+    if (strides[d] != expected)
+      return false;
+    // Only the outermost extent may be unknown without strides being so.
+    expected = type.isDynamicDim(d) ? 0 : expected * type.getDimSize(d);
+  }
+  return true;
+}
+
+/// Ids as the numbers that they are.
+static Value numbersOf(Value buffer) {
+  auto cast = buffer.getDefiningOp<IdCastOp>();
+  return cast ? cast.getInput() : buffer;
+}
+
+Value ScheduledKernels::destination(Code &host, Value buffer) {
+  return listOf(host, numbersOf(buffer));
+}
+
+Value ScheduledKernels::listOf(Code &host, Value buffer) {
+  Value &list = lists[buffer];
+  if (!list)
+    list = host.flatten(buffer);
+  return list;
+}
+
+Value ScheduledKernels::contiguous(Code &host, Value buffer) {
+  buffer = numbersOf(buffer);
+  auto type = cast<MemRefType>(buffer.getType());
+  if (isCompact(type))
+    return listOf(host, buffer);
+  SmallVector<Value> extents;
+  for (int64_t d = 0; d < type.getRank(); ++d)
+    if (type.isDynamicDim(d))
+      extents.push_back(
+          host.b.createOrFold<memref::DimOp>(host.loc, buffer, d));
+  Value copy = memref::AllocOp::create(
+      host.b, host.loc, MemRefType::get(type.getShape(), type.getElementType()),
+      extents, host.b.getI64IntegerAttr(64));
+  memref::CopyOp::create(host.b, host.loc, buffer, copy);
+  return host.flatten(copy);
+}
+
+Value ScheduledKernels::allocate(Code &host, Value count, Type element) {
+  auto type = MemRefType::get({ShapedType::kDynamic}, element);
+  Value buffer = memref::AllocOp::create(host.b, host.loc, type, count,
+                                         host.b.getI64IntegerAttr(64));
+  return memref::CastOp::create(host.b, host.loc, flatType(element), buffer);
+}
+
+Value ScheduledKernels::allocateFilled(Code &host, Value count, Value value) {
+  Value list = allocate(host, count, value.getType());
+  linalg::FillOp::create(host.b, host.loc, value, list);
+  return list;
+}
+
+MatrixPool ScheduledKernels::poolOf(Code &host, Value weight) {
+  auto wrap = weight.getDefiningOp<WrapOp>();
+  auto type = cast<WeightType>(wrap.getType());
+  auto stored = cast<MemRefType>(wrap.getTensor().getType());
+  MatrixPool pool;
+  // Who calls is told to bring them so.
+  pool.list = listOf(host, wrap.getTensor());
+  pool.slots = wrap.getSlots() ? contiguous(host, wrap.getSlots()) : Value();
+  pool.isIndexed = type.isIndexed();
+  pool.entries = type.isIndexed() ? type.getCount() : 1;
+  pool.places = type.isIndexed() ? stored.getDimSize(0) : 1;
+  pool.rows = type.getRows();
+  pool.columns = type.getCols();
+  pool.element = stored.getElementType();
+  return pool;
+}
+
+std::pair<Value, Value> MatrixPool::find(KernelCode &k, Value entry) const {
+  if (!isIndexed)
+    return {k.index(0), k.number(1, k.b.getI1Type())};
+  Value isThere = k.isWithin(entry, k.index(entries));
+  Value place = k.select(isThere, entry, k.number(0, k.i32()));
+  if (slots) {
+    place = k.load(slots, k.toIndex(place));
+    isThere = k.both(isThere, k.isWithin(place, k.index(places)));
+    place = k.select(isThere, place, k.number(0, k.i32()));
+  }
+  return {k.mul(k.toIndex(place), rows * columns), isThere};
+}

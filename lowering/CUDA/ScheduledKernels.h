@@ -1,0 +1,96 @@
+// Scheduled operations on buffers of a GPU, as kernels.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_SCHEDULEDKERNELS_H
+#define MOEC_LOWERING_CUDA_SCHEDULEDKERNELS_H
+
+#include "dialects/MoE/IR/MoE.h"
+#include "lowering/CUDA/KernelCode.h"
+#include "lowering/CUDA/KernelTable.h"
+
+#include <string>
+
+namespace moec::lowering {
+
+/// On a moe.scatter_combine: most rows that a token has. On operations with pairs: that they are those of a moe.group, by
+/// row. moe-select-cuda-kernels says so, where it can be seen.
+inline constexpr llvm::StringLiteral rowsPerTokenAttrName =
+    "moe.rows_per_token";
+
+/// Why an operation cannot be made of CUDA kernels; empty if it can. Works on tensors.
+std::string reasonAgainstCUDAKernels(mlir::Operation *op);
+
+/// A stored weight as kernels read it: matrices of IN x OUT floats, one behind the other.
+struct MatrixPool {
+  /// Its numbers as a list.
+  mlir::Value list;
+  /// Which place each entry is in, a list of i32; null: its own.
+  mlir::Value slots;
+  /// Entries of the weight, and places of the pool.
+  int64_t entries, places;
+  int64_t rows, columns;
+  mlir::Type element;
+  bool isIndexed;
+
+  /// Where the matrix of an entry (an i32 that may be anything) begins, and whether there is one.
+  std::pair<mlir::Value, mlir::Value> find(KernelCode &k,
+                                           mlir::Value entry) const;
+};
+
+/// Tiles of rows, in the order of groups: lists of i32, and how many there may be.
+struct TilePlan {
+  mlir::Value count;
+  /// The group of each, or -1; its first row; the row behind its last.
+  mlir::Value group, firstRow, endRow;
+};
+
+struct TiledProduct;
+
+/// Emits the kernels of one function's scheduled operations, and gpu.launch_func where they are to run.
+class ScheduledKernels {
+public:
+  ScheduledKernels(mlir::func::FuncOp entry, KernelTable &kernels)
+      : entry(entry), kernels(kernels) {}
+
+  mlir::LogicalResult emit(moe::GroupOp op);
+  mlir::LogicalResult emit(moe::ScatterCombineOp op);
+  mlir::LogicalResult emit(moe::GroupedUpOp op);
+  mlir::LogicalResult emit(moe::GroupedMatmulOp op);
+
+private:
+  using Body = llvm::function_ref<void(KernelCode &)>;
+
+  /// A kernel in blocks of `threads`, launched at the host code's place.
+  mlir::LogicalResult launch(Code &host, llvm::StringRef name,
+                             mlir::Value blocks, int64_t threads, Body body);
+  /// Numbers of a buffer one behind the other, as a list; copied together where a caller's strides may be wide.
+  mlir::Value contiguous(Code &host, mlir::Value buffer);
+  /// The same of a buffer that is written to: it is the entry's own.
+  mlir::Value destination(Code &host, mlir::Value buffer);
+  /// A compact buffer as a list, always the same.
+  mlir::Value listOf(Code &host, mlir::Value buffer);
+  /// Scratch of the entry: a list of the workspace.
+  mlir::Value allocate(Code &host, mlir::Value count, mlir::Type element);
+  mlir::Value allocateFilled(Code &host, mlir::Value count, mlir::Value value);
+  MatrixPool poolOf(Code &host, mlir::Value weight);
+
+  /// Stages of a product, in MatmulKernels.cpp.
+  mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
+  mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
+                        mlir::Type element);
+  mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
+  mlir::LogicalResult planPairs(Code &host, TiledProduct &product);
+  mlir::LogicalResult shrink(Code &host, TiledProduct &product);
+  mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
+  mlir::LogicalResult addParts(Code &host, const TiledProduct &product);
+
+  mlir::func::FuncOp entry;
+  KernelTable &kernels;
+  llvm::DenseMap<mlir::Value, mlir::Value> lists;
+  /// By the list of offsets, and by that of pairs' rows: products of one group share plans.
+  llvm::DenseMap<mlir::Value, TilePlan> tilePlans;
+  llvm::DenseMap<mlir::Value, mlir::Value> pairPlans;
+};
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_SCHEDULEDKERNELS_H

@@ -1,0 +1,20 @@
+// GPUs that code is made for.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/Targets.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+using namespace moec::lowering;
+
+static constexpr GPUTarget targets[] = {
+    {"sm_80", "+ptx70", 80, false},
+    {"sm_90a", "+ptx80", 90, true},
+};
+
+llvm::ArrayRef<GPUTarget> moec::lowering::gpuTargets() { return targets; }
+
+const GPUTarget *moec::lowering::findGPUTarget(llvm::StringRef name) {
+  const auto *found = llvm::find_if(
+      targets, [&](const GPUTarget &target) { return target.name == name; });
+  return found == std::end(targets) ? nullptr : found;
+}

@@ -1,0 +1,184 @@
+// One tile of a product on tensor cores: cp.async stages, ldmatrix, mma.sync.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/TileMatmul.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+
+namespace {
+using Shape = TileShape;
+/// Numbers that one asynchronous copy brings.
+constexpr int64_t copied = 8;
+/// A warp's part of a tile, as mma.sync has it: 16 x 8 at a time.
+constexpr int64_t warpRows = 32, warpColumns = 32;
+constexpr int64_t rowBlocks = warpRows / 16, columnBlocks = warpColumns / 8;
+
+class TileEmitter {
+public:
+  TileEmitter(KernelCode &k, const TileOperands &o, Value firstColumn,
+              Value bytes)
+      : k(k), o(o), firstColumn(firstColumn), bytes(bytes),
+        element(cast<MemRefType>(o.x.getType()).getElementType()),
+        matrices(o.weights.size()) {}
+
+  SmallVector<Value> emit() {
+    int64_t steps = (o.depth + Shape::depth - 1) / Shape::depth;
+    for (int64_t i = 0; i < Shape::stages - 1; ++i) {
+      if (i < steps)
+        load(k.index(i), k.index(i));
+      k.commitCopies();
+    }
+    Code::Values sums =
+        k.loop(k.index(0), k.index(steps), 1,
+               Code::Values(matrices * rowBlocks * columnBlocks * 4, k.zero()),
+               [&](Value step, ValueRange before) {
+                 k.waitCopies(Shape::stages - 2);
+                 // All have this stage, and nobody reads the one that is filled next.
+                 k.barrier();
+                 Value next = k.add(step, Shape::stages - 1);
+                 k.when(k.isBelow(next, k.index(steps)),
+                        [&] { load(next, stageOf(next)); });
+                 k.commitCopies();
+                 return multiply(stageOf(step), before);
+               });
+    k.waitCopies(0);
+    k.barrier();
+    return store(sums);
+  }
+
+private:
+  Value stageOf(Value step) { return k.rem(step, k.index(Shape::stages)); }
+
+  Value stage() {
+    return k.sharedView(
+        bytes, 0, Shape::stages * Shape::stageBytes(matrices) / 2, element);
+  }
+  Value beginOfX(Value stage) {
+    return k.mul(stage, Shape::stageBytes(matrices) / 2);
+  }
+  Value beginOfW(Value stage, int64_t matrix) {
+    return k.add(beginOfX(stage), Shape::xElements + matrix * Shape::wElements);
+  }
+
+  /// Starts the copies of one step; what is outside becomes zero.
+  void load(Value step, Value at) {
+    Value depth = k.mul(step, Shape::depth);
+    copyRows(o.x, k.index(0), o.firstRow, o.endRow, depth, o.depth, Shape::rows,
+             Shape::depth, beginOfX(at), Shape::pitchOfX,
+             k.number(1, k.b.getI1Type()));
+    for (size_t i = 0; i < matrices; ++i)
+      copyRows(o.weights[i], o.begins[i], depth, k.index(o.depth), firstColumn,
+               o.columns, Shape::depth, Shape::columns, beginOfW(at, i),
+               Shape::pitchOfW, o.hasMatrix);
+  }
+
+  /// `rows` x `columns` numbers of a matrix whose rows have `length`, from row `first` and column `column` on, where they
+  /// are below `end` and `length`.
+  void copyRows(Value list, Value begin, Value first, Value end, Value column,
+                int64_t length, int64_t rows, int64_t columns, Value to,
+                int64_t pitch, Value isThere) {
+    int64_t perRow = columns / copied, copies = rows * perRow;
+    for (int64_t i = 0; i < copies; i += Shape::threads) {
+      Value number = k.add(k.thread(), i);
+      Value r = k.div(number, perRow);
+      Value c = k.mul(k.rem(number, k.index(perRow)), copied);
+      Value row = k.add(first, r), from = k.add(column, c);
+      Value isInside =
+          k.both(isThere,
+                 k.both(k.isBelow(row, end), k.isBelow(from, k.index(length))));
+      Value at = k.add(begin, k.add(k.mul(row, length), from));
+      // No address outside of the list is formed.
+      at = k.select(isInside, at, k.index(0));
+      Value place = k.add(to, k.add(k.mul(r, pitch), c));
+      k.copyAsync(k.sharedAddress(stage(), place), k.address(list, at),
+                  isInside);
+    }
+  }
+
+  Value firstRowOfWarp() { return k.mul(k.div(k.warp(), 2), warpRows); }
+  Value firstColumnOfWarp() {
+    return k.mul(k.rem(k.warp(), k.index(2)), warpColumns);
+  }
+
+  /// One stage's products: `before` has, for each matrix, row block and column block, four sums.
+  Code::Values multiply(Value at, ValueRange before) {
+    Code::Values sums(before.begin(), before.end());
+    Value lane = k.lane();
+    // ldmatrix: lanes 0 to 15 have the rows of the left two matrices, 16 to 31 those of the right two.
+    Value laneRow = k.rem(lane, k.index(16));
+    Value laneColumn = k.mul(k.div(lane, 16), copied);
+    for (int64_t depth = 0; depth < Shape::depth; depth += 16) {
+      SmallVector<std::array<Value, 4>> x;
+      for (int64_t i = 0; i < rowBlocks; ++i) {
+        Value row = k.add(k.add(firstRowOfWarp(), i * 16), laneRow);
+        Value place =
+            k.add(k.mul(row, Shape::pitchOfX), k.add(laneColumn, depth));
+        x.push_back(
+            k.loadMatrices(k.sharedAddress(stage(), k.add(beginOfX(at), place)),
+                           /*isTransposed=*/false));
+      }
+      for (size_t matrix = 0; matrix < matrices; ++matrix)
+        for (int64_t j = 0; j < columnBlocks; j += 2) {
+          Value column = k.add(k.add(firstColumnOfWarp(), j * 8), laneColumn);
+          Value place =
+              k.add(k.mul(k.add(laneRow, depth), Shape::pitchOfW), column);
+          std::array<Value, 4> w = k.loadMatrices(
+              k.sharedAddress(stage(), k.add(beginOfW(at, matrix), place)),
+              /*isTransposed=*/true);
+          for (int64_t i = 0; i < rowBlocks; ++i)
+            for (int64_t half = 0; half < 2; ++half) {
+              size_t place = placeOf(matrix, i, j + half);
+              std::array<Value, 4> added =
+                  k.multiply(element, x[i], {w[2 * half], w[2 * half + 1]},
+                             {sums[place], sums[place + 1], sums[place + 2],
+                              sums[place + 3]});
+              llvm::copy(added, sums.begin() + place);
+            }
+        }
+    }
+    return sums;
+  }
+
+  static size_t placeOf(int64_t matrix, int64_t rowBlock, int64_t columnBlock) {
+    return ((matrix * rowBlocks + rowBlock) * columnBlocks + columnBlock) * 4;
+  }
+
+  /// Sums into shared memory: a lane has two columns of row lane / 4, and of the row 8 below.
+  SmallVector<Value> store(ValueRange sums) {
+    SmallVector<Value> lists;
+    Value lane = k.lane();
+    for (size_t matrix = 0; matrix < matrices; ++matrix) {
+      Value list =
+          k.sharedView(bytes, matrix * Shape::rows * Shape::columns * 4,
+                       Shape::rows * Shape::columns, k.f32());
+      lists.push_back(list);
+      for (int64_t i = 0; i < rowBlocks; ++i)
+        for (int64_t j = 0; j < columnBlocks; ++j)
+          for (int64_t part = 0; part < 4; ++part) {
+            Value row = k.add(k.add(firstRowOfWarp(), k.div(lane, 4)),
+                              i * 16 + part / 2 * 8);
+            Value column = k.add(
+                k.add(firstColumnOfWarp(), k.mul(k.rem(lane, k.index(4)), 2)),
+                j * 8 + part % 2);
+            k.store(sums[placeOf(matrix, i, j) + part], list,
+                    k.add(k.mul(row, Shape::columns), column));
+          }
+    }
+    k.barrier();
+    return lists;
+  }
+
+  KernelCode &k;
+  const TileOperands &o;
+  Value firstColumn, bytes;
+  Type element;
+  size_t matrices;
+};
+} // namespace
+
+SmallVector<Value> moec::lowering::multiplyTile(KernelCode &k,
+                                                const TileOperands &operands,
+                                                Value firstColumn,
+                                                Value sharedBytes) {
+  return TileEmitter(k, operands, firstColumn, sharedBytes).emit();
+}

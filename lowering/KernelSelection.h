@@ -1,0 +1,30 @@
+// Scheduled operations that become kernels: which, and what is left around them.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_KERNELSELECTION_H
+#define MOEC_LOWERING_KERNELSELECTION_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <string>
+
+namespace moec::lowering {
+
+/// The operations of the scheduled form below `root`, in its order.
+llvm::SmallVector<mlir::Operation *> findScheduled(mlir::Operation *root);
+
+/// Sets `moe.kernel` on the operations of the scheduled form that nothing speaks against, and on wraps of their weights,
+/// which get one of their own where others read them too. A remark says what speaks against another, and how many are taken.
+void selectKernels(
+    mlir::ModuleOp module, llvm::StringRef passName,
+    llvm::function_ref<std::string(mlir::Operation *)> reasonAgainst);
+
+/// On buffers: memory for ids becomes memory for numbers.
+void allocateNumbers(mlir::func::FuncOp entry);
+
+/// On buffers: erases views of weights and ids that nobody reads any more; extents of such views are their buffers'.
+void eraseViews(mlir::func::FuncOp entry);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_KERNELSELECTION_H

@@ -1,0 +1,51 @@
+"""CUDA kernels, run by the PTX emulator, against the reference lowering: random layers of any size, activation and routing.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+
+Each layer is a function of its number, so a failure can be repeated; MOEC_RANDOM_CUDA_LAYERS is how many to try (8 when it is
+not set). On a machine with a GPU, MOERT_CUDA_DRIVER=libcuda.so.1 runs the same on it.
+"""
+
+import os
+import pathlib
+
+import pytest
+
+from program import binary, tool
+from test_cpu_values import BOUNDS, Layer, compile_with
+
+COUNT = int(os.environ.get("MOEC_RANDOM_CUDA_LAYERS", 8))
+EMULATOR = pathlib.Path(binary("moe-run")).parents[1] / "lib" / "libmoec-emulated-cuda.so"
+TOKENS = (1, 7, 70)
+
+
+class NarrowLayer(Layer):
+    """A layer whose weights are stored as they are, in sizes that tensor cores take."""
+
+    def __init__(self, number, element):
+        super().__init__(number, element)
+        self.width, self.inner = (8 * self.random.choice((1, 3, 8, 17)) for _ in range(2))
+
+    def encoding(self, rows):
+        return self.element
+
+
+def compare(text, path, monkeypatch, seed, bound):
+    monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
+    reference = compile_with(text, path / "reference", "--pipeline=reference")
+    kernels = compile_with(text, path / "cuda", "--target=cuda")
+    for tokens in TOKENS:
+        monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed + tokens))
+        tool("moe-run", kernels, "--device=cuda", "--tokens", tokens, "--compare-with", reference, "--max-error", bound)
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_layers_on_tensor_cores(number, tmp_path, monkeypatch):
+    element = ("bf16", "f16")[number % 2]
+    compare(NarrowLayer(number, element).text(), tmp_path, monkeypatch, number, BOUNDS[element])
+
+
+@pytest.mark.parametrize("number", range(COUNT // 4))
+def test_any_layers(number, tmp_path, monkeypatch):
+    """What no kernel is made for goes through the reference lowering: any encoding, any size."""
+    compare(Layer(number, "f32").text(), tmp_path, monkeypatch, number, BOUNDS["f32"])
