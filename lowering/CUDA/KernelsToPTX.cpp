@@ -3,6 +3,7 @@
 #include "lowering/CUDA/KernelTable.h"
 #include "lowering/CUDA/Targets.h"
 #include "lowering/Library/DeviceCode.h"
+#include "lowering/Library/EmitLibrary.h"
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -15,7 +16,6 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -46,21 +46,6 @@ createTargetMachine(const GPUTarget &gpu) {
       /*CM=*/std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 
-static void optimize(llvm::Module &code, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
-      .run(code, modules);
-}
-
 /// What the code calls and does not have: a library of the toolkit's would be needed.
 static LogicalResult checkComplete(gpu::GPUModuleOp kernels,
                                    const llvm::Module &code) {
@@ -88,7 +73,7 @@ static FailureOr<std::string> toPTX(gpu::GPUModuleOp kernels,
     return failure();
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
-  optimize(*code, *machine);
+  optimize(*code, *machine, /*level=*/2);
   if (failed(checkComplete(kernels, *code)))
     return failure();
   llvm::SmallString<0> text;

@@ -454,7 +454,7 @@ LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
 LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
   constexpr int64_t threads = 128;
   Value numbers = host.mul(p.pairs, p.shrink->columns);
-  Type element = cast<MemRefType>(p.shrunk.getType()).getElementType();
+  Type element = elementOf(p.shrunk);
   return launch(host, "add_parts", host.ceilDiv(numbers, threads), threads,
                 [&](KernelCode &k) {
                   Value i = k.add(k.mul(k.block(), threads), k.thread());
@@ -480,13 +480,12 @@ static int64_t splitsOf(const TiledProduct &p) {
   return std::min<int64_t>(p.columnTiles(), 16);
 }
 
-LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
-  OpBuilder builder(op);
-  Code host(builder, op.getLoc());
+template <typename Op>
+TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
   TiledProduct p;
   p.x = contiguous(host, op.getInput());
   p.rows = extent(host, op.getInput(), 0);
-  p.element = cast<MemRefType>(op.getInput().getType()).getElementType();
+  p.element = elementOf(op.getInput());
   p.offsets = contiguous(host, op.getOffsets());
   for (Value weight : op.getWeights())
     p.weights.push_back(poolOf(host, weight));
@@ -494,14 +493,23 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
   p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
                        p.weights.front().element);
   p.act = op.getActAttr();
+  p.splits = splitsOf(p);
+  if (!op.getPairRow())
+    return p;
   p.pairRow = contiguous(host, op.getPairRow());
   p.pairExpert = contiguous(host, op.getPairExpert());
-  p.pairWeight = contiguous(host, op.getPairWeights());
   p.pairs = extent(host, op.getPairRow(), 0);
+  return p;
+}
+
+LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
+  OpBuilder builder(op);
+  Code host(builder, op.getLoc());
+  TiledProduct p = productOf(host, op);
+  p.pairWeight = contiguous(host, op.getPairWeights());
   for (Value factor : op.getResiduals())
     p.residuals.push_back(poolOf(host, factor));
   p.output = destination(host, op.getHidden());
-  p.splits = splitsOf(p);
   if (op.getShrink()) {
     p.shrink = poolOf(host, op.getShrink());
     p.shrunk = destination(host, op.getShrunk());
@@ -522,24 +530,10 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
 LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
-  TiledProduct p;
-  p.x = contiguous(host, op.getInput());
-  p.rows = extent(host, op.getInput(), 0);
-  p.element = cast<MemRefType>(op.getInput().getType()).getElementType();
-  p.offsets = contiguous(host, op.getOffsets());
-  for (Value weight : op.getWeights())
-    p.weights.push_back(poolOf(host, weight));
-  p.groups = p.weights.front().entries;
-  p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
-                       p.weights.front().element);
-  p.act = op.getActAttr();
+  TiledProduct p = productOf(host, op);
   p.output = destination(host, op.getInit());
-  p.splits = splitsOf(p);
   if (op.getSegment()) {
-    p.pairRow = contiguous(host, op.getPairRow());
-    p.pairExpert = contiguous(host, op.getPairExpert());
     p.pairWeight = contiguous(host, op.getSegmentWeights());
-    p.pairs = extent(host, op.getPairRow(), 0);
     p.segment = contiguous(host, op.getSegment());
     p.expand = poolOf(host, op.getExpand());
   }

@@ -73,7 +73,8 @@ private:
   mlir::Value allocateFilled(Code &host, mlir::Value count, mlir::Value value);
   MatrixPool poolOf(Code &host, mlir::Value weight);
 
-  /// Stages of a product, in MatmulKernels.cpp.
+  /// What both products have, and their stages: in MatmulKernels.cpp.
+  template <typename Op> TiledProduct productOf(Code &host, Op op);
   mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);

@@ -214,8 +214,8 @@ static constexpr llvm::StringLiteral quickPipeline =
     "inline,function<eager-inv>(sroa,early-cse<memssa>,simplifycfg,"
     "instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,simplifycfg,dse)";
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
-                     unsigned level) {
+void moec::lowering::optimize(llvm::Module &module,
+                              llvm::TargetMachine &machine, unsigned level) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;

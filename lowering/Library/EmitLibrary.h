@@ -70,6 +70,10 @@ extern const llvm::ArrayRef<llvm::StringLiteral> scratchFiles;
 /// Called at the end of each stage, with its name: for measuring.
 using StageEnd = llvm::function_ref<void(llvm::StringRef)>;
 
+/// LLVM's optimisations for a machine, at a level of LibraryOptions.
+void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+              unsigned level);
+
 /// Translates a module of the LLVM dialect, whose entries carry `moec.arguments`, and adds the tables of moert/abi.h.
 /// Everything below reports failures as diagnostics at the module. `manifest` receives the manifest's text.
 std::unique_ptr<llvm::Module> translateLibrary(mlir::ModuleOp module,
