@@ -79,6 +79,11 @@ void lowering::allocateNumbers(func::FuncOp entry) {
   }
 }
 
+Value lowering::numbersOf(Value ids) {
+  auto cast = ids.getDefiningOp<IdCastOp>();
+  return cast ? cast.getInput() : ids;
+}
+
 void lowering::eraseViews(func::FuncOp entry) {
   SmallVector<Operation *> views;
   entry.walk([&](Operation *op) {

@@ -22,6 +22,9 @@ void selectKernels(
 /// On buffers: memory for ids becomes memory for numbers.
 void allocateNumbers(mlir::func::FuncOp entry);
 
+/// Ids as the numbers that they are, where they are a view of such.
+mlir::Value numbersOf(mlir::Value ids);
+
 /// On buffers: erases views of weights and ids that nobody reads any more; extents of such views are their buffers'.
 void eraseViews(mlir::func::FuncOp entry);
 

@@ -21,6 +21,28 @@ Type moec::lowering::elementOf(Value list) {
   return cast<MemRefType>(list.getType()).getElementType();
 }
 
+bool moec::lowering::isCompact(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return false;
+  int64_t expected = 1;
+  for (int64_t d = type.getRank() - 1; d >= 0; --d) {
+    if (strides[d] != expected)
+      return false;
+    // Only the outermost extent may be unknown without strides being so.
+    expected = type.isDynamicDim(d) ? 0 : expected * type.getDimSize(d);
+  }
+  return true;
+}
+
+bool moec::lowering::isRematerialised(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && op->getNumOperands() == 0 && op->getNumRegions() == 0 &&
+         (op->hasTrait<OpTrait::ConstantLike>() ||
+          isa<memref::GetGlobalOp>(op));
+}
+
 Type Code::pointer() { return LLVM::LLVMPointerType::get(b.getContext()); }
 
 //===----------------------------------------------------------------------===//
@@ -154,6 +176,17 @@ void Code::select(Value value, ArrayRef<int64_t> cases,
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
+
+Value Code::extent(Value buffer, int64_t d) {
+  return b.createOrFold<memref::DimOp>(loc, buffer, d);
+}
+
+Value Code::allocate(Value count, Type element) {
+  auto type = MemRefType::get({ShapedType::kDynamic}, element);
+  Value buffer =
+      memref::AllocOp::create(b, loc, type, count, b.getI64IntegerAttr(64));
+  return memref::CastOp::create(b, loc, flatType(element), buffer);
+}
 
 Value Code::flatten(Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());

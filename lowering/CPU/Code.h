@@ -22,6 +22,13 @@ mlir::MemRefType flatType(mlir::Type element);
 /// What a list has.
 mlir::Type elementOf(mlir::Value list);
 
+/// Whether elements lie one behind the other, whatever the extents are.
+bool isCompact(mlir::MemRefType type);
+
+/// What code that is taken out of its place makes again instead of being handed
+/// it: constants, and addresses of globals.
+bool isRematerialised(mlir::Value value);
+
 /// Emits plain arith, scf, memref and vector operations at one place.
 class Code {
 public:
@@ -88,6 +95,10 @@ public:
               llvm::function_ref<void(int64_t)> body);
 
   //===--- memory ---===//
+  /// An extent of a buffer.
+  mlir::Value extent(mlir::Value buffer, int64_t d);
+  /// Memory of the entry that this code is of, a list: the workspace's.
+  mlir::Value allocate(mlir::Value count, mlir::Type element);
   /// Any contiguous buffer as a list.
   mlir::Value flatten(mlir::Value buffer);
   /// Where element `at` of a list is, for a kernel.

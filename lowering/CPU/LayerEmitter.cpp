@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/LayerEmitter.h"
 
+#include "lowering/KernelSelection.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -140,10 +141,6 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
   return schedule;
 }
 
-static Value extent(Code &c, Value buffer, int64_t d) {
-  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
-}
-
 //===----------------------------------------------------------------------===//
 // Stages
 //===----------------------------------------------------------------------===//
@@ -215,31 +212,9 @@ Value LayerEmitter::callRuntime(Code &c, StringRef name, ValueRange arguments,
   return returnsIndex ? call.getResult(0) : Value();
 }
 
-Value LayerEmitter::allocate(Code &c, Value count, Type element) {
-  auto type = MemRefType::get({ShapedType::kDynamic}, element);
-  Value buffer = memref::AllocOp::create(c.b, c.loc, type, count,
-                                         c.b.getI64IntegerAttr(64));
-  return memref::CastOp::create(c.b, c.loc, flatType(element), buffer);
-}
-
-Value LayerEmitter::numbers(Value ids) {
-  if (auto cast = ids.getDefiningOp<IdCastOp>())
-    return cast.getInput();
-  return ids;
-}
-
 Value LayerEmitter::contiguous(Code &c, Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  bool isKnown = succeeded(type.getStridesAndOffset(strides, offset));
-  int64_t expected = 1;
-  for (int64_t d = type.getRank() - 1; isKnown && d >= 0; --d) {
-    isKnown = strides[d] == expected;
-    // Only the outermost extent may be unknown without strides being so.
-    expected = type.isDynamicDim(d) ? 0 : expected * type.getDimSize(d);
-  }
-  if (isKnown)
+  if (isCompact(type))
     return c.flatten(buffer);
   Value &known = compacted[buffer];
   if (known)
@@ -266,7 +241,7 @@ Value LayerEmitter::contiguous(Code &c, Value buffer) {
     isCompact = c.both(isCompact, fits);
     stride = c.mul(stride, extents[d]);
   }
-  Value copy = allocate(c, count, type.getElementType());
+  Value copy = c.allocate(count, type.getElementType());
   known = c.choose(
       isCompact, {copy.getType()},
       [&] { return Code::Values{c.flatten(buffer)}; },
@@ -308,8 +283,8 @@ Value LayerEmitter::floats(Code &c, Value buffer) {
     return list;
   Value count = c.index(1);
   for (int64_t d = 0; d < cast<MemRefType>(buffer.getType()).getRank(); ++d)
-    count = c.mul(count, extent(c, buffer, d));
-  Value wide = allocate(c, count, c.f32());
+    count = c.mul(count, c.extent(buffer, d));
+  Value wide = c.allocate(count, c.f32());
   convert(c, "widen", list, wide, count);
   return wide;
 }
@@ -326,23 +301,23 @@ static int64_t idCount(Value ids) {
 LogicalResult LayerEmitter::emit(GroupOp op) {
   OpBuilder b(op);
   Code c(b, op.getLoc());
-  auto list = [&](Value buffer) { return contiguous(c, numbers(buffer)); };
-  Value tokens = extent(c, op.getClusters(), 0);
-  Value places = extent(c, op.getClusters(), 1);
+  auto list = [&](Value buffer) { return contiguous(c, numbersOf(buffer)); };
+  Value tokens = c.extent(op.getClusters(), 0);
+  Value places = c.extent(op.getClusters(), 1);
   Value groups = c.index(idCount(op.getClusters()));
-  Value scratch = allocate(c, c.add(groups, c.mul(tokens, places)), c.i32());
+  Value scratch = c.allocate(c.add(groups, c.mul(tokens, places)), c.i32());
   Value none = LLVM::ZeroOp::create(c.b, c.loc, c.pointer());
-  Value pairs = extent(c, op.getPairRow(), 0);
+  Value pairs = c.extent(op.getPairRow(), 0);
   // Gate weights are moved as f32, which holds them all.
   Value pairWeight = list(op.getPairWeight()), moved = pairWeight;
   if (!elementOf(moved).isF32())
-    moved = allocate(c, pairs, c.f32());
+    moved = c.allocate(pairs, c.f32());
   callRuntime(c, "moert_group_rows",
               {list(op.getClusters()), list(op.getIds()),
                floats(c, op.getWeights()),
                op.getSlots() ? list(op.getSlots()) : none, tokens, places,
-               extent(c, op.getIds(), 1), groups, c.index(idCount(op.getIds())),
-               scratch, list(op.getRowToken()), extent(c, op.getRowToken(), 0),
+               c.extent(op.getIds(), 1), groups, c.index(idCount(op.getIds())),
+               scratch, list(op.getRowToken()), c.extent(op.getRowToken(), 0),
                list(op.getRowOffsets()), list(op.getPairRow()),
                list(op.getPairExpert()), moved, pairs},
               /*returnsIndex=*/false);
@@ -356,13 +331,12 @@ LogicalResult LayerEmitter::emit(GatherOp op) {
   OpBuilder b(op);
   Code c(b, op.getLoc());
   constexpr int64_t rowsOfTask = 8;
-  Value input = contiguous(c, numbers(op.getInput()));
+  Value input = contiguous(c, numbersOf(op.getInput()));
   Value index = contiguous(c, op.getIndex());
-  Value init = contiguous(c, numbers(op.getInit()));
+  Value init = contiguous(c, numbersOf(op.getInit()));
   auto type = cast<MemRefType>(op.getInput().getType());
   int64_t columns = type.getRank() == 2 ? type.getDimSize(1) : 1;
-  Value sources = extent(c, op.getInput(), 0),
-        rows = extent(c, op.getInit(), 0);
+  Value sources = c.extent(op.getInput(), 0), rows = c.extent(op.getInit(), 0);
   stage(c, "gather", c.ceilDiv(rows, rowsOfTask),
         {input, index, init, sources, rows},
         [&](Code &t, const IRMapping &in, Value task) {
@@ -405,13 +379,12 @@ LogicalResult LayerEmitter::emit(ScatterCombineOp op) {
   if (op.getWeights())
     captured.push_back(weights = floats(c, op.getWeights()));
   int64_t columns = cast<MemRefType>(op.getInit().getType()).getDimSize(1);
-  Value sources = extent(c, op.getInput(), 0),
-        rows = extent(c, op.getInit(), 0);
+  Value sources = c.extent(op.getInput(), 0), rows = c.extent(op.getInit(), 0);
   // What is added up is rounded once, at the end.
   Value sums = init;
   if (!elementOf(init).isF32())
     captured.push_back(sums =
-                           allocate(c, c.mul(rows, c.index(columns)), c.f32()));
+                           c.allocate(c.mul(rows, c.index(columns)), c.f32()));
   captured.append({sources, rows});
   bool accumulate = op.getAccumulate();
   int64_t tasks = (columns + columnsOfTask - 1) / columnsOfTask;

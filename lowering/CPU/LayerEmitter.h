@@ -50,10 +50,6 @@ private:
   /// those of another.
   void convert(Code &c, llvm::StringRef name, mlir::Value from, mlir::Value to,
                mlir::Value count);
-  /// Scratch of the entry: a list of the workspace.
-  mlir::Value allocate(Code &c, mlir::Value count, mlir::Type element);
-  /// Ids as numbers.
-  mlir::Value numbers(mlir::Value ids);
 
   mlir::func::FuncOp entry;
   MatmulKernels &kernels;

@@ -17,6 +17,7 @@
 #include "lowering/CPU/DotProduct.h"
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/CPU/RoundRows.h"
+#include "lowering/KernelSelection.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -104,7 +105,7 @@ public:
   void emit() {
     input = layer.contiguous(c, request.input);
     init = layer.contiguous(c, request.init);
-    rows = extent(request.input, 0);
+    rows = c.extent(request.input, 0);
     // Known from the number of rows alone, so sums are the same with any number
     // of threads.
     Value isFew = c.compare(arith::CmpIPredicate::ule, rows,
@@ -115,10 +116,10 @@ public:
     // of its own.
     Value result = init;
     // Rows that are summed up are f32, and rounded at the end.
-    bool hasOwnRows =
-        request.combines && (extent(request.init, 0) != rows || isNarrow(init));
+    bool hasOwnRows = request.combines &&
+                      (c.extent(request.init, 0) != rows || isNarrow(init));
     if (hasOwnRows)
-      init = allocate(c.mul(rows, n), c.f32());
+      init = c.allocate(c.mul(rows, n), c.f32());
     planBlocks();
     if (request.pairRow)
       planPairs();
@@ -140,13 +141,13 @@ public:
     if (request.yieldsPairs)
       zeroPairsWithoutRow();
     if (request.shrink)
-      partial = allocate(c.mul(c.mul(pairs, runs), shrink->panels() * lanes),
-                         c.f32());
+      partial = c.allocate(c.mul(c.mul(pairs, runs), shrink->panels() * lanes),
+                           c.f32());
     emitBase();
     if (request.shrink)
       reduceShrunk();
     if (hasOwnRows)
-      copyRows(result, extent(request.init, 0));
+      copyRows(result, c.extent(request.init, 0));
     request.op->erase();
   }
 
@@ -163,13 +164,6 @@ private:
     int64_t count = std::min(schedule.splits, units);
     int64_t each = (units + count - 1) / count * unit;
     return {each, (panels + each - 1) / each};
-  }
-
-  Value extent(Value buffer, int64_t d) {
-    return b.createOrFold<memref::DimOp>(c.loc, buffer, d);
-  }
-  Value allocate(Value count, Type element) {
-    return layer.allocate(c, count, element);
   }
 
   Stored stored(Value weight) {
@@ -276,17 +270,17 @@ private:
   //===--------------------------------------------------------------------===//
 
   void planBlocks() {
-    blocks = allocate(c.mul(rows, 3), c.i32());
+    blocks = c.allocate(c.mul(rows, 3), c.i32());
     Value most = c.index(schedule.taskRows);
     if (request.entries) {
       Value groups = c.index(weightCount());
-      order = allocate(rows, c.i32());
-      Value counts = allocate(c.add(groups, 2), c.i32());
-      blockCount = layer.callRuntime(
-          c, "moert_plan_entries",
-          {layer.contiguous(c, layer.numbers(request.entries)), rows, groups,
-           most, order, blocks, counts},
-          /*returnsIndex=*/true);
+      order = c.allocate(rows, c.i32());
+      Value counts = c.allocate(c.add(groups, 2), c.i32());
+      blockCount =
+          layer.callRuntime(c, "moert_plan_entries",
+                            {layer.contiguous(c, numbersOf(request.entries)),
+                             rows, groups, most, order, blocks, counts},
+                            /*returnsIndex=*/true);
       return;
     }
     Value offsets, groups;
@@ -295,7 +289,7 @@ private:
       groups = c.index(weightCount());
     } else {
       // One group of all rows.
-      offsets = allocate(c.index(2), c.i32());
+      offsets = c.allocate(c.index(2), c.i32());
       c.store(c.number(0, c.i32()), offsets, c.index(0));
       c.store(c.toI32(rows), offsets, c.index(1));
       groups = c.index(1);
@@ -318,20 +312,20 @@ private:
   }
 
   void planPairs() {
-    pairs = extent(request.pairRow, 0);
+    pairs = c.extent(request.pairRow, 0);
     Value experts = expertCount();
     Value most = arith::MaxUIOp::create(b, c.loc, rows, experts);
-    Value scratch =
-        allocate(c.add(c.add(c.add(rows, c.mul(pairs, 4)), most), 3), c.i32());
-    pairOf = allocate(pairs, c.i32());
-    rowOf = allocate(pairs, c.i32());
-    weightOf = allocate(pairs, c.f32());
-    segments = allocate(c.mul(c.add(pairs, 1), 2), c.i32());
-    segmentOfBlock = allocate(c.add(rows, 1), c.i32());
+    Value scratch = c.allocate(
+        c.add(c.add(c.add(rows, c.mul(pairs, 4)), most), 3), c.i32());
+    pairOf = c.allocate(pairs, c.i32());
+    rowOf = c.allocate(pairs, c.i32());
+    weightOf = c.allocate(pairs, c.f32());
+    segments = c.allocate(c.mul(c.add(pairs, 1), 2), c.i32());
+    segmentOfBlock = c.allocate(c.add(rows, 1), c.i32());
     validPairs = layer.callRuntime(
         c, "moert_plan_pairs",
         {layer.contiguous(c, request.pairRow),
-         layer.contiguous(c, layer.numbers(request.pairExpert)),
+         layer.contiguous(c, numbersOf(request.pairExpert)),
          request.pairWeights ? layer.floats(c, request.pairWeights) : null(c),
          pairs, experts, blocks, blockCount, rows, scratch, pairOf, rowOf,
          weightOf, segments, segmentOfBlock},
@@ -376,55 +370,56 @@ private:
     return request.rounding.getGroup() ? k / request.rounding.getGroup() : 1;
   }
 
-  /// Rows as codes.
-  void codeRows() {
+  /// A stage of all rows; `captured` has their number among others.
+  void eachRow(StringRef name, ValueRange captured,
+               llvm::function_ref<void(Code &, Mapping, Value)> body) {
     constexpr int64_t rowsOfTask = 8;
-    bool isInt8 = hasInt8Rows();
-    int64_t groups = groupsOfRow();
-    coded = allocate(c.mul(rows, k),
-                     isInt8 ? Type(c.b.getI8Type()) : c.b.getBF16Type());
-    SmallVector<Value> captured{input, rows, coded};
-    if (isInt8) {
-      codeScales = allocate(c.mul(rows, groups), c.f32());
-      codeSums = allocate(c.mul(rows, groups), c.i32());
-      captured.append({codeScales, codeSums});
-    }
-    layer.stage(c, "code", c.ceilDiv(rows, rowsOfTask), captured,
+    layer.stage(c, name, c.ceilDiv(rows, rowsOfTask), captured,
                 [&](Code &t, Mapping in, Value task) {
                   Value first = t.mul(task, rowsOfTask);
                   Value last = t.min(t.add(first, rowsOfTask), in.lookup(rows));
-                  t.loop(first, last, 1, [&](Value row) {
-                    Value at = t.mul(row, k), from = in.lookup(input);
-                    if (!isInt8) {
-                      t.copy(from, at, in.lookup(coded), at, t.index(k));
-                      return;
-                    }
-                    quantizeRow(t, k / groups, {from, at, k},
-                                {in.lookup(coded), at, in.lookup(codeScales),
-                                 in.lookup(codeSums), t.mul(row, groups)});
-                  });
+                  t.loop(first, last, 1, [&](Value row) { body(t, in, row); });
                 });
+  }
+
+  /// Rows as codes.
+  void codeRows() {
+    bool isInt8 = hasInt8Rows();
+    int64_t groups = groupsOfRow();
+    coded = c.allocate(c.mul(rows, k),
+                       isInt8 ? Type(c.b.getI8Type()) : c.b.getBF16Type());
+    SmallVector<Value> captured{input, rows, coded};
+    if (isInt8) {
+      codeScales = c.allocate(c.mul(rows, groups), c.f32());
+      codeSums = c.allocate(c.mul(rows, groups), c.i32());
+      captured.append({codeScales, codeSums});
+    }
+    eachRow("code", captured, [&](Code &t, Mapping in, Value row) {
+      Value at = t.mul(row, k), from = in.lookup(input);
+      if (!isInt8) {
+        t.copy(from, at, in.lookup(coded), at, t.index(k));
+        return;
+      }
+      quantizeRow(t, k / groups, {from, at, k},
+                  {in.lookup(coded), at, in.lookup(codeScales),
+                   in.lookup(codeSums), t.mul(row, groups)});
+    });
   }
 
   /// Rows as their codes decode, for kernels of f32.
   Value roundedRows() {
-    constexpr int64_t rowsOfTask = 8;
-    Value result = allocate(c.mul(rows, k), c.f32());
-    layer.stage(c, "round", c.ceilDiv(rows, rowsOfTask), {input, rows, result},
-                [&](Code &t, Mapping in, Value task) {
-                  Value first = t.mul(task, rowsOfTask);
-                  Value last = t.min(t.add(first, rowsOfTask), in.lookup(rows));
-                  t.loop(first, last, 1, [&](Value row) {
-                    Value at = t.mul(row, k);
-                    roundRow(t, request.rounding, {in.lookup(input), at, k},
-                             in.lookup(result), at);
-                  });
-                });
+    Value result = c.allocate(c.mul(rows, k), c.f32());
+    eachRow("round", {input, rows, result},
+            [&](Code &t, Mapping in, Value row) {
+              Value at = t.mul(row, k);
+              roundRow(t, request.rounding, {in.lookup(input), at, k},
+                       in.lookup(result), at);
+            });
     return result;
   }
 
   void packRows() {
-    packed = allocate(c.mul(rows, k), c.f32());
+    packed = c.allocate(c.mul(rows, k), c.f32());
     layer.stage(c, "pack", blockCount, {blocks, baseInput, packed},
                 [&](Code &t, Mapping in, Value task) {
                   Block of = block(t, in, task);
@@ -448,7 +443,7 @@ private:
   int64_t shrunkStride() { return shrunkOffset(weights.size()); }
 
   void emitShrink() {
-    shrunk = allocate(c.mul(pairs, shrunkStride()), c.f32());
+    shrunk = c.allocate(c.mul(pairs, shrunkStride()), c.f32());
     Value count = c.toIndex(c.load(segmentOfBlock, blockCount));
     SmallVector<Value> captured{segments, rowOf, input, shrunk};
     for (size_t i = 0; i < weights.size(); ++i)
@@ -481,7 +476,7 @@ private:
     constexpr int64_t pairsOfTask = 64;
     int64_t rank = expand->rows;
     Value v = layer.contiguous(c, request.segment);
-    scaled = allocate(c.mul(pairs, rank), c.f32());
+    scaled = c.allocate(c.mul(pairs, rank), c.f32());
     layer.stage(c, "scale", c.ceilDiv(validPairs, pairsOfTask),
                 {validPairs, pairOf, weightOf, v, scaled},
                 [&](Code &t, Mapping in, Value task) {
@@ -839,7 +834,7 @@ private:
     for (Value &each : products)
       each = t.rounded(each, element());
     return activate(t, request.act, products[0],
-                          products.size() == 2 ? products[1] : Value());
+                    products.size() == 2 ? products[1] : Value());
   }
 
   /// Results of rows from scratch: bias, activation, ragged columns.

@@ -72,11 +72,7 @@ struct ConvertMoEToCPUPass
       return signalPassFailure();
     }
     MatmulKernels kernels(getOperation(), *set);
-    SmallVector<func::FuncOp> entries;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      if (hasEntryArguments(function))
-        entries.push_back(function);
-    for (func::FuncOp entry : entries)
+    for (func::FuncOp entry : findEntries(getOperation()))
       if (failed(convert(entry, kernels)))
         return signalPassFailure();
     // Vectors of tanh and erf are polynomials; the C library would be asked for

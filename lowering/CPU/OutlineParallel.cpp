@@ -1,5 +1,6 @@
 // moe-outline-parallel: parallel loops of entries run on the caller's threads.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CPU/Code.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
@@ -35,14 +36,6 @@ constexpr llvm::StringLiteral grainName = "moe.grain";
 bool isShared(scf::ParallelOp loop) {
   return loop.getNumLoops() == 1 && loop.getInitVals().empty() &&
          matchPattern(loop.getStep().front(), m_One());
-}
-
-/// What a body computes again instead of reading it from its caller.
-bool isRematerialised(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && op->getNumOperands() == 0 && op->getNumRegions() == 0 &&
-         (op->hasTrait<OpTrait::ConstantLike>() ||
-          isa<memref::GetGlobalOp>(op));
 }
 
 /// Takes the parallel loops out of one entry.
@@ -132,7 +125,7 @@ private:
     constants.clear();
     SmallVector<Type> types;
     for (Value value : used) {
-      if (isRematerialised(value)) {
+      if (lowering::isRematerialised(value)) {
         constants.push_back(value);
         continue;
       }
@@ -254,10 +247,8 @@ struct OutlineParallelPass
 
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    for (auto function :
-         llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (lowering::hasEntryArguments(function) && !function.isExternal() &&
-          failed(Outliner(function, symbols).run()))
+    for (func::FuncOp entry : lowering::findEntries(getOperation()))
+      if (failed(Outliner(entry, symbols).run()))
         return signalPassFailure();
   }
 };

@@ -12,10 +12,6 @@ using namespace moec::moe;
 static constexpr int64_t groupThreads = 256;
 static constexpr int64_t groupWarps = groupThreads / KernelCode::warpSize;
 
-static Value extent(Code &c, Value buffer, int64_t d) {
-  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
-}
-
 //===----------------------------------------------------------------------===//
 // moe.group
 //===----------------------------------------------------------------------===//
@@ -150,7 +146,7 @@ static void emitPairs(KernelCode &k, const Group &g, Value scratch) {
                });
         return Code::Values{k.add(before[0], all)};
       })[0];
-  Type weight = cast<MemRefType>(g.pairWeight.getType()).getElementType();
+  Type weight = elementOf(g.pairWeight);
   Value none = k.number(-1, k.i32());
   Value nothing =
       arith::ConstantOp::create(k.b, k.loc, k.b.getFloatAttr(weight, 0));
@@ -166,11 +162,11 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
   Group g;
-  g.perToken = extent(host, op.getClusters(), 1);
-  g.choices = extent(host, op.getIds(), 1);
-  g.places = host.mul(extent(host, op.getClusters(), 0), g.perToken);
-  g.rows = extent(host, op.getRowToken(), 0);
-  g.pairs = extent(host, op.getPairRow(), 0);
+  g.perToken = host.extent(op.getClusters(), 1);
+  g.choices = host.extent(op.getIds(), 1);
+  g.places = host.mul(host.extent(op.getClusters(), 0), g.perToken);
+  g.rows = host.extent(op.getRowToken(), 0);
+  g.pairs = host.extent(op.getPairRow(), 0);
   g.clusters = contiguous(host, op.getClusters());
   g.ids = contiguous(host, op.getIds());
   g.weights = contiguous(host, op.getWeights());
@@ -180,7 +176,7 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   g.pairRow = destination(host, op.getPairRow());
   g.pairExpert = destination(host, op.getPairExpert());
   g.pairWeight = destination(host, op.getPairWeight());
-  g.rowPlace = allocate(host, g.rows, host.i32());
+  g.rowPlace = host.allocate(g.rows, host.i32());
   g.groups = getIdType(op.getClusters()).getCount();
   IdType expert = getIdType(op.getIds());
   g.experts = expert.getCount() + expert.getSpecials();
@@ -231,14 +227,13 @@ LogicalResult ScheduledKernels::emit(ScatterCombineOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
   int64_t most = op->getAttrOfType<IntegerAttr>(rowsPerTokenAttrName).getInt();
-  Value rows = extent(host, op.getIndex(), 0);
-  Value tokens = extent(host, op.getInit(), 0);
-  Value columns = extent(host, op.getInit(), 1);
+  Value rows = host.extent(op.getIndex(), 0);
+  Value tokens = host.extent(op.getInit(), 0);
+  Value columns = host.extent(op.getInit(), 1);
   Value input = contiguous(host, op.getInput());
   Value index = contiguous(host, op.getIndex());
   Value weights = op.getWeights() ? contiguous(host, op.getWeights()) : Value();
   Value output = destination(host, op.getInit());
-  Type element = cast<MemRefType>(op.getInit().getType()).getElementType();
   Value found = allocateFilled(host, tokens, host.number(0, host.i32()));
   Value rowsOf =
       allocateFilled(host, host.mul(tokens, most), host.number(-1, host.i32()));
@@ -269,7 +264,7 @@ LogicalResult ScheduledKernels::emit(ScatterCombineOp op) {
       k.barrier();
       k.spread(columns, [&](Value column) {
         Value at = k.add(k.mul(token, columns), column);
-        Value sum = op.getAccumulate() ? k.toF32(k.load(output, at)) : k.zero();
+        Value sum = op.getAccumulate() ? k.loadFloat(output, at) : k.zero();
         sum = k.loop(k.index(0), k.index(most), 1, {sum},
                      [&](Value m, ValueRange before) {
                        Value row = k.load(sorted, m);
@@ -278,15 +273,15 @@ LogicalResult ScheduledKernels::emit(ScatterCombineOp op) {
                            isRow, {k.f32()},
                            [&] {
                              Value r = k.toIndex(row);
-                             Value x = k.toF32(k.load(
-                                 input, k.add(k.mul(r, columns), column)));
+                             Value x = k.loadFloat(
+                                 input, k.add(k.mul(r, columns), column));
                              if (weights)
-                               x = k.mulF(k.toF32(k.load(weights, r)), x);
+                               x = k.mulF(k.loadFloat(weights, r), x);
                              return Code::Values{k.addF(before[0], x)};
                            },
                            [&] { return Code::Values{before[0]}; });
                      })[0];
-        k.store(k.fromF32(sum, element), output, at);
+        k.storeFloat(sum, output, at);
       });
     });
   op.erase();

@@ -144,18 +144,6 @@ std::pair<Value, Value> KernelCode::sumBefore(Value i32, Value scratch) {
 // Floats
 //===----------------------------------------------------------------------===//
 
-Value KernelCode::toF32(Value value) {
-  return value.getType().isF32()
-             ? value
-             : Value(arith::ExtFOp::create(b, loc, f32(), value));
-}
-
-Value KernelCode::fromF32(Value value, Type element) {
-  return element.isF32()
-             ? value
-             : Value(arith::TruncFOp::create(b, loc, element, value));
-}
-
 Value KernelCode::addF(Value lhs, Value rhs) {
   return arith::AddFOp::create(b, loc, lhs, rhs);
 }

@@ -57,8 +57,6 @@ public:
                                                 mlir::Value scratch);
 
   //===--- floats ---===//
-  mlir::Value toF32(mlir::Value value);
-  mlir::Value fromF32(mlir::Value value, mlir::Type element);
   mlir::Value addF(mlir::Value lhs, mlir::Value rhs);
   mlir::Value mulF(mlir::Value lhs, mlir::Value rhs);
   /// a·b + c, rounded once.

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/KernelTable.h"
 
+#include "lowering/CPU/Code.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -53,14 +54,6 @@ FailureOr<Kernel> KernelTable::add(Location loc, StringRef name,
     return failure();
   declareLaunch(kernel.function, threads);
   return kernel;
-}
-
-/// What a kernel computes again instead of being given it.
-static bool isRematerialised(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && op->getNumOperands() == 0 && op->getNumRegions() == 0 &&
-         (op->hasTrait<OpTrait::ConstantLike>() ||
-          isa<memref::GetGlobalOp>(op));
 }
 
 /// Values of the host become the kernel's own.

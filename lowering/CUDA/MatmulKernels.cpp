@@ -60,10 +60,6 @@ struct TiledProduct {
 };
 } // namespace moec::lowering
 
-static Value extent(Code &c, Value buffer, int64_t d) {
-  return c.b.createOrFold<memref::DimOp>(c.loc, buffer, d);
-}
-
 //===----------------------------------------------------------------------===//
 // Plans
 //===----------------------------------------------------------------------===//
@@ -77,7 +73,7 @@ LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
   }
   plan.count = host.add(host.ceilDiv(p.rows, TileShape::rows), p.groups);
   for (Value *list : {&plan.group, &plan.firstRow, &plan.endRow})
-    *list = allocate(host, plan.count, host.i32());
+    *list = host.allocate(plan.count, host.i32());
   p.tiles = plan;
   constexpr int64_t threads = TileShape::threads;
   return launch(host, "tiles", host.index(1), threads, [&](KernelCode &k) {
@@ -113,11 +109,10 @@ LogicalResult ScheduledKernels::zeroUnused(Code &host, const TiledProduct &p) {
       host, "zero_unused", p.rows, /*threads=*/128, [&](KernelCode &k) {
         Value used = k.load(p.offsets, k.index(p.groups));
         Value begin = k.mul(k.block(), p.columns());
-        Value zero = k.fromF32(k.zero(), p.element);
         k.when(k.compare(arith::CmpIPredicate::sge, k.block(), k.toIndex(used)),
                [&] {
                  k.spread(k.index(p.columns()), [&](Value column) {
-                   k.store(zero, p.output, k.add(begin, column));
+                   k.storeFloat(k.zero(), p.output, k.add(begin, column));
                  });
                });
       });
@@ -131,7 +126,7 @@ LogicalResult ScheduledKernels::planPairs(Code &host, TiledProduct &p) {
     p.pairFirst = plan;
     return success();
   }
-  p.pairFirst = plan = allocate(host, host.add(p.rows, 1), host.i32());
+  p.pairFirst = plan = host.allocate(host.add(p.rows, 1), host.i32());
   Value blocks = host.ceilDiv(host.add(p.pairs, 1), threads);
   return launch(host, "pairs_of_rows", blocks, threads, [&](KernelCode &k) {
     Value pair = k.add(k.mul(k.block(), threads), k.thread());
@@ -162,7 +157,7 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
                                   Type element) {
   if (elementOf(list) == element)
     return list;
-  Value rounded = allocate(host, count, element);
+  Value rounded = host.allocate(count, element);
   AffineMap map = AffineMap::getMultiDimIdentityMap(1, host.b.getContext());
   linalg::GenericOp::create(
       host.b, host.loc, ValueRange{list}, ValueRange{rounded},
@@ -183,7 +178,7 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
 LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
   constexpr int64_t threads = 128, warps = threads / KernelCode::warpSize;
   int64_t columns = p.lowColumns();
-  p.low = allocate(host, host.mul(p.pairs, columns), host.f32());
+  p.low = host.allocate(host.mul(p.pairs, columns), host.f32());
   return launch(host, "shrink", p.pairs, threads, [&](KernelCode &k) {
     Value sums = k.shared(warps * columns, k.f32());
     Value pair = k.block(), row = k.load(p.pairRow, pair);
@@ -197,15 +192,15 @@ LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
         Value from = k.mul(k.toIndex(row), a.rows);
         k.loop(k.lane(), k.index(a.columns), KernelCode::warpSize,
                [&](Value column) {
-                 Value sum = k.loop(
-                     k.warp(), depth, warps, {k.zero()},
-                     [&](Value d, ValueRange before) {
-                       Value x = k.toF32(k.load(p.x, k.add(from, d)));
-                       Value at =
-                           k.add(begin, k.add(k.mul(d, a.columns), column));
-                       return Code::Values{
-                           k.fma(x, k.toF32(k.load(a.list, at)), before[0])};
-                     })[0];
+                 Value sum =
+                     k.loop(k.warp(), depth, warps, {k.zero()},
+                            [&](Value d, ValueRange before) {
+                              Value x = k.loadFloat(p.x, k.add(from, d));
+                              Value at = k.add(
+                                  begin, k.add(k.mul(d, a.columns), column));
+                              return Code::Values{
+                                  k.fma(x, k.loadFloat(a.list, at), before[0])};
+                            })[0];
                  Value place =
                      k.add(k.mul(k.warp(), columns), k.add(column, first));
                  k.store(sum, sums, place);
@@ -299,7 +294,7 @@ private:
   Value safeColumn(Value column) {
     return k.select(isColumn(column), k.add(firstColumn, column), k.index(0));
   }
-  Value rounded(Value value) { return k.toF32(k.fromF32(value, p.element)); }
+  Value rounded(Value value) { return k.rounded(value, p.element); }
 
   void finishRow(Value local, Value row) {
     Code::Values base;
@@ -326,7 +321,7 @@ private:
     for (auto [value, column] : llvm::zip_equal(results, columns))
       k.when(isColumn(column), [&, value = value, column = column] {
         Value at = k.add(k.mul(row, p.columns()), k.add(firstColumn, column));
-        k.store(k.fromF32(value, p.element), p.output, at);
+        k.storeFloat(value, p.output, at);
       });
   }
 
@@ -338,7 +333,7 @@ private:
     Value to = k.toIndex(k.load(p.pairFirst, k.add(row, 1)));
     return k.loop(from, to, 1, inits, [&](Value pair, ValueRange before) {
       return body(pair, k.load(p.pairExpert, pair),
-                  k.toF32(k.load(p.pairWeight, pair)), before);
+                  k.loadFloat(p.pairWeight, pair), before);
     });
   }
 
@@ -361,14 +356,14 @@ private:
                       Value entry, ValueRange inits) {
     auto [begin, isThere] = matrix.find(k, entry);
     Value rank = k.select(isThere, k.index(matrix.rows), k.index(0));
-    Value matrixBegin = begin;
     return k.loop(k.index(0), rank, 1, inits, [&](Value r, ValueRange before) {
-      Value low = k.toF32(k.load(list, k.add(from, r)));
-      Value line = k.add(matrixBegin, k.mul(r, matrix.columns));
+      Value low = k.loadFloat(list, k.add(from, r));
+      Value line = k.add(begin, k.mul(r, matrix.columns));
       Code::Values next;
       for (auto [sum, column] : llvm::zip_equal(before, columns)) {
-        Value number = k.load(matrix.list, k.add(line, safeColumn(column)));
-        next.push_back(k.fma(low, k.toF32(number), sum));
+        Value number =
+            k.loadFloat(matrix.list, k.add(line, safeColumn(column)));
+        next.push_back(k.fma(low, number, sum));
       }
       return next;
     });
@@ -403,14 +398,13 @@ private:
   void shrinkHidden(const Code::Values &hidden, Value pair, Value expert) {
     const MatrixPool &a = *p.shrink;
     auto [begin, isThere] = a.find(k, expert);
-    Value matrixBegin = begin;
     k.loop(k.index(0), k.select(isThere, k.index(a.columns), k.index(0)), 1,
            [&](Value r) {
              Value sum = k.zero();
              for (auto [h, column] : llvm::zip_equal(hidden, columns)) {
-               Value at = k.add(matrixBegin,
-                                k.add(k.mul(safeColumn(column), a.columns), r));
-               Value number = k.toF32(k.load(a.list, at));
+               Value at =
+                   k.add(begin, k.add(k.mul(safeColumn(column), a.columns), r));
+               Value number = k.loadFloat(a.list, at);
                number = k.select(isColumn(column), number, k.zero());
                sum =
                    k.fma(k.select(isColumn(column), h, k.zero()), number, sum);
@@ -454,7 +448,6 @@ LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
 LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
   constexpr int64_t threads = 128;
   Value numbers = host.mul(p.pairs, p.shrink->columns);
-  Type element = elementOf(p.shrunk);
   return launch(host, "add_parts", host.ceilDiv(numbers, threads), threads,
                 [&](KernelCode &k) {
                   Value i = k.add(k.mul(k.block(), threads), k.thread());
@@ -466,7 +459,7 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
                                  return Code::Values{
                                      k.addF(before[0], k.load(p.parts, at))};
                                })[0];
-                    k.store(k.fromF32(sum, element), p.shrunk, i);
+                    k.storeFloat(sum, p.shrunk, i);
                   });
                 });
 }
@@ -484,7 +477,7 @@ template <typename Op>
 TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
   TiledProduct p;
   p.x = contiguous(host, op.getInput());
-  p.rows = extent(host, op.getInput(), 0);
+  p.rows = host.extent(op.getInput(), 0);
   p.element = elementOf(op.getInput());
   p.offsets = contiguous(host, op.getOffsets());
   for (Value weight : op.getWeights())
@@ -498,7 +491,7 @@ TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
     return p;
   p.pairRow = contiguous(host, op.getPairRow());
   p.pairExpert = contiguous(host, op.getPairExpert());
-  p.pairs = extent(host, op.getPairRow(), 0);
+  p.pairs = host.extent(op.getPairRow(), 0);
   return p;
 }
 

@@ -66,11 +66,7 @@ struct ConvertMoEToCUDAPass
 
   void runOnOperation() override {
     KernelTable kernels(getOperation());
-    SmallVector<func::FuncOp> entries;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      if (hasEntryArguments(function))
-        entries.push_back(function);
-    for (func::FuncOp entry : entries)
+    for (func::FuncOp entry : findEntries(getOperation()))
       if (failed(convert(entry, kernels)))
         return signalPassFailure();
   }

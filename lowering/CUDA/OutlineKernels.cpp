@@ -115,13 +115,6 @@ static void makeSequential(Operation *root) {
 /// Memory is the device's: what reads or writes it runs there.
 static bool touchesMemory(Operation *op) { return !isMemoryEffectFree(op); }
 
-/// The entry's name as its model has it.
-static StringRef entryNameOf(func::FuncOp entry) {
-  StringRef name = entry.getSymName();
-  name.consume_front(entryPrefix);
-  return name;
-}
-
 namespace {
 /// Takes the kernels out of one entry, in order.
 class KernelOutliner {
@@ -335,11 +328,7 @@ struct OutlineKernelsPass
 
   void runOnOperation() override {
     KernelTable kernels(getOperation());
-    SmallVector<func::FuncOp> entries;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      if (hasEntryArguments(function) && !function.isExternal())
-        entries.push_back(function);
-    for (func::FuncOp entry : entries)
+    for (func::FuncOp entry : findEntries(getOperation()))
       if (failed(KernelOutliner(entry, kernels).run()))
         return signalPassFailure();
   }

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/ScheduledKernels.h"
 
+#include "lowering/KernelSelection.h"
 #include "lowering/Library/EntryArguments.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -12,10 +13,8 @@ using namespace moec::moe;
 
 LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
                                        int64_t threads, Body body) {
-  StringRef prefix = entry.getSymName();
-  prefix.consume_front(entryPrefix);
   FailureOr<Kernel> kernel =
-      kernels.add(host.loc, (prefix + "_" + name).str(), threads,
+      kernels.add(host.loc, (entryNameOf(entry) + "_" + name).str(), threads,
                   [&](OpBuilder &builder, gpu::GPUFuncOp function) {
                     KernelCode code(builder, function, threads);
                     body(code);
@@ -28,28 +27,6 @@ LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
       gpu::KernelDim3{size, one, one},
       /*dynamicSharedMemorySize=*/Value(), kernel->captures);
   return success();
-}
-
-/// Whether elements lie one behind the other for any caller.
-static bool isCompact(MemRefType type) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  if (failed(type.getStridesAndOffset(strides, offset)))
-    return false;
-  int64_t expected = 1;
-  for (int64_t d = type.getRank() - 1; d >= 0; --d) {
-    if (strides[d] != expected)
-      return false;
-    // Only the outermost extent may be unknown without strides being so.
-    expected = type.isDynamicDim(d) ? 0 : expected * type.getDimSize(d);
-  }
-  return true;
-}
-
-/// Ids as the numbers that they are.
-static Value numbersOf(Value buffer) {
-  auto cast = buffer.getDefiningOp<IdCastOp>();
-  return cast ? cast.getInput() : buffer;
 }
 
 Value ScheduledKernels::destination(Code &host, Value buffer) {
@@ -68,27 +45,22 @@ Value ScheduledKernels::contiguous(Code &host, Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());
   if (isCompact(type))
     return listOf(host, buffer);
+  Value &list = lists[buffer];
+  if (list)
+    return list;
   SmallVector<Value> extents;
   for (int64_t d = 0; d < type.getRank(); ++d)
     if (type.isDynamicDim(d))
-      extents.push_back(
-          host.b.createOrFold<memref::DimOp>(host.loc, buffer, d));
+      extents.push_back(host.extent(buffer, d));
   Value copy = memref::AllocOp::create(
       host.b, host.loc, MemRefType::get(type.getShape(), type.getElementType()),
       extents, host.b.getI64IntegerAttr(64));
   memref::CopyOp::create(host.b, host.loc, buffer, copy);
-  return host.flatten(copy);
-}
-
-Value ScheduledKernels::allocate(Code &host, Value count, Type element) {
-  auto type = MemRefType::get({ShapedType::kDynamic}, element);
-  Value buffer = memref::AllocOp::create(host.b, host.loc, type, count,
-                                         host.b.getI64IntegerAttr(64));
-  return memref::CastOp::create(host.b, host.loc, flatType(element), buffer);
+  return list = host.flatten(copy);
 }
 
 Value ScheduledKernels::allocateFilled(Code &host, Value count, Value value) {
-  Value list = allocate(host, count, value.getType());
+  Value list = host.allocate(count, value.getType());
   linalg::FillOp::create(host.b, host.loc, value, list);
   return list;
 }

@@ -68,8 +68,7 @@ private:
   mlir::Value destination(Code &host, mlir::Value buffer);
   /// A compact buffer as a list, always the same.
   mlir::Value listOf(Code &host, mlir::Value buffer);
-  /// Scratch of the entry: a list of the workspace.
-  mlir::Value allocate(Code &host, mlir::Value count, mlir::Type element);
+  /// Memory of the entry, filled: a list.
   mlir::Value allocateFilled(Code &host, mlir::Value count, mlir::Value value);
   MatrixPool poolOf(Code &host, mlir::Value weight);
 

@@ -59,6 +59,20 @@ bool moec::lowering::hasEntryArguments(Operation *function) {
   return function->hasAttr(attributeName);
 }
 
+SmallVector<func::FuncOp> moec::lowering::findEntries(ModuleOp module) {
+  SmallVector<func::FuncOp> entries;
+  for (auto function : module.getOps<func::FuncOp>())
+    if (hasEntryArguments(function) && !function.isExternal())
+      entries.push_back(function);
+  return entries;
+}
+
+StringRef moec::lowering::entryNameOf(func::FuncOp entry) {
+  StringRef name = entry.getSymName();
+  name.consume_front(entryPrefix);
+  return name;
+}
+
 void moec::lowering::setEntryArguments(Operation *function,
                                        ArrayRef<EntryArgument> arguments) {
   Builder builder(function->getContext());
@@ -67,7 +81,8 @@ void moec::lowering::setEntryArguments(Operation *function,
     NamedAttrList attributes;
     attributes.append("dtype", builder.getStringAttr(argument.type.name));
     attributes.append("name", builder.getStringAttr(argument.name));
-    attributes.append("role", builder.getStringAttr(entryRoleName(argument.role)));
+    attributes.append("role",
+                      builder.getStringAttr(entryRoleName(argument.role)));
     attributes.append("shape", builder.getDenseI64ArrayAttr(argument.shape));
     if (argument.below)
       attributes.append("below", builder.getI64IntegerAttr(argument.below));
@@ -107,11 +122,10 @@ moec::lowering::getEntryArguments(Operation *function) {
       return fail("found dtype " + dtype.getValue() + ", role " +
                   role.getValue() + " and rank " + Twine(shape.size()) +
                   " in argument " + Twine(i));
-    arguments.push_back({name.str(), *type,
-                         SmallVector<int64_t>(shape.asArrayRef()),
-                         EntryRole(roleName - std::begin(roleNames)),
-                         below ? below.getInt() : 0,
-                         dictionary.contains("contiguous")});
+    arguments.push_back(
+        {name.str(), *type, SmallVector<int64_t>(shape.asArrayRef()),
+         EntryRole(roleName - std::begin(roleNames)),
+         below ? below.getInt() : 0, dictionary.contains("contiguous")});
   }
   if (arguments.size() > MOERT_MAX_ARGUMENTS)
     return fail("expected at most " + Twine(MOERT_MAX_ARGUMENTS) +

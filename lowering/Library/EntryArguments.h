@@ -3,8 +3,9 @@
 #ifndef MOEC_LOWERING_LIBRARY_ENTRYARGUMENTS_H
 #define MOEC_LOWERING_LIBRARY_ENTRYARGUMENTS_H
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
-#include "mlir/IR/Operation.h"
 
 #include <optional>
 #include <string>
@@ -47,6 +48,12 @@ struct EntryArgument {
 
 /// Whether the operation is a function that was exported.
 bool hasEntryArguments(mlir::Operation *function);
+
+/// The exported functions of a module that have bodies, in its order.
+llvm::SmallVector<mlir::func::FuncOp> findEntries(mlir::ModuleOp module);
+
+/// The name that a function has in its model: without the prefix that moe-prefix-entries gives.
+llvm::StringRef entryNameOf(mlir::func::FuncOp entry);
 
 /// Records the arguments on a function.
 void setEntryArguments(mlir::Operation *function,

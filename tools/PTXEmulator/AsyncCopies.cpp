@@ -110,11 +110,7 @@ Mask runCopy(Warp &warp, const Operation &operation, Mask mask) {
 
 Mask runCommit(Warp &warp, const Operation &, Mask mask) {
   warp.copies.resize(warpSize);
-  forEachLane(mask, [&](unsigned lane) {
-    ThreadCopies &copies = warp.copies[lane];
-    copies.groups.push_back(std::move(copies.open));
-    copies.open.clear();
-  });
+  forEachLane(mask, [&](unsigned lane) { warp.copies[lane].commit(); });
   return mask;
 }
 

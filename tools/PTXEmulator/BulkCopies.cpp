@@ -431,11 +431,7 @@ Mask runBulkCopy(Warp &warp, const Operation &operation, Mask mask) {
 
 Mask runCommit(Warp &warp, const Operation &, Mask mask) {
   warp.bulkStores.resize(warpSize);
-  forEachLane(mask, [&](unsigned lane) {
-    ThreadStores &stores = warp.bulkStores[lane];
-    stores.groups.push_back(std::move(stores.open));
-    stores.open.clear();
-  });
+  forEachLane(mask, [&](unsigned lane) { warp.bulkStores[lane].commit(); });
   return mask;
 }
 

@@ -71,23 +71,10 @@ Conversion conversionOf(const Operation &operation) {
           (operation.number & Relu) != 0};
 }
 
-double roundIntegral(double value, Rounding rounding) {
-  switch (rounding) {
-  case Rounding::Zero:
-    return std::trunc(value);
-  case Rounding::Down:
-    return std::floor(value);
-  case Rounding::Up:
-    return std::ceil(value);
-  default:
-    return std::nearbyint(value);
-  }
-}
-
 /// The bits of a float type that a value becomes.
 uint64_t storeFloat(Type type, double value, const Conversion &how) {
   if (how.toIntegral)
-    value = roundIntegral(value, how.rounding);
+    value = roundInteger(value, how.rounding);
   if (how.saturate)
     value = value > 0 ? std::min(value, 1.0) : 0;
   if (how.relu && !(value > 0) && value == value)
@@ -123,7 +110,7 @@ uint64_t storeInteger(Type type, Type source, double value, Rounding rounding) {
   unsigned width = bitsOf(type);
   if (std::isnan(value))
     return width == 64 || source == Type::F64 ? uint64_t(1) << (width - 1) : 0;
-  double rounded = roundIntegral(value, rounding);
+  double rounded = roundInteger(value, rounding);
   double top = std::ldexp(1.0, static_cast<int>(width) - isSigned(type));
   uint64_t ones = width == 64 ? ~uint64_t(0) : (uint64_t(1) << width) - 1;
   if (rounded >= top)

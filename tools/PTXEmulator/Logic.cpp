@@ -230,36 +230,33 @@ Mask runNotPredicate(Warp &warp, const Operation &operation, Mask mask) {
   return mask;
 }
 
-template <typename Function> void buildBitwise(Decoder &decoder) {
+/// Takes the type, and of the handlers the one for it.
+void buildOfBits(Decoder &decoder, unsigned sources, Handler ofPredicates,
+                 Handler of16, Handler of32, Handler of64) {
   Type type = decoder.takeType();
-  setSlots(decoder, type, 2);
+  setSlots(decoder, type, sources);
   Operation &operation = decoder.operation;
   if (type == Type::Pred)
-    operation.handler = runPredicates<Function>;
+    operation.handler = ofPredicates;
   else if (type == Type::B16)
-    operation.handler = runBinary<Function, uint16_t>;
+    operation.handler = of16;
   else if (type == Type::B32)
-    operation.handler = runBinary<Function, uint32_t>;
+    operation.handler = of32;
   else if (type == Type::B64)
-    operation.handler = runBinary<Function, uint64_t>;
+    operation.handler = of64;
   else
     decoder.fail("expected .pred, .b16, .b32 or .b64");
 }
 
+template <typename Function> void buildBitwise(Decoder &decoder) {
+  buildOfBits(decoder, 2, runPredicates<Function>,
+              runBinary<Function, uint16_t>, runBinary<Function, uint32_t>,
+              runBinary<Function, uint64_t>);
+}
+
 void buildNot(Decoder &decoder) {
-  Type type = decoder.takeType();
-  setSlots(decoder, type, 1);
-  Operation &operation = decoder.operation;
-  if (type == Type::Pred)
-    operation.handler = runNotPredicate;
-  else if (type == Type::B16)
-    operation.handler = runUnary<Not, uint16_t>;
-  else if (type == Type::B32)
-    operation.handler = runUnary<Not, uint32_t>;
-  else if (type == Type::B64)
-    operation.handler = runUnary<Not, uint64_t>;
-  else
-    decoder.fail("expected .pred, .b16, .b32 or .b64");
+  buildOfBits(decoder, 1, runNotPredicate, runUnary<Not, uint16_t>,
+              runUnary<Not, uint32_t>, runUnary<Not, uint64_t>);
 }
 
 template <typename Function> Handler shiftOf(Type type) {

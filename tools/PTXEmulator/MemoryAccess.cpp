@@ -9,20 +9,29 @@ namespace moec::ptx {
 
 namespace {
 
-/// Loads sign-extend into wider registers.
-template <bool isSigned>
-Mask runLoad(Warp &warp, const Operation &operation, Mask mask) {
-  unsigned bytes = operation.elementBytes;
-  unsigned total = bytes * operation.elementCount;
+/// Checks each lane's access of `total` bytes, and gives `body` where they are.
+template <typename Body>
+Mask accessLanes(Warp &warp, const Operation &operation, Mask mask,
+                 unsigned total, bool isWrite, Body body) {
   bool failed = false;
   forEachLane(mask, [&](unsigned lane) {
     if (failed)
       return;
-    const uint8_t *from =
-        warp.access(operation, lane, operation.space,
-                    addressOf(warp, operation, lane), total, false);
-    failed = !from;
-    for (size_t i = 0; from && i < operation.list.size(); ++i) {
+    auto *bytes = warp.access(operation, lane, operation.space,
+                              addressOf(warp, operation, lane), total, isWrite);
+    failed = !bytes;
+    if (!failed)
+      body(lane, bytes);
+  });
+  return failed ? 0 : mask;
+}
+
+/// Loads sign-extend into wider registers.
+template <bool isSigned>
+Mask runLoad(Warp &warp, const Operation &operation, Mask mask) {
+  unsigned bytes = operation.elementBytes;
+  auto load = [&](unsigned lane, const uint8_t *from) {
+    for (size_t i = 0; i < operation.list.size(); ++i) {
       const Slot &slot = operation.list[i];
       if (bytes == 16) {
         std::memcpy(slotBytes(warp, slot) + lane * 16, from + i * 16, 16);
@@ -39,46 +48,34 @@ Mask runLoad(Warp &warp, const Operation &operation, Mask mask) {
       }
       writeLane(warp, slot, lane, value);
     }
-  });
-  return failed ? 0 : mask;
+  };
+  return accessLanes(warp, operation, mask, bytes * operation.elementCount,
+                     /*isWrite=*/false, load);
 }
 
 /// The commonest: whole elements of 4 bytes.
 Mask runLoadWords(Warp &warp, const Operation &operation, Mask mask) {
-  unsigned total = 4u * operation.elementCount;
-  bool failed = false;
-  forEachLane(mask, [&](unsigned lane) {
-    if (failed)
-      return;
-    const uint8_t *from =
-        warp.access(operation, lane, operation.space,
-                    addressOf(warp, operation, lane), total, false);
-    failed = !from;
-    for (size_t i = 0; from && i < operation.list.size(); ++i)
+  auto load = [&](unsigned lane, const uint8_t *from) {
+    for (size_t i = 0; i < operation.list.size(); ++i)
       std::memcpy(slotBytes(warp, operation.list[i]) + 4 * lane, from + 4 * i,
                   4);
-  });
-  return failed ? 0 : mask;
+  };
+  return accessLanes(warp, operation, mask, 4u * operation.elementCount,
+                     /*isWrite=*/false, load);
 }
 
 Mask runStore(Warp &warp, const Operation &operation, Mask mask) {
   unsigned bytes = operation.elementBytes;
-  unsigned total = bytes * operation.elementCount;
-  bool failed = false;
-  forEachLane(mask, [&](unsigned lane) {
-    if (failed)
-      return;
-    uint8_t *to = warp.access(operation, lane, operation.space,
-                              addressOf(warp, operation, lane), total, true);
-    failed = !to;
-    for (size_t i = 0; to && i < operation.list.size(); ++i) {
+  auto store = [&](unsigned lane, uint8_t *to) {
+    for (size_t i = 0; i < operation.list.size(); ++i) {
       const Slot &slot = operation.list[i];
       std::memcpy(to + i * bytes, slotBytes(warp, slot) + lane * slot.laneBytes,
                   bytes);
     }
-  });
+  };
   ++warp.machine->effects;
-  return failed ? 0 : mask;
+  return accessLanes(warp, operation, mask, bytes * operation.elementCount,
+                     /*isWrite=*/true, store);
 }
 
 void takeAccess(Decoder &decoder) {

@@ -18,7 +18,7 @@ uint32_t FloatFormat::canonicalNaN() const {
   return (uint32_t(1) << (bits() - 1)) - 1;
 }
 
-static double roundInteger(double value, Rounding rounding) {
+double roundInteger(double value, Rounding rounding) {
   switch (rounding) {
   case Rounding::NearestEven:
     return std::nearbyint(value);

@@ -45,6 +45,9 @@ inline constexpr FloatFormat formatTF32 = {8, 10, true};
 inline constexpr FloatFormat formatE4M3 = {4, 3, false};
 inline constexpr FloatFormat formatE5M2 = {5, 2, true};
 
+/// A whole number.
+double roundInteger(double value, Rounding rounding);
+
 /// The value of a format that `value` is rounded to; infinity where it is too
 /// large, which formats without infinity have too, for the caller to clamp.
 double roundTo(const FloatFormat &format, double value, Rounding rounding);

@@ -3,18 +3,10 @@
 #include "tools/PTXEmulator/SharedMemory.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace moec::ptx {
 
 namespace {
-
-std::string inHex(uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx",
-                static_cast<unsigned long long>(value));
-  return text;
-}
 
 const char *nameOf(Touch touch) {
   switch (touch) {

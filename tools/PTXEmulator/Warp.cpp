@@ -9,14 +9,14 @@
 
 namespace moec::ptx {
 
-namespace {
-
 std::string inHex(uint64_t value) {
   char text[24];
   std::snprintf(text, sizeof text, "0x%llx",
                 static_cast<unsigned long long>(value));
   return text;
 }
+
+namespace {
 
 std::string describeAccess(bool isWrite, unsigned bytes, const char *space,
                            uint64_t address) {

@@ -34,6 +34,9 @@ struct Fault {
   std::string message;
 };
 
+/// `value` as messages write it.
+std::string inHex(uint64_t value);
+
 /// What a run is like.
 struct Settings {
   uint64_t seed = 1;
@@ -103,6 +106,17 @@ struct UnfencedWrite {
   uint32_t offset, bytes;
 };
 
+/// What a thread began: in no group yet, and in groups that were committed.
+template <typename Begun> struct CopyGroups {
+  std::vector<Begun> open;
+  std::deque<std::vector<Begun>> groups;
+
+  void commit() {
+    groups.push_back(std::move(open));
+    open.clear();
+  }
+};
+
 /// A bulk copy from shared to global memory.
 struct BulkStore {
   const Operation *operation;
@@ -113,10 +127,7 @@ struct BulkStore {
 };
 
 /// Those of a thread: in groups, oldest first, and in none yet.
-struct ThreadStores {
-  std::vector<BulkStore> open;
-  std::deque<std::vector<BulkStore>> groups;
-};
+using ThreadStores = CopyGroups<BulkStore>;
 
 /// A copy of a thread that has begun.
 struct AsyncCopy {
@@ -131,10 +142,7 @@ struct AsyncCopy {
 
 /// The copies of a thread: those of groups, oldest first, and those that are in
 /// none yet.
-struct ThreadCopies {
-  std::vector<AsyncCopy> open;
-  std::deque<std::vector<AsyncCopy>> groups;
-};
+using ThreadCopies = CopyGroups<AsyncCopy>;
 
 /// A warpgroup product, as far as a warp has to do with it.
 struct WarpProduct {
