@@ -86,6 +86,22 @@ def SelectCUDAKernelsPass : Pass<"moe-select-cuda-kernels", "::mlir::ModuleOp"> 
   }];
 }
 
+def ScheduleCUDAKernelsPass : Pass<"moe-schedule-cuda-kernels", "::mlir::ModuleOp"> {
+  let summary = "says with which sizes products get their CUDA kernels";
+  let description = [{
+    Each product that moe-select-cuda-kernels marked gets the attribute `moe.schedule`, the target's table, unless it has one: a
+    list of dictionaries, of which the host takes the first whose `most_rows` the groups do not exceed on average, or the last.
+    Who writes the attribute names only what differs from the last row of the table of sm_80. docs/cuda.md has the table.
+
+    ```
+    moe.schedule = [ {most_rows = 16, rows = 16, stages = 4, warps_down = 1, warps_across = 4}, {rows = 64} ]
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the kernels are for: sm_80 or sm_90a">
+  ];
+}
+
 def ConvertMoEToCUDAPass : Pass<"convert-moe-to-cuda", "::mlir::ModuleOp"> {
   let summary = "makes kernels of scheduled operations on buffers";
   let description = [{

@@ -120,7 +120,11 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
   manager.addPass(createKeepNarrowFloatsAsBitsPass());
 }
 
-void moec::lowering::buildLinalgToKernels(OpPassManager &manager) {
+void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
+                                          StringRef target) {
+  ScheduleCUDAKernelsPassOptions schedule;
+  schedule.target = target.str();
+  manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
   manager.addPass(createPlanWorkspacePass());
@@ -170,7 +174,7 @@ void moec::lowering::buildCPUPipeline(OpPassManager &manager,
 void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
-  buildLinalgToKernels(manager);
+  buildLinalgToKernels(manager, options.target);
   buildKernelsToLLVM(manager, options.target);
 }
 

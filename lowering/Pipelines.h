@@ -63,7 +63,8 @@ void buildLoopsToLLVM(mlir::OpPassManager &manager,
                       const InstructionSet *isa = nullptr);
 
 /// linalg on tensors to device functions and what launches them; scratch memory comes from a workspace argument.
-void buildLinalgToKernels(mlir::OpPassManager &manager);
+void buildLinalgToKernels(mlir::OpPassManager &manager,
+                          llvm::StringRef target);
 
 /// Device functions to PTX, and what launches them to the LLVM dialect.
 void buildKernelsToLLVM(mlir::OpPassManager &manager, llvm::StringRef target);

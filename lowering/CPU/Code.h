@@ -58,8 +58,11 @@ public:
   mlir::Value div(mlir::Value lhs, mlir::Value rhs);
   mlir::Value div(mlir::Value lhs, int64_t rhs) { return div(lhs, index(rhs)); }
   mlir::Value rem(mlir::Value lhs, mlir::Value rhs);
+  mlir::Value ceilDiv(mlir::Value lhs, mlir::Value rhs) {
+    return div(add(lhs, sub(rhs, index(1))), rhs);
+  }
   mlir::Value ceilDiv(mlir::Value lhs, int64_t rhs) {
-    return div(add(lhs, rhs - 1), rhs);
+    return ceilDiv(lhs, index(rhs));
   }
   mlir::Value min(mlir::Value lhs, mlir::Value rhs);
   mlir::Value compare(mlir::arith::CmpIPredicate how, mlir::Value lhs,

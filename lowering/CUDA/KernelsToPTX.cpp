@@ -110,15 +110,9 @@ struct KernelsToPTXPass
   }
 
   void runOnOperation() override {
-    const GPUTarget *gpu = findGPUTarget(target);
-    if (!gpu) {
-      auto error = getOperation().emitError("option target: expected ");
-      llvm::interleaveComma(gpuTargets(), error, [&](const GPUTarget &known) {
-        error << known.name;
-      });
-      error << ", found '" << target << "'";
+    const GPUTarget *gpu = findGPUTargetOrFail(getOperation().getLoc(), target);
+    if (!gpu)
       return signalPassFailure();
-    }
     auto kernels =
         getOperation().lookupSymbol<gpu::GPUModuleOp>(kernelsModuleName);
     if (!kernels)

@@ -4,6 +4,7 @@
 #include "lowering/CPU/Activation.h"
 #include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/TileMatmul.h"
+#include "lowering/ScheduleFields.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -43,13 +44,21 @@ struct TiledProduct {
   /// x·A of each pair: for each weight its rank.
   Value low;
   /// v in parts, one for each run of columns.
-  Value parts;
-  int64_t splits = 1;
+  Value parts, runs;
+
+  /// Sizes, of which the host takes one by rows of a group.
+  SmallVector<TileSchedule> schedules;
+  /// For each but the last whether the groups have no more rows than it is for.
+  SmallVector<Value> isFew;
 
   bool isUp() const { return bool(pairWeight) && !expand; }
   int64_t columns() const { return weights.front().columns; }
-  int64_t columnTiles() const {
-    return (columns() + TileShape::columns - 1) / TileShape::columns;
+  int64_t columnTiles(const TileSchedule &schedule) const {
+    return llvm::divideCeil(columns(), schedule.columns);
+  }
+  /// Runs that the tiles of columns are split into.
+  int64_t runsOf(const TileSchedule &schedule) const {
+    return std::min(columnTiles(schedule), schedule.runs);
   }
   int64_t lowColumns() const {
     int64_t sum = 0;
@@ -64,18 +73,43 @@ struct TiledProduct {
 // Plans
 //===----------------------------------------------------------------------===//
 
+/// What `value` gives for the schedule that is taken.
+static Value pick(Code &host, const TiledProduct &p,
+                  llvm::function_ref<Value(const TileSchedule &)> value) {
+  Value taken = value(p.schedules.back());
+  for (size_t i = p.isFew.size(); i-- > 0;)
+    taken = host.select(p.isFew[i], value(p.schedules[i]), taken);
+  return taken;
+}
+
+/// `body` for each schedule, on the host where that is the one taken.
+static void forTaken(Code &host, const TiledProduct &p,
+                     llvm::function_ref<void(const TileSchedule &)> body,
+                     size_t first = 0) {
+  if (first == p.isFew.size())
+    return body(p.schedules[first]);
+  host.when(
+      p.isFew[first], [&] { body(p.schedules[first]); },
+      [&] { forTaken(host, p, body, first + 1); });
+}
+
 /// Tiles of each group, in order; those behind the last have group -1.
-LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
-  TilePlan &plan = tilePlans[p.offsets];
+LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p,
+                                          Attribute schedule) {
+  TilePlan &plan = tilePlans[{p.offsets, schedule}];
   if (plan.count) {
     p.tiles = plan;
     return success();
   }
-  plan.count = host.add(host.ceilDiv(p.rows, TileShape::rows), p.groups);
+  Value tileRows =
+      pick(host, p, [&](const TileSchedule &s) { return host.index(s.rows); });
+  plan.count = pick(host, p, [&](const TileSchedule &s) {
+    return host.add(host.ceilDiv(p.rows, s.rows), p.groups);
+  });
   for (Value *list : {&plan.group, &plan.firstRow, &plan.endRow})
     *list = host.allocate(plan.count, host.i32());
   p.tiles = plan;
-  constexpr int64_t threads = TileShape::threads;
+  constexpr int64_t threads = 128;
   return launch(host, "tiles", host.index(1), threads, [&](KernelCode &k) {
     Value offsets = k.shared(p.groups + 1, k.i32());
     k.spread(k.index(p.groups + 1),
@@ -89,15 +123,16 @@ LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
              [&](Value group, ValueRange next) {
                Value first = k.toIndex(k.load(offsets, group));
                Value end = k.toIndex(k.load(offsets, k.add(group, 1)));
-               return k.loop(
-                   first, end, TileShape::rows, {next[0]},
-                   [&](Value row, ValueRange tile) {
-                     k.store(k.toI32(group), p.tiles.group, tile[0]);
-                     k.store(k.toI32(row), p.tiles.firstRow, tile[0]);
-                     Value behind = k.min(k.add(row, TileShape::rows), end);
-                     k.store(k.toI32(behind), p.tiles.endRow, tile[0]);
-                     return Code::Values{k.add(tile[0], 1)};
-                   });
+               Value count = k.ceilDiv(k.sub(end, first), tileRows);
+               k.loop(k.index(0), count, 1, [&](Value i) {
+                 Value tile = k.add(next[0], i);
+                 Value row = k.add(first, k.mul(i, tileRows));
+                 k.store(k.toI32(group), p.tiles.group, tile);
+                 k.store(k.toI32(row), p.tiles.firstRow, tile);
+                 Value behind = k.min(k.add(row, tileRows), end);
+                 k.store(k.toI32(behind), p.tiles.endRow, tile);
+               });
+               return Code::Values{k.add(next[0], count)};
              });
     });
   });
@@ -228,13 +263,16 @@ namespace {
 /// The kernel of one product. A warp finishes 16 rows of a tile, one after the other; a lane has two of its columns.
 class TileKernel {
 public:
-  TileKernel(KernelCode &k, const TiledProduct &p)
-      : k(k), p(p), bytes(k.shared(TileShape::sharedBytes(p.weights.size()),
-                                   k.b.getIntegerType(8))) {}
+  TileKernel(KernelCode &k, const TiledProduct &p, const TileSchedule &s)
+      : k(k), p(p), s(s), rowsOfWarp(s.rows / s.warps()),
+        columnsOfLane(s.columns / KernelCode::warpSize),
+        bytes(
+            k.shared(s.sharedBytes(p.weights.size()), k.b.getIntegerType(8))) {}
 
   void emit() {
-    Value tile = k.div(k.block(), p.splits);
-    split = k.rem(k.block(), k.index(p.splits));
+    int64_t runs = p.runsOf(s), tiles = p.columnTiles(s);
+    Value tile = k.div(k.block(), runs);
+    run = k.rem(k.block(), k.index(runs));
     Value group = k.load(p.tiles.group, tile);
     Value isTile =
         k.compare(arith::CmpIPredicate::sge, group, k.number(0, k.i32()));
@@ -254,13 +292,12 @@ public:
         operands.hasMatrix =
             operands.hasMatrix ? k.both(operands.hasMatrix, isThere) : isThere;
       }
-      int64_t tiles = p.columnTiles();
-      int64_t perSplit = (tiles + p.splits - 1) / p.splits;
-      Value first = k.mul(split, perSplit);
-      Value last = k.min(k.add(first, perSplit), k.index(tiles));
+      int64_t ofRun = llvm::divideCeil(tiles, runs);
+      Value first = k.mul(run, ofRun);
+      Value last = k.min(k.add(first, ofRun), k.index(tiles));
       k.loop(first, last, 1, [&](Value columnTile) {
-        firstColumn = k.mul(columnTile, TileShape::columns);
-        sums = multiplyTile(k, operands, firstColumn, bytes);
+        firstColumn = k.mul(columnTile, s.columns);
+        sums = multiplyTile(k, s, operands, firstColumn, bytes);
         finishRows();
         // The next tile's stages take the place of these sums.
         k.barrier();
@@ -269,11 +306,6 @@ public:
   }
 
 private:
-  static constexpr int64_t rowsOfWarp =
-      TileShape::rows * KernelCode::warpSize / TileShape::threads;
-  static constexpr int64_t columnsOfLane =
-      TileShape::columns / KernelCode::warpSize;
-
   void finishRows() {
     k.loop(k.index(0), k.index(rowsOfWarp), 1, [&](Value i) {
       Value local = k.add(k.mul(k.warp(), rowsOfWarp), i);
@@ -300,8 +332,7 @@ private:
     Code::Values base;
     for (Value list : sums)
       for (Value column : columns)
-        base.push_back(
-            k.load(list, k.add(k.mul(local, TileShape::columns), column)));
+        base.push_back(k.load(list, k.add(k.mul(local, s.columns), column)));
     Code::Values results;
     if (p.isUp()) {
       results = overPairs(
@@ -411,7 +442,7 @@ private:
              }
              sum = k.sumOfLanes(sum);
              k.when(k.isEqual(k.lane(), k.index(0)), [&] {
-               Value place = k.add(k.mul(split, p.pairs), pair);
+               Value place = k.add(k.mul(run, p.pairs), pair);
                place = k.add(k.mul(place, a.columns), r);
                k.store(k.addF(k.load(p.parts, place), sum), p.parts, place);
              });
@@ -432,16 +463,23 @@ private:
 
   KernelCode &k;
   const TiledProduct &p;
-  Value bytes, split, firstRow, endRow, firstColumn;
+  const TileSchedule &s;
+  const int64_t rowsOfWarp, columnsOfLane;
+  Value bytes, run, firstRow, endRow, firstColumn;
   SmallVector<Value> sums;
   Code::Values columns;
 };
 } // namespace
 
 LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
-  return launch(host, p.isUp() ? "up" : "matmul",
-                host.mul(p.tiles.count, p.splits), TileShape::threads,
-                [&](KernelCode &k) { TileKernel(k, p).emit(); });
+  LogicalResult status = success();
+  forTaken(host, p, [&](const TileSchedule &s) {
+    if (failed(launch(host, p.isUp() ? "up" : "matmul",
+                      host.mul(p.tiles.count, p.runsOf(s)), s.threads(),
+                      [&](KernelCode &k) { TileKernel(k, p, s).emit(); })))
+      status = failure();
+  });
+  return status;
 }
 
 /// v of each pair, from its parts in their order.
@@ -453,9 +491,9 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
                   Value i = k.add(k.mul(k.block(), threads), k.thread());
                   k.when(k.isBelow(i, numbers), [&] {
                     Value sum =
-                        k.loop(k.index(0), k.index(p.splits), 1, {k.zero()},
-                               [&](Value split, ValueRange before) {
-                                 Value at = k.add(k.mul(split, numbers), i);
+                        k.loop(k.index(0), p.runs, 1, {k.zero()},
+                               [&](Value run, ValueRange before) {
+                                 Value at = k.add(k.mul(run, numbers), i);
                                  return Code::Values{
                                      k.addF(before[0], k.load(p.parts, at))};
                                })[0];
@@ -468,14 +506,13 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 // Operations
 //===----------------------------------------------------------------------===//
 
-/// Most runs of columns of one tile of rows: more blocks for few tiles, more parts of v to add up.
-static int64_t splitsOf(const TiledProduct &p) {
-  return std::min<int64_t>(p.columnTiles(), 16);
-}
-
 template <typename Op>
-TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
+FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op) {
   TiledProduct p;
+  auto schedules = readTileSchedules(op, op.getWeights().size());
+  if (failed(schedules))
+    return failure();
+  p.schedules = *schedules;
   p.x = contiguous(host, op.getInput());
   p.rows = host.extent(op.getInput(), 0);
   p.element = elementOf(op.getInput());
@@ -486,7 +523,11 @@ TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
   p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
                        p.weights.front().element);
   p.act = op.getActAttr();
-  p.splits = splitsOf(p);
+  for (const TileSchedule &s : ArrayRef(p.schedules).drop_back())
+    p.isFew.push_back(host.compare(arith::CmpIPredicate::sle, p.rows,
+                                   host.index(s.mostRows * p.groups)));
+  p.runs = pick(host, p,
+                [&](const TileSchedule &s) { return host.index(p.runsOf(s)); });
   if (!op.getPairRow())
     return p;
   p.pairRow = contiguous(host, op.getPairRow());
@@ -498,7 +539,10 @@ TiledProduct ScheduledKernels::productOf(Code &host, Op op) {
 LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
-  TiledProduct p = productOf(host, op);
+  FailureOr<TiledProduct> product = productOf(host, op);
+  if (failed(product))
+    return failure();
+  TiledProduct &p = *product;
   p.pairWeight = contiguous(host, op.getPairWeights());
   for (Value factor : op.getResiduals())
     p.residuals.push_back(poolOf(host, factor));
@@ -507,11 +551,11 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
     p.shrink = poolOf(host, op.getShrink());
     p.shrunk = destination(host, op.getShrunk());
     p.parts = allocateFilled(
-        host, host.mul(host.mul(p.pairs, p.shrink->columns), p.splits),
+        host, host.mul(host.mul(p.pairs, p.shrink->columns), p.runs),
         host.zero());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p)) &&
+                succeeded(planTiles(host, p, op->getAttr(scheduleAttrName))) &&
                 succeeded(planPairs(host, p)) &&
                 (p.residuals.empty() || succeeded(shrink(host, p))) &&
                 succeeded(multiply(host, p)) &&
@@ -523,7 +567,10 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
 LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
-  TiledProduct p = productOf(host, op);
+  FailureOr<TiledProduct> product = productOf(host, op);
+  if (failed(product))
+    return failure();
+  TiledProduct &p = *product;
   p.output = destination(host, op.getInit());
   if (op.getSegment()) {
     p.pairWeight = contiguous(host, op.getSegmentWeights());
@@ -531,7 +578,7 @@ LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
     p.expand = poolOf(host, op.getExpand());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p)) &&
+                succeeded(planTiles(host, p, op->getAttr(scheduleAttrName))) &&
                 (!p.expand || succeeded(planPairs(host, p))) &&
                 succeeded(multiply(host, p));
   op.erase();

@@ -147,6 +147,13 @@ private:
           return failure();
         continue;
       }
+      if (auto branch = dyn_cast<scf::IfOp>(op);
+          branch && isHostBranch(branch)) {
+        for (Region &region : branch->getRegions())
+          if (!region.empty() && failed(outline(region.front())))
+            return failure();
+        continue;
+      }
       SmallVector<Operation *> range = collectRange(op);
       next = range.back()->getNextNode();
       auto parallel = dyn_cast<scf::ParallelOp>(op);
@@ -158,6 +165,13 @@ private:
       }
     }
     return success();
+  }
+
+  /// A choice between launches, by extents.
+  static bool isHostBranch(scf::IfOp branch) {
+    return branch
+        ->walk([](gpu::LaunchFuncOp) { return WalkResult::interrupt(); })
+        .wasInterrupted();
   }
 
   /// A loop whose turns have kernels of their own. Numbers that it carried would be the device's.

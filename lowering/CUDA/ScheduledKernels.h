@@ -73,11 +73,13 @@ private:
   MatrixPool poolOf(Code &host, mlir::Value weight);
 
   /// What both products have, and their stages: in MatmulKernels.cpp.
-  template <typename Op> TiledProduct productOf(Code &host, Op op);
+  template <typename Op>
+  mlir::FailureOr<TiledProduct> productOf(Code &host, Op op);
   mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);
-  mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
+  mlir::LogicalResult planTiles(Code &host, TiledProduct &product,
+                                mlir::Attribute schedule);
   mlir::LogicalResult planPairs(Code &host, TiledProduct &product);
   mlir::LogicalResult shrink(Code &host, TiledProduct &product);
   mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
@@ -86,8 +88,8 @@ private:
   mlir::func::FuncOp entry;
   KernelTable &kernels;
   llvm::DenseMap<mlir::Value, mlir::Value> lists;
-  /// By the list of offsets, and by that of pairs' rows: products of one group share plans.
-  llvm::DenseMap<mlir::Value, TilePlan> tilePlans;
+  /// Products of one group share plans: by the list of offsets and the schedule, and by the list of pairs' rows.
+  llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, TilePlan> tilePlans;
   llvm::DenseMap<mlir::Value, mlir::Value> pairPlans;
 };
 

@@ -3,6 +3,7 @@
 #ifndef MOEC_LOWERING_CUDA_TARGETS_H
 #define MOEC_LOWERING_CUDA_TARGETS_H
 
+#include "mlir/IR/Location.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -24,6 +25,8 @@ struct GPUTarget {
 llvm::ArrayRef<GPUTarget> gpuTargets();
 /// The target of that name, or null.
 const GPUTarget *findGPUTarget(llvm::StringRef name);
+/// The same for the option `target` of a pass; an error at `loc` for what is none.
+const GPUTarget *findGPUTargetOrFail(mlir::Location loc, llvm::StringRef name);
 
 } // namespace moec::lowering
 

@@ -6,24 +6,21 @@ using namespace mlir;
 using namespace moec::lowering;
 
 namespace {
-using Shape = TileShape;
 /// Numbers that one asynchronous copy brings.
 constexpr int64_t copied = 8;
-/// A warp's part of a tile, as mma.sync has it: 16 x 8 at a time.
-constexpr int64_t warpRows = 32, warpColumns = 32;
-constexpr int64_t rowBlocks = warpRows / 16, columnBlocks = warpColumns / 8;
 
 class TileEmitter {
 public:
-  TileEmitter(KernelCode &k, const TileOperands &o, Value firstColumn,
-              Value bytes)
-      : k(k), o(o), firstColumn(firstColumn), bytes(bytes),
-        element(cast<MemRefType>(o.x.getType()).getElementType()),
-        matrices(o.weights.size()) {}
+  TileEmitter(KernelCode &k, const TileSchedule &s, const TileOperands &o,
+              Value firstColumn, Value bytes)
+      : k(k), s(s), o(o), firstColumn(firstColumn), bytes(bytes),
+        element(elementOf(o.x)), matrices(o.weights.size()),
+        warpRows(s.rows / s.warpsDown), warpColumns(s.columns / s.warpsAcross),
+        rowBlocks(warpRows / 16), columnBlocks(warpColumns / 8) {}
 
   SmallVector<Value> emit() {
-    int64_t steps = (o.depth + Shape::depth - 1) / Shape::depth;
-    for (int64_t i = 0; i < Shape::stages - 1; ++i) {
+    int64_t steps = (o.depth + s.depth - 1) / s.depth;
+    for (int64_t i = 0; i < s.stages - 1; ++i) {
       if (i < steps)
         load(k.index(i), k.index(i));
       k.commitCopies();
@@ -32,10 +29,10 @@ public:
         k.loop(k.index(0), k.index(steps), 1,
                Code::Values(matrices * rowBlocks * columnBlocks * 4, k.zero()),
                [&](Value step, ValueRange before) {
-                 k.waitCopies(Shape::stages - 2);
+                 k.waitCopies(s.stages - 2);
                  // All have this stage, and nobody reads the one that is filled next.
                  k.barrier();
-                 Value next = k.add(step, Shape::stages - 1);
+                 Value next = k.add(step, s.stages - 1);
                  k.when(k.isBelow(next, k.index(steps)),
                         [&] { load(next, stageOf(next)); });
                  k.commitCopies();
@@ -47,29 +44,28 @@ public:
   }
 
 private:
-  Value stageOf(Value step) { return k.rem(step, k.index(Shape::stages)); }
+  Value stageOf(Value step) { return k.rem(step, k.index(s.stages)); }
 
   Value stage() {
-    return k.sharedView(
-        bytes, 0, Shape::stages * Shape::stageBytes(matrices) / 2, element);
+    return k.sharedView(bytes, 0, s.stages * s.stageBytes(matrices) / 2,
+                        element);
   }
   Value beginOfX(Value stage) {
-    return k.mul(stage, Shape::stageBytes(matrices) / 2);
+    return k.mul(stage, s.stageBytes(matrices) / 2);
   }
   Value beginOfW(Value stage, int64_t matrix) {
-    return k.add(beginOfX(stage), Shape::xElements + matrix * Shape::wElements);
+    return k.add(beginOfX(stage), s.xElements() + matrix * s.wElements());
   }
 
   /// Starts the copies of one step; what is outside becomes zero.
   void load(Value step, Value at) {
-    Value depth = k.mul(step, Shape::depth);
-    copyRows(o.x, k.index(0), o.firstRow, o.endRow, depth, o.depth, Shape::rows,
-             Shape::depth, beginOfX(at), Shape::pitchOfX,
-             k.number(1, k.b.getI1Type()));
+    Value depth = k.mul(step, s.depth);
+    copyRows(o.x, k.index(0), o.firstRow, o.endRow, depth, o.depth, s.rows,
+             s.depth, beginOfX(at), s.pitchOfX(), k.number(1, k.b.getI1Type()));
     for (size_t i = 0; i < matrices; ++i)
       copyRows(o.weights[i], o.begins[i], depth, k.index(o.depth), firstColumn,
-               o.columns, Shape::depth, Shape::columns, beginOfW(at, i),
-               Shape::pitchOfW, o.hasMatrix);
+               o.columns, s.depth, s.columns, beginOfW(at, i), s.pitchOfW(),
+               o.hasMatrix);
   }
 
   /// `rows` x `columns` numbers of a matrix whose rows have `length`, from row `first` and column `column` on, where they
@@ -78,26 +74,34 @@ private:
                 int64_t length, int64_t rows, int64_t columns, Value to,
                 int64_t pitch, Value isThere) {
     int64_t perRow = columns / copied, copies = rows * perRow;
-    for (int64_t i = 0; i < copies; i += Shape::threads) {
+    for (int64_t i = 0; i < copies; i += s.threads()) {
       Value number = k.add(k.thread(), i);
-      Value r = k.div(number, perRow);
-      Value c = k.mul(k.rem(number, k.index(perRow)), copied);
-      Value row = k.add(first, r), from = k.add(column, c);
-      Value isInside =
-          k.both(isThere,
-                 k.both(k.isBelow(row, end), k.isBelow(from, k.index(length))));
-      Value at = k.add(begin, k.add(k.mul(row, length), from));
-      // No address outside of the list is formed.
-      at = k.select(isInside, at, k.index(0));
-      Value place = k.add(to, k.add(k.mul(r, pitch), c));
-      k.copyAsync(k.sharedAddress(stage(), place), k.address(list, at),
-                  isInside);
+      auto copy = [&] {
+        Value r = k.div(number, perRow);
+        Value c = k.mul(k.rem(number, k.index(perRow)), copied);
+        Value row = k.add(first, r), from = k.add(column, c);
+        Value isInside =
+            k.both(isThere, k.both(k.isBelow(row, end),
+                                   k.isBelow(from, k.index(length))));
+        Value at = k.add(begin, k.add(k.mul(row, length), from));
+        // No address outside of the list is formed.
+        at = k.select(isInside, at, k.index(0));
+        Value place = k.add(to, k.add(k.mul(r, pitch), c));
+        k.copyAsync(k.sharedAddress(stage(), place), k.address(list, at),
+                    isInside);
+      };
+      if (i + s.threads() <= copies)
+        copy();
+      else
+        k.when(k.isBelow(number, k.index(copies)), copy);
     }
   }
 
-  Value firstRowOfWarp() { return k.mul(k.div(k.warp(), 2), warpRows); }
+  Value firstRowOfWarp() {
+    return k.mul(k.div(k.warp(), s.warpsAcross), warpRows);
+  }
   Value firstColumnOfWarp() {
-    return k.mul(k.rem(k.warp(), k.index(2)), warpColumns);
+    return k.mul(k.rem(k.warp(), k.index(s.warpsAcross)), warpColumns);
   }
 
   /// One stage's products: `before` has, for each matrix, row block and column block, four sums.
@@ -107,12 +111,11 @@ private:
     // ldmatrix: lanes 0 to 15 have the rows of the left two matrices, 16 to 31 those of the right two.
     Value laneRow = k.rem(lane, k.index(16));
     Value laneColumn = k.mul(k.div(lane, 16), copied);
-    for (int64_t depth = 0; depth < Shape::depth; depth += 16) {
+    for (int64_t depth = 0; depth < s.depth; depth += 16) {
       SmallVector<std::array<Value, 4>> x;
       for (int64_t i = 0; i < rowBlocks; ++i) {
         Value row = k.add(k.add(firstRowOfWarp(), i * 16), laneRow);
-        Value place =
-            k.add(k.mul(row, Shape::pitchOfX), k.add(laneColumn, depth));
+        Value place = k.add(k.mul(row, s.pitchOfX()), k.add(laneColumn, depth));
         x.push_back(
             k.loadMatrices(k.sharedAddress(stage(), k.add(beginOfX(at), place)),
                            /*isTransposed=*/false));
@@ -121,7 +124,7 @@ private:
         for (int64_t j = 0; j < columnBlocks; j += 2) {
           Value column = k.add(k.add(firstColumnOfWarp(), j * 8), laneColumn);
           Value place =
-              k.add(k.mul(k.add(laneRow, depth), Shape::pitchOfW), column);
+              k.add(k.mul(k.add(laneRow, depth), s.pitchOfW()), column);
           std::array<Value, 4> w = k.loadMatrices(
               k.sharedAddress(stage(), k.add(beginOfW(at, matrix), place)),
               /*isTransposed=*/true);
@@ -139,7 +142,7 @@ private:
     return sums;
   }
 
-  static size_t placeOf(int64_t matrix, int64_t rowBlock, int64_t columnBlock) {
+  size_t placeOf(int64_t matrix, int64_t rowBlock, int64_t columnBlock) const {
     return ((matrix * rowBlocks + rowBlock) * columnBlocks + columnBlock) * 4;
   }
 
@@ -148,9 +151,8 @@ private:
     SmallVector<Value> lists;
     Value lane = k.lane();
     for (size_t matrix = 0; matrix < matrices; ++matrix) {
-      Value list =
-          k.sharedView(bytes, matrix * Shape::rows * Shape::columns * 4,
-                       Shape::rows * Shape::columns, k.f32());
+      Value list = k.sharedView(bytes, matrix * s.rows * s.columns * 4,
+                                s.rows * s.columns, k.f32());
       lists.push_back(list);
       for (int64_t i = 0; i < rowBlocks; ++i)
         for (int64_t j = 0; j < columnBlocks; ++j)
@@ -161,7 +163,7 @@ private:
                 k.add(firstColumnOfWarp(), k.mul(k.rem(lane, k.index(4)), 2)),
                 j * 8 + part % 2);
             k.store(sums[placeOf(matrix, i, j) + part], list,
-                    k.add(k.mul(row, Shape::columns), column));
+                    k.add(k.mul(row, s.columns), column));
           }
     }
     k.barrier();
@@ -169,16 +171,21 @@ private:
   }
 
   KernelCode &k;
+  const TileSchedule &s;
   const TileOperands &o;
   Value firstColumn, bytes;
   Type element;
   size_t matrices;
+  /// A warp's part of a tile, as mma.sync has it: 16 x 8 at a time.
+  int64_t warpRows, warpColumns;
+  int64_t rowBlocks, columnBlocks;
 };
 } // namespace
 
 SmallVector<Value> moec::lowering::multiplyTile(KernelCode &k,
+                                                const TileSchedule &schedule,
                                                 const TileOperands &operands,
                                                 Value firstColumn,
                                                 Value sharedBytes) {
-  return TileEmitter(k, operands, firstColumn, sharedBytes).emit();
+  return TileEmitter(k, schedule, operands, firstColumn, sharedBytes).emit();
 }

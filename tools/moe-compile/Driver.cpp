@@ -477,7 +477,7 @@ private:
         hasCPUKernels() ? lowering::findInstructionSet(variant) : nullptr;
     PassManager toLoops(&context);
     if (isForGPU())
-      lowering::buildLinalgToKernels(toLoops);
+      lowering::buildLinalgToKernels(toLoops, variant);
     else
       lowering::buildLinalgToLoops(toLoops, isa);
     ExitCode code = run(toLoops, "lower to loops", lowered);

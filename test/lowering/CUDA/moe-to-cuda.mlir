@@ -18,7 +18,7 @@ func.func @one(%x: memref<?x32xbf16>, %w: memref<2x32x16xbf16>, %off: memref<3xi
     {dtype = "bfloat16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
   %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xbf16> to !moe.weight<32x16xbf16, cluster[2]>
   moe.grouped_matmul ins(%x : memref<?x32xbf16>) weights(%0 : !moe.weight<32x16xbf16, cluster[2]>) groups(%off : memref<3xi32>)
-    outs(%out : memref<?x16xbf16>) {moe.kernel}
+    outs(%out : memref<?x16xbf16>) {moe.kernel, moe.schedule = [{}]}
   return
 }
 

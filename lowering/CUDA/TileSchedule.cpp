@@ -1,0 +1,116 @@
+// What each GPU gets.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/TileSchedule.h"
+
+#include "lowering/CUDA/Targets.h"
+#include "lowering/ScheduleFields.h"
+
+using namespace mlir;
+using namespace moec::lowering;
+
+static constexpr ScheduleField<TileSchedule> fields[] = {
+    {"most_rows", &TileSchedule::mostRows, 1, TileSchedule::any},
+    {"rows", &TileSchedule::rows, 16, 256},
+    {"columns", &TileSchedule::columns, 32, 256},
+    {"depth", &TileSchedule::depth, 16, 128},
+    {"stages", &TileSchedule::stages, 2, 8},
+    {"warps_down", &TileSchedule::warpsDown, 1, 8},
+    {"warps_across", &TileSchedule::warpsAcross, 1, 8},
+    {"runs", &TileSchedule::runs, 1, 65536},
+};
+
+// Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small; several
+// blocks of a multiprocessor keep some 100 KB on their way. Many rows: 64 x 64 of gate and up at once.
+static constexpr TileSchedule ampere[] = {
+    {/*mostRows*/ 16, /*tile*/ 16, 64, /*depth, stages*/ 32, 4, /*warps*/ 1, 4,
+     /*runs*/ 65536},
+    {TileSchedule::any, 64, 64, 32, 3, 2, 2, 16},
+};
+
+namespace {
+struct TargetSchedules {
+  llvm::StringLiteral target;
+  llvm::ArrayRef<TileSchedule> schedules;
+};
+} // namespace
+
+static constexpr TargetSchedules tables[] = {
+    {"sm_80", ampere},
+    {"sm_90a", ampere},
+};
+
+llvm::ArrayRef<TileSchedule>
+moec::lowering::tileSchedules(llvm::StringRef target) {
+  const auto *found = llvm::find_if(tables, [&](const TargetSchedules &table) {
+    return table.target == target;
+  });
+  assert(found != std::end(tables) && "expected a target of gpuTargets()");
+  return found->schedules;
+}
+
+/// Sizes that the kernel can be made with.
+static LogicalResult verify(Operation *op, const TileSchedule &s,
+                            int64_t matrices) {
+  if (s.rows % (16 * s.warpsDown) != 0)
+    return op->emitError("moe.schedule: expected rows to be a multiple of 16 "
+                         "for each of warps_down, found ")
+           << s.rows << " for " << s.warpsDown;
+  if (s.columns % (16 * s.warpsAcross) != 0 || s.columns % 32 != 0)
+    return op->emitError("moe.schedule: expected columns to be a multiple of "
+                         "32, and of 16 for each of warps_across, found ")
+           << s.columns << " for " << s.warpsAcross;
+  if (s.rows % s.warps() != 0)
+    return op->emitError("moe.schedule: expected rows to be a multiple of the "
+                         "warps, found ")
+           << s.rows << " for " << s.warps();
+  if (s.depth % 16 != 0)
+    return op->emitError(
+               "moe.schedule: expected depth to be a multiple of 16, found ")
+           << s.depth;
+  if (int64_t bytes = s.sharedBytes(matrices);
+      bytes > TileSchedule::mostSharedBytes)
+    return op->emitError("moe.schedule: expected at most ")
+           << TileSchedule::mostSharedBytes << " bytes of shared memory, found "
+           << bytes;
+  return success();
+}
+
+FailureOr<SmallVector<TileSchedule>>
+moec::lowering::readTileSchedules(Operation *op, int64_t matrices) {
+  llvm::ArrayRef<TileSchedule> known = tileSchedules(gpuTargets().front().name);
+  Attribute given = op->getAttr(scheduleAttrName);
+  if (!given)
+    return SmallVector<TileSchedule>(known);
+  auto list = dyn_cast<ArrayAttr>(given);
+  if (!list || list.empty())
+    return op->emitError("moe.schedule: expected a list of dictionaries for a "
+                         "GPU, found ")
+           << given;
+  SmallVector<TileSchedule> schedules;
+  for (Attribute each : list) {
+    auto numbers = dyn_cast<DictionaryAttr>(each);
+    if (!numbers)
+      return op->emitError("moe.schedule: expected a dictionary, found ")
+             << each;
+    schedules.push_back(known.back());
+    if (failed(readFields(op, numbers, fields, schedules.back())) ||
+        failed(verify(op, schedules.back(), matrices)))
+      return failure();
+    if (schedules.size() > 1 &&
+        schedules.back().mostRows <= schedules.end()[-2].mostRows)
+      return op->emitError("moe.schedule: expected most_rows to grow from one "
+                           "to the next, found ")
+             << schedules.back().mostRows << " behind "
+             << schedules.end()[-2].mostRows;
+  }
+  return schedules;
+}
+
+ArrayAttr
+moec::lowering::writeTileSchedules(MLIRContext *context,
+                                   llvm::ArrayRef<TileSchedule> schedules) {
+  SmallVector<Attribute> list;
+  for (const TileSchedule &each : schedules)
+    list.push_back(writeFields(context, fields, each));
+  return ArrayAttr::get(context, list);
+}

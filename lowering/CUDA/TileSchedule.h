@@ -1,0 +1,66 @@
+// What each GPU gets: sizes of tiles, by rows of a cluster.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_TILESCHEDULE_H
+#define MOEC_LOWERING_CUDA_TILESCHEDULE_H
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/Operation.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+#include <limits>
+
+namespace moec::lowering {
+
+/// Sizes of the kernel that multiplies tiles of rows by tiles of columns.
+struct TileSchedule {
+  /// Taken where the groups have at most so many rows each on average. The last of a table is taken for all.
+  int64_t mostRows;
+  /// A tile: rows of x, and columns of each matrix.
+  int64_t rows, columns;
+  /// Of the reduction, in one stage; stages in shared memory.
+  int64_t depth, stages;
+  /// How the warps of a block stand, below each other and beside each other.
+  int64_t warpsDown, warpsAcross;
+  /// Most runs that the tiles of columns are split into: blocks for each tile of rows, and parts of v to add up.
+  int64_t runs;
+
+  static constexpr int64_t any = std::numeric_limits<int32_t>::max();
+  /// What a block may share without asking for more.
+  static constexpr int64_t mostSharedBytes = 48 << 10;
+
+  int64_t warps() const { return warpsDown * warpsAcross; }
+  int64_t threads() const { return 32 * warps(); }
+  /// Numbers from one row to the next in shared memory: 16 bytes more, so that eight rows lie in eight banks.
+  int64_t pitchOfX() const { return depth + 8; }
+  int64_t pitchOfW() const { return columns + 8; }
+  int64_t xElements() const { return rows * pitchOfX(); }
+  int64_t wElements() const { return depth * pitchOfW(); }
+  int64_t stageBytes(int64_t matrices) const {
+    return 2 * (xElements() + matrices * wElements());
+  }
+  /// Sums in f32, which come to lie where the stages were.
+  int64_t sumBytes(int64_t matrices) const {
+    return matrices * rows * columns * 4;
+  }
+  int64_t sharedBytes(int64_t matrices) const {
+    return std::max(stages * stageBytes(matrices), sumBytes(matrices));
+  }
+};
+
+/// The table of a GPU that findGPUTarget knows, for few rows first.
+llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target);
+
+/// `moe.schedule` of an operation that multiplies `matrices` at once: a list of dictionaries, where what is not named is as
+/// in the last of the table; the oldest GPU's table where there is none. Fails with a diagnostic for what cannot be.
+mlir::FailureOr<llvm::SmallVector<TileSchedule>>
+readTileSchedules(mlir::Operation *op, int64_t matrices);
+
+/// Such a list.
+mlir::ArrayAttr writeTileSchedules(mlir::MLIRContext *context,
+                                   llvm::ArrayRef<TileSchedule> schedules);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_TILESCHEDULE_H

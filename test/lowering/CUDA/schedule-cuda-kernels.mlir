@@ -1,0 +1,33 @@
+// The target's table becomes visible where kernels are made, and gives way to what stands in IR.
+// RUN: moe-opt %s --moe-schedule-cuda-kernels | FileCheck %s
+// RUN: moe-opt %s --moe-schedule-cuda-kernels=target=sm_90a | FileCheck %s
+// RUN: not moe-opt %s --moe-schedule-cuda-kernels=target=sm_70 2>&1 | FileCheck %s --check-prefix=TARGET
+
+// TARGET: option target: expected sm_80, sm_90a, found 'sm_70'
+
+// Few rows: weights on as many blocks as there are tiles of columns. Many: tiles of 64 rows.
+// CHECK-LABEL: func.func @marked
+// CHECK:      moe.grouped_matmul
+// CHECK-SAME:   moe.schedule = [{columns = 64 : i64, depth = 32 : i64, most_rows = 16 : i64, rows = 16 : i64, runs = 65536 : i64, stages = 4 : i64, warps_across = 4 : i64, warps_down = 1 : i64},
+// CHECK-SAME:                   {columns = 64 : i64, depth = 32 : i64, most_rows = 2147483647 : i64, rows = 64 : i64, runs = 16 : i64, stages = 3 : i64, warps_across = 2 : i64, warps_down = 2 : i64}]
+func.func @marked(%x: tensor<?x32xf16>, %w: tensor<2x32x16xf16>, %off: tensor<3xi32>, %e: tensor<?x16xf16>) -> tensor<?x16xf16> {
+  %0 = moe.wrap %w {moe.kernel} : tensor<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  %y = moe.grouped_matmul ins(%x : tensor<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : tensor<3xi32>)
+    outs(%e : tensor<?x16xf16>) {moe.kernel} -> tensor<?x16xf16>
+  return %y : tensor<?x16xf16>
+}
+
+// CHECK-LABEL: func.func @chosen
+// CHECK:      moe.grouped_matmul {{.*}} {moe.kernel, moe.schedule = [{rows = 32 : i64}]}
+// What has no kernel gets no sizes.
+// CHECK:      moe.grouped_matmul
+// CHECK-NOT:  moe.schedule
+func.func @chosen(%x: tensor<?x32xf16>, %w: tensor<2x32x16xf16>, %off: tensor<3xi32>, %e: tensor<?x16xf16>)
+    -> (tensor<?x16xf16>, tensor<?x16xf16>) {
+  %0 = moe.wrap %w {moe.kernel} : tensor<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  %y = moe.grouped_matmul ins(%x : tensor<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : tensor<3xi32>)
+    outs(%e : tensor<?x16xf16>) {moe.kernel, moe.schedule = [{rows = 32}]} -> tensor<?x16xf16>
+  %z = moe.grouped_matmul ins(%x : tensor<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : tensor<3xi32>)
+    outs(%e : tensor<?x16xf16>) -> tensor<?x16xf16>
+  return %y, %z : tensor<?x16xf16>, tensor<?x16xf16>
+}
