@@ -1,9 +1,9 @@
-// moe.grouped_up and moe.grouped_matmul as kernels: tiles of the base on tensor cores, and what the experts of a row add to it
-// while its tile is in shared memory.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "lowering/CPU/Activation.h"
-#include "lowering/CUDA/ScheduledKernels.h"
+// moe.grouped_up and moe.grouped_matmul as kernels: tiles of the base on tensor
+// cores, and what the experts of a row add to it while its tile is in shared
+// memory. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/FinishRows.h"
 #include "lowering/CUDA/TileMatmul.h"
+#include "lowering/CUDA/TiledProduct.h"
 #include "lowering/ScheduleFields.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -12,62 +12,6 @@
 using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
-
-namespace moec::lowering {
-/// A product over groups of rows, its operands as lists, and what the first kernels work out for the last.
-struct TiledProduct {
-  /// Rows as they are, which residuals get, and as the weights get them.
-  Value x, factor, offsets;
-  Value rows;
-  int64_t groups = 0;
-  SmallVector<MatrixPool> weights;
-  ActivationAttr act;
-  Type element;
-
-  // Pairs, by row. Without any, a row is one expert's.
-  Value pairRow, pairExpert, pairWeight, pairs;
-  /// For each weight the two factors of its residual.
-  SmallVector<MatrixPool> residuals;
-  /// h·shrink of each pair.
-  std::optional<MatrixPool> shrink;
-  /// What each pair adds: pairWeight·segment·expand.
-  std::optional<MatrixPool> expand;
-  Value segment;
-
-  /// Rows, or hidden rows; and v.
-  Value output, shrunk;
-
-  // Worked out.
-  TilePlan tiles;
-  /// For each row its first pair.
-  Value pairFirst;
-  /// x·A of each pair: for each weight its rank.
-  Value low;
-  /// v in parts, one for each run of columns.
-  Value parts, runs;
-
-  /// Sizes, of which the host takes one by rows of a group.
-  SmallVector<TileSchedule> schedules;
-  /// For each but the last whether the groups have no more rows than it is for.
-  SmallVector<Value> isFew;
-
-  bool isUp() const { return bool(pairWeight) && !expand; }
-  int64_t columns() const { return weights.front().columns; }
-  int64_t columnTiles(const TileSchedule &schedule) const {
-    return llvm::divideCeil(columns(), schedule.columns);
-  }
-  /// Runs that the tiles of columns are split into.
-  int64_t runsOf(const TileSchedule &schedule) const {
-    return std::min(columnTiles(schedule), schedule.runs);
-  }
-  int64_t lowColumns() const {
-    int64_t sum = 0;
-    for (size_t i = 0; i < residuals.size(); i += 2)
-      sum += residuals[i].columns;
-    return sum;
-  }
-};
-} // namespace moec::lowering
 
 //===----------------------------------------------------------------------===//
 // Plans
@@ -153,7 +97,8 @@ LogicalResult ScheduledKernels::zeroUnused(Code &host, const TiledProduct &p) {
       });
 }
 
-/// pairFirst[row] to pairFirst[row + 1]: the pairs of a row, which are sorted by row; -1 stands behind all.
+/// pairFirst[row] to pairFirst[row + 1]: the pairs of a row, which are sorted
+/// by row; -1 stands behind all.
 LogicalResult ScheduledKernels::planPairs(Code &host, TiledProduct &p) {
   constexpr int64_t threads = 128;
   Value &plan = pairPlans[p.pairRow];
@@ -209,7 +154,8 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
 // x·A
 //===----------------------------------------------------------------------===//
 
-/// A block for each pair: its warps share the reduction, and are added up in their order.
+/// A block for each pair: its warps share the reduction, and are added up in
+/// their order.
 LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
   constexpr int64_t threads = 128, warps = threads / KernelCode::warpSize;
   int64_t columns = p.lowColumns();
@@ -260,29 +206,30 @@ LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// The kernel of one product. A warp finishes 16 rows of a tile, one after the other; a lane has two of its columns.
+/// The kernel of one product: a tile's sums come to lie in shared memory, and
+/// each warp finishes some of its rows.
 class TileKernel {
 public:
   TileKernel(KernelCode &k, const TiledProduct &p, const TileSchedule &s)
-      : k(k), p(p), s(s), rowsOfWarp(s.rows / s.warps()),
-        columnsOfLane(s.columns / KernelCode::warpSize),
-        bytes(
-            k.shared(s.sharedBytes(p.weights.size()), k.b.getIntegerType(8))) {}
+      : k(k), p(p), s(s), bytes(k.shared(s.sharedBytes(p.weights.size()),
+                                         k.b.getIntegerType(8))) {}
 
   void emit() {
     int64_t runs = p.runsOf(s), tiles = p.columnTiles(s);
     Value tile = k.div(k.block(), runs);
-    run = k.rem(k.block(), k.index(runs));
+    SharedSums sums;
+    sums.columns = sums.pitch = s.columns;
+    sums.run = k.rem(k.block(), k.index(runs));
     Value group = k.load(p.tiles.group, tile);
     Value isTile =
         k.compare(arith::CmpIPredicate::sge, group, k.number(0, k.i32()));
     k.when(isTile, [&] {
-      firstRow = k.toIndex(k.load(p.tiles.firstRow, tile));
-      endRow = k.toIndex(k.load(p.tiles.endRow, tile));
+      sums.firstRow = k.toIndex(k.load(p.tiles.firstRow, tile));
+      sums.endRow = k.toIndex(k.load(p.tiles.endRow, tile));
       TileOperands operands;
       operands.x = p.factor;
-      operands.firstRow = firstRow;
-      operands.endRow = endRow;
+      operands.firstRow = sums.firstRow;
+      operands.endRow = sums.endRow;
       operands.depth = p.weights.front().rows;
       operands.columns = p.columns();
       for (const MatrixPool &pool : p.weights) {
@@ -293,12 +240,13 @@ public:
             operands.hasMatrix ? k.both(operands.hasMatrix, isThere) : isThere;
       }
       int64_t ofRun = llvm::divideCeil(tiles, runs);
-      Value first = k.mul(run, ofRun);
+      Value first = k.mul(sums.run, ofRun);
       Value last = k.min(k.add(first, ofRun), k.index(tiles));
       k.loop(first, last, 1, [&](Value columnTile) {
-        firstColumn = k.mul(columnTile, s.columns);
-        sums = multiplyTile(k, s, operands, firstColumn, bytes);
-        finishRows();
+        sums.firstColumn = k.mul(columnTile, s.columns);
+        sums.lists = multiplyTile(k, s, operands, sums.firstColumn, bytes);
+        int64_t rowsOfWarp = s.rows / s.warps();
+        finishRows(k, p, sums, k.mul(k.warp(), rowsOfWarp), rowsOfWarp);
         // The next tile's stages take the place of these sums.
         k.barrier();
       });
@@ -306,168 +254,10 @@ public:
   }
 
 private:
-  void finishRows() {
-    k.loop(k.index(0), k.index(rowsOfWarp), 1, [&](Value i) {
-      Value local = k.add(k.mul(k.warp(), rowsOfWarp), i);
-      Value row = k.add(firstRow, local);
-      k.when(k.isBelow(row, endRow), [&] {
-        columns.clear();
-        for (int64_t j = 0; j < columnsOfLane; ++j)
-          columns.push_back(k.add(k.lane(), j * KernelCode::warpSize));
-        finishRow(local, row);
-      });
-    });
-  }
-
-  Value isColumn(Value column) {
-    return k.isBelow(k.add(firstColumn, column), k.index(p.columns()));
-  }
-  /// A column that there is.
-  Value safeColumn(Value column) {
-    return k.select(isColumn(column), k.add(firstColumn, column), k.index(0));
-  }
-  Value rounded(Value value) { return k.rounded(value, p.element); }
-
-  void finishRow(Value local, Value row) {
-    Code::Values base;
-    for (Value list : sums)
-      for (Value column : columns)
-        base.push_back(k.load(list, k.add(k.mul(local, s.columns), column)));
-    Code::Values results;
-    if (p.isUp()) {
-      results = overPairs(
-          row, Code::Values(columnsOfLane, k.zero()),
-          [&](Value pair, Value expert, Value weight, ValueRange before) {
-            return addPair(base, pair, expert, weight, before);
-          });
-    } else {
-      results = activate(base);
-      if (p.expand)
-        results = overPairs(
-            row, results,
-            [&](Value pair, Value expert, Value weight, ValueRange before) {
-              return addSegment(pair, expert, weight, before);
-            });
-    }
-    for (auto [value, column] : llvm::zip_equal(results, columns))
-      k.when(isColumn(column), [&, value = value, column = column] {
-        Value at = k.add(k.mul(row, p.columns()), k.add(firstColumn, column));
-        k.storeFloat(value, p.output, at);
-      });
-  }
-
-  /// The pairs of a row, in order, carrying a value for each column.
-  Code::Values overPairs(
-      Value row, Code::Values inits,
-      llvm::function_ref<Code::Values(Value, Value, Value, ValueRange)> body) {
-    Value from = k.toIndex(k.load(p.pairFirst, row));
-    Value to = k.toIndex(k.load(p.pairFirst, k.add(row, 1)));
-    return k.loop(from, to, 1, inits, [&](Value pair, ValueRange before) {
-      return body(pair, k.load(p.pairExpert, pair),
-                  k.loadFloat(p.pairWeight, pair), before);
-    });
-  }
-
-  /// act of what each weight gives, for each column; without an activation the first weight's.
-  Code::Values activate(const Code::Values &products) {
-    if (!p.act)
-      return products;
-    Code::Values results;
-    for (int64_t j = 0; j < columnsOfLane; ++j) {
-      Value up = rounded(products[j]);
-      Value gate = p.weights.size() == 2 ? rounded(products[columnsOfLane + j])
-                                         : Value();
-      results.push_back(moec::lowering::activate(k, p.act, up, gate));
-    }
-    return results;
-  }
-
-  /// sum += list[from + r]·matrix[r, column] over r, for each column.
-  Code::Values expand(Value list, Value from, const MatrixPool &matrix,
-                      Value entry, ValueRange inits) {
-    auto [begin, isThere] = matrix.find(k, entry);
-    Value rank = k.select(isThere, k.index(matrix.rows), k.index(0));
-    return k.loop(k.index(0), rank, 1, inits, [&](Value r, ValueRange before) {
-      Value low = k.loadFloat(list, k.add(from, r));
-      Value line = k.add(begin, k.mul(r, matrix.columns));
-      Code::Values next;
-      for (auto [sum, column] : llvm::zip_equal(before, columns)) {
-        Value number =
-            k.loadFloat(matrix.list, k.add(line, safeColumn(column)));
-        next.push_back(k.fma(low, number, sum));
-      }
-      return next;
-    });
-  }
-
-  /// before + weight·h of a pair, and its part of v.
-  Code::Values addPair(const Code::Values &base, Value pair, Value expert,
-                       Value weight, ValueRange before) {
-    Code::Values products = base;
-    int64_t first = 0;
-    for (size_t i = 0; i < p.residuals.size(); i += 2) {
-      auto begin = products.begin() + i / 2 * columnsOfLane;
-      Code::Values inits(begin, begin + columnsOfLane);
-      Value from = k.add(k.mul(pair, p.lowColumns()), first);
-      Code::Values added =
-          expand(p.low, from, p.residuals[i + 1], expert, inits);
-      llvm::copy(added, products.begin() + i / 2 * columnsOfLane);
-      first += p.residuals[i].columns;
-    }
-    Code::Values hidden;
-    for (Value h : activate(products))
-      hidden.push_back(rounded(h));
-    if (p.shrink)
-      shrinkHidden(hidden, pair, expert);
-    Code::Values sums;
-    for (auto [sum, h] : llvm::zip_equal(before, hidden))
-      sums.push_back(k.addF(sum, k.mulF(weight, h)));
-    return sums;
-  }
-
-  /// v += h·shrink over the tile's columns, into this run's part.
-  void shrinkHidden(const Code::Values &hidden, Value pair, Value expert) {
-    const MatrixPool &a = *p.shrink;
-    auto [begin, isThere] = a.find(k, expert);
-    k.loop(k.index(0), k.select(isThere, k.index(a.columns), k.index(0)), 1,
-           [&](Value r) {
-             Value sum = k.zero();
-             for (auto [h, column] : llvm::zip_equal(hidden, columns)) {
-               Value at =
-                   k.add(begin, k.add(k.mul(safeColumn(column), a.columns), r));
-               Value number = k.loadFloat(a.list, at);
-               number = k.select(isColumn(column), number, k.zero());
-               sum =
-                   k.fma(k.select(isColumn(column), h, k.zero()), number, sum);
-             }
-             sum = k.sumOfLanes(sum);
-             k.when(k.isEqual(k.lane(), k.index(0)), [&] {
-               Value place = k.add(k.mul(run, p.pairs), pair);
-               place = k.add(k.mul(place, a.columns), r);
-               k.store(k.addF(k.load(p.parts, place), sum), p.parts, place);
-             });
-           });
-  }
-
-  /// before + weight·segment·expand of a pair.
-  Code::Values addSegment(Value pair, Value expert, Value weight,
-                          ValueRange before) {
-    Value from = k.mul(pair, p.expand->rows);
-    Code::Values added = expand(p.segment, from, *p.expand, expert,
-                                Code::Values(columnsOfLane, k.zero()));
-    Code::Values sums;
-    for (auto [sum, value] : llvm::zip_equal(before, added))
-      sums.push_back(k.addF(sum, k.mulF(weight, value)));
-    return sums;
-  }
-
   KernelCode &k;
   const TiledProduct &p;
   const TileSchedule &s;
-  const int64_t rowsOfWarp, columnsOfLane;
-  Value bytes, run, firstRow, endRow, firstColumn;
-  SmallVector<Value> sums;
-  Code::Values columns;
+  Value bytes;
 };
 } // namespace
 

@@ -1,0 +1,69 @@
+// A product over groups of rows, while it is made into kernels.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_TILEDPRODUCT_H
+#define MOEC_LOWERING_CUDA_TILEDPRODUCT_H
+
+#include "lowering/CUDA/ScheduledKernels.h"
+#include "lowering/CUDA/TileSchedule.h"
+
+#include <optional>
+
+namespace moec::lowering {
+
+/// A product over groups of rows, its operands as lists, and what the first kernels work out for the last.
+struct TiledProduct {
+  /// Rows as they are, which residuals get, and as the weights get them.
+  mlir::Value x, factor, offsets;
+  mlir::Value rows;
+  int64_t groups = 0;
+  llvm::SmallVector<MatrixPool> weights;
+  moe::ActivationAttr act;
+  mlir::Type element;
+
+  // Pairs, by row. Without any, a row is one expert's.
+  mlir::Value pairRow, pairExpert, pairWeight, pairs;
+  /// For each weight the two factors of its residual.
+  llvm::SmallVector<MatrixPool> residuals;
+  /// h·shrink of each pair.
+  std::optional<MatrixPool> shrink;
+  /// What each pair adds: pairWeight·segment·expand.
+  std::optional<MatrixPool> expand;
+  mlir::Value segment;
+
+  /// Rows, or hidden rows; and v.
+  mlir::Value output, shrunk;
+
+  // Worked out.
+  TilePlan tiles;
+  /// For each row its first pair.
+  mlir::Value pairFirst;
+  /// x·A of each pair: for each weight its rank.
+  mlir::Value low;
+  /// v in parts, one for each run of columns.
+  mlir::Value parts, runs;
+
+  /// Sizes, of which the host takes one by rows of a group.
+  llvm::SmallVector<TileSchedule> schedules;
+  /// For each but the last whether the groups have no more rows than it is for.
+  llvm::SmallVector<mlir::Value> isFew;
+
+  bool isUp() const { return bool(pairWeight) && !expand; }
+  int64_t columns() const { return weights.front().columns; }
+  int64_t columnTiles(const TileSchedule &schedule) const {
+    return llvm::divideCeil(columns(), schedule.columns);
+  }
+  /// Runs that the tiles of columns are split into.
+  int64_t runsOf(const TileSchedule &schedule) const {
+    return std::min(columnTiles(schedule), schedule.runs);
+  }
+  int64_t lowColumns() const {
+    int64_t sum = 0;
+    for (size_t i = 0; i < residuals.size(); i += 2)
+      sum += residuals[i].columns;
+    return sum;
+  }
+};
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_TILEDPRODUCT_H
