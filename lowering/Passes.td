@@ -115,13 +115,38 @@ def ConvertMoEToCUDAPass : Pass<"convert-moe-to-cuda", "::mlir::ModuleOp"> {
                            "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 
+def MakeParallelLoopsPass : Pass<"moe-make-parallel-loops", "::mlir::ModuleOp"> {
+  let summary = "makes loops of structured operations in entries";
+  let description = [{
+    Runs on bufferised entries, the functions with `moec.arguments`. Structured operations and copies become one scf.parallel of
+    their free loops, with scf.for inside that carry the sums, in the order of the reference lowering. Loops of the reference
+    lowering with `moec.free_turns` become scf.parallel too.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def FuseTurnsPass : Pass<"moe-fuse-turns", "::mlir::ModuleOp"> {
+  let summary = "makes one parallel loop of several over the same rows";
+  let description = [{
+    Runs on bufferised entries after moe-make-parallel-loops. Parallel loops with the same first extent, of which no turn reads
+    what another turn writes – the stages of a router, for each token – become one loop over rows with
+    `moec.turn_of_block`, whose body is the loops without their first dimension, one behind the other. It becomes one
+    kernel, a block for each row. What stands between and has nothing to do with them moves in front.
+
+    Loops of more than 1024 turns for each row stay alone, and so do those that write to arguments: one buffer may be handed in
+    twice.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect"];
+}
+
 def OutlineKernelsPass : Pass<"moe-outline-kernels", "::mlir::ModuleOp"> {
   let summary = "makes kernels of all that touches memory in entries";
   let description = [{
     Runs on bufferised entries, the functions with `moec.arguments`, whose memory is a GPU's. What stays on the host computes
-    extents and takes views. Structured operations and copies become kernels of one thread for each turn of their free
-    loops; a thread adds up in the order of the reference lowering. Other loops, and numbers that are read from memory with
-    all that needs them, become kernels of one thread.
+    extents and takes views. Parallel loops become kernels of one thread for each turn, those with `moec.turn_of_block` of one
+    block for each turn, whose threads share the turns of the loops inside and meet behind each. Other loops, and numbers
+    that are read from memory with all that needs them, become kernels of one thread.
 
     Kernels are `gpu.func`s of the module `@moec_kernels`. A launch is a call of a private function that has no body yet,
     with the entry's new last argument, the launch context, and the number of blocks in front of what the kernel takes:
@@ -131,7 +156,7 @@ def OutlineKernelsPass : Pass<"moe-outline-kernels", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
-                           "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect"];
 }
 

@@ -127,6 +127,11 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
   manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
+  manager.addPass(createMakeParallelLoopsPass());
+  // Extents that are equal become one value.
+  manager.addPass(createCSEPass());
+  // In front of the plan: what a turn wrote may not lie where another's row comes to lie.
+  manager.addPass(createFuseTurnsPass());
   manager.addPass(createPlanWorkspacePass());
   manager.addPass(createPrefixEntriesPass());
   manager.addPass(createOutlineKernelsPass());

@@ -44,8 +44,24 @@ struct ConvertKernelsToNVVMPass
     walkAndApplyPatterns(getOperation(), std::move(patterns));
   }
 
+  /// In f64 there are neither polynomials nor instructions, and LLVM would call a function that there is not.
+  LogicalResult checkMath() {
+    WalkResult walk = getOperation()->walk([](Operation *op) -> WalkResult {
+      bool isFunction =
+          isa<math::ExpOp, math::Exp2Op, math::ExpM1Op, math::LogOp,
+              math::Log1pOp, math::Log2Op, math::PowFOp, math::TanhOp,
+              math::ErfOp, math::SinOp, math::CosOp>(op);
+      if (!isFunction || !op->getResult(0).getType().isF64())
+        return WalkResult::advance();
+      return op->emitOpError("has no device code in f64: expected f32");
+    });
+    return failure(walk.wasInterrupted());
+  }
+
   void runOnOperation() override {
     expandMath();
+    if (failed(checkMath()))
+      return signalPassFailure();
     MLIRContext *context = &getContext();
     LLVMTypeConverter converter(context);
     configureGpuToNVVMTypeConverter(converter);

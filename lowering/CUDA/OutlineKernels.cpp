@@ -1,14 +1,12 @@
 // moe-outline-kernels: whatever touches memory in an entry becomes kernels.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/FuseTurns.h"
 #include "lowering/CUDA/KernelTable.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
-#include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Transforms.h"
@@ -26,76 +24,6 @@ using namespace moec::lowering;
 
 /// Threads of a block where nothing else decides.
 static constexpr int64_t plainThreads = 128;
-
-//===----------------------------------------------------------------------===//
-// Parallel loops
-//===----------------------------------------------------------------------===//
-
-/// The operation with its free loops outside, so that they are one.
-static linalg::LinalgOp interchange(RewriterBase &rewriter,
-                                    linalg::LinalgOp op) {
-  SmallVector<unsigned> order, reductions;
-  for (auto [i, kind] : llvm::enumerate(op.getIteratorTypesArray()))
-    (linalg::isParallelIterator(kind) ? order : reductions).push_back(i);
-  if (order.empty() || reductions.empty() || order.back() < reductions.front())
-    return op;
-  llvm::append_range(order, reductions);
-  auto generic = dyn_cast<linalg::GenericOp>(op.getOperation());
-  if (!generic)
-    generic = *linalg::generalizeNamedOp(rewriter, op);
-  return *linalg::interchangeGenericOp(rewriter, generic, order);
-}
-
-static LogicalResult toLoops(RewriterBase &rewriter, linalg::LinalgOp op) {
-  if (!op.hasPureBufferSemantics())
-    return op->emitOpError("is on tensors: expected buffers");
-  rewriter.setInsertionPoint(op);
-  op = interchange(rewriter, op);
-  rewriter.setInsertionPoint(op);
-  if (failed(linalg::linalgOpToParallelLoops(rewriter, op)))
-    llvm_unreachable("structured operations on buffers are loops");
-  rewriter.eraseOp(op);
-  return success();
-}
-
-/// A loop whose turns are free, and which carries nothing, as a parallel one.
-static void toParallel(RewriterBase &rewriter, scf::ForOp loop) {
-  rewriter.setInsertionPoint(loop);
-  auto parallel =
-      scf::ParallelOp::create(rewriter, loop.getLoc(), loop.getLowerBound(),
-                              loop.getUpperBound(), loop.getStep());
-  Block *body = loop.getBody();
-  rewriter.eraseOp(body->getTerminator());
-  rewriter.inlineBlockBefore(body, parallel.getBody()->getTerminator(),
-                             parallel.getInductionVars());
-  rewriter.eraseOp(loop);
-}
-
-/// Structured operations and copies as loops, with scf.parallel where turns are free.
-static LogicalResult toParallelLoops(func::FuncOp entry) {
-  IRRewriter rewriter(entry.getContext());
-  SmallVector<memref::CopyOp> copies;
-  entry.walk([&](memref::CopyOp copy) { copies.push_back(copy); });
-  for (memref::CopyOp copy : copies) {
-    rewriter.setInsertionPoint(copy);
-    linalg::makeMemRefCopyOp(rewriter, copy.getLoc(), copy.getSource(),
-                             copy.getTarget());
-    rewriter.eraseOp(copy);
-  }
-  SmallVector<linalg::LinalgOp> structured;
-  entry.walk([&](linalg::LinalgOp op) { structured.push_back(op); });
-  for (linalg::LinalgOp op : structured)
-    if (failed(toLoops(rewriter, op)))
-      return failure();
-  SmallVector<scf::ForOp> loops;
-  entry.walk([&](scf::ForOp loop) {
-    if (loop->hasAttr(freeTurnsAttrName) && loop.getInitArgs().empty())
-      loops.push_back(loop);
-  });
-  for (scf::ForOp loop : loops)
-    toParallel(rewriter, loop);
-  return success();
-}
 
 /// Loops inside a thread run one turn after the other.
 static void makeSequential(Operation *root) {
@@ -123,8 +51,6 @@ public:
       : entry(entry), kernels(kernels) {}
 
   LogicalResult run() {
-    if (failed(toParallelLoops(entry)))
-      return failure();
     auto pointer = LLVM::LLVMPointerType::get(entry.getContext());
     if (failed(entry.insertArgument(entry.getNumArguments(), pointer,
                                     /*argAttrs=*/{}, entry.getLoc())))
@@ -158,7 +84,9 @@ private:
       next = range.back()->getNextNode();
       auto parallel = dyn_cast<scf::ParallelOp>(op);
       if (parallel && parallel.getInitVals().empty() && range.size() == 1) {
-        if (failed(launchParallel(parallel)))
+        if (failed(parallel->hasAttr(turnOfBlockAttrName)
+                       ? launchTurns(parallel)
+                       : launchParallel(parallel)))
           return failure();
       } else if (failed(launchSerial(range))) {
         return failure();
@@ -260,6 +188,14 @@ private:
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(&branch.getThenRegion().front());
     IRMapping mapping;
+    emitTurn(builder, loop, rest, mapping);
+  }
+
+  /// The turn of that number; the last dimension's are neighbours.
+  static void emitTurn(OpBuilder &builder, scf::ParallelOp loop, Value rest,
+                       IRMapping &mapping) {
+    Location loc = loop.getLoc();
+    SmallVector<Value> extents = emitExtents(builder, loop);
     for (size_t i = loop.getNumLoops(); i-- > 0;) {
       Value at = rest;
       if (i > 0) {
@@ -273,6 +209,43 @@ private:
     }
     for (Operation &op : loop.getBody()->without_terminator())
       builder.clone(op, mapping);
+  }
+
+  /// A block for each turn of a loop that moe-fuse-turns made: the threads share the turns of each loop inside, and meet
+  /// behind it.
+  LogicalResult launchTurns(scf::ParallelOp loop) {
+    int64_t threads = threadsFor(loop);
+    LogicalResult status = launch(
+        loop, threads, loop.getUpperBound().front(), [&](OpBuilder &builder) {
+          Location loc = loop.getLoc();
+          Value turn = gpu::BlockIdOp::create(builder, loc, gpu::Dimension::x);
+          Value thread =
+              gpu::ThreadIdOp::create(builder, loc, gpu::Dimension::x);
+          Value step = arith::ConstantIndexOp::create(builder, loc, threads);
+          auto inside = loop.getBody()->getOps<scf::ParallelOp>();
+          for (scf::ParallelOp piece : inside) {
+            if (piece != *inside.begin())
+              gpu::BarrierOp::create(builder, loc);
+            Value turns =
+                emitProduct(builder, loc, emitExtents(builder, piece));
+            auto share = scf::ForOp::create(builder, loc, thread, turns, step);
+            OpBuilder::InsertionGuard guard(builder);
+            builder.setInsertionPointToStart(share.getBody());
+            IRMapping mapping;
+            mapping.map(loop.getInductionVars().front(), turn);
+            emitTurn(builder, piece, share.getInductionVar(), mapping);
+          }
+        });
+    loop.erase();
+    return status;
+  }
+
+  /// Whole warps, enough for the widest loop inside.
+  static int64_t threadsFor(scf::ParallelOp loop) {
+    int64_t most = 1;
+    for (auto piece : loop.getBody()->getOps<scf::ParallelOp>())
+      most = std::max(most, *turnsOf(piece));
+    return std::clamp<int64_t>(llvm::alignTo(most, 32), 32, 256);
   }
 
   /// Turns of each dimension.

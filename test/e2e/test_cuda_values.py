@@ -11,8 +11,9 @@ import pathlib
 
 import pytest
 
-from program import binary, tool
+from program import binary, module_of, tool
 from test_cpu_values import BOUNDS, Layer, compile_with
+from test_route_values import ROUTERS, random_logits
 
 COUNT = int(os.environ.get("MOEC_RANDOM_CUDA_LAYERS", 8))
 EMULATOR = pathlib.Path(binary("moe-run")).parents[1] / "lib" / "libmoec-emulated-cuda.so"
@@ -50,3 +51,17 @@ def test_layers_on_tensor_cores(number, tmp_path, monkeypatch):
 def test_any_layers(number, tmp_path, monkeypatch):
     """What no kernel is made for goes through the reference lowering: any encoding, any size."""
     compare(Layer(number, "f32").text(), tmp_path, monkeypatch, number, BOUNDS["f32"])
+
+
+def test_all_routers(tmp_path, monkeypatch):
+    """The stages of a router are one kernel, a block for each token, with the sums of the reference lowering in their order."""
+    monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
+    # exp has no device code in f64.
+    routers = {name: router for name, router in ROUTERS.items() if router.element != "f64"}
+    text = module_of({name: router.program(name, random_logits(3, router.n)) for name, router in routers.items()})
+    reference = compile_with(text, tmp_path / "reference", "--pipeline=reference", "--opt-level=1")
+    kernels = compile_with(text, tmp_path / "cuda", "--target=cuda", "--opt-level=1")
+    for number, (name, router) in enumerate(routers.items()):
+        monkeypatch.setenv("MOEC_EMULATOR_SEED", str(number))
+        tool("moe-run", kernels, "--device=cuda", "--entry", name, "--tokens", 19, "--int-range", 9, "--compare-with", reference,
+             "--max-error", BOUNDS[router.element])

@@ -1,5 +1,5 @@
 // What a launch is: a private function of the context, the number of blocks, and what the kernel takes. Names are PTX's.
-// RUN: moe-opt %s --moe-outline-kernels | FileCheck %s
+// RUN: moe-opt %s --moe-make-parallel-loops --moe-outline-kernels | FileCheck %s
 
 // CHECK:      module attributes {gpu.container_module}
 // CHECK:      func.func @moec.layer.0(

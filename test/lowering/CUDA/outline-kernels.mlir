@@ -1,4 +1,4 @@
-// RUN: moe-opt %s --moe-outline-kernels --canonicalize --cse | FileCheck %s
+// RUN: moe-opt %s --moe-make-parallel-loops --moe-outline-kernels --canonicalize --cse | FileCheck %s
 
 // A thread for each turn of the free loops; what is added up, it adds in order. The bounds are the host's.
 // CHECK-LABEL: func.func @matmul(
