@@ -254,15 +254,7 @@ void moec::lowering::callDotProduct(Code &c, MatmulKernels &kernels,
       kernels.function(name, types, [&](Code &inner, ValueRange arguments) {
         DotEmitter(inner, form, schedule, k, arguments).emit();
       });
-  // One that is called once would otherwise be spread over its caller.
-  Attribute noInline = c.b.getStringAttr("noinline");
-  SmallVector<Attribute> hints;
-  if (auto known = function->getAttrOfType<ArrayAttr>("passthrough"))
-    llvm::append_range(hints, known);
-  if (!llvm::is_contained(hints, noInline)) {
-    hints.push_back(noInline);
-    function->setAttr("passthrough", c.b.getArrayAttr(hints));
-  }
+  neverInline(function);
   func::CallOp::create(c.b, c.loc, function,
                        ValueRange{x.codes, x.scales, x.sums, w.codes, w.scales,
                                   w.zeroPoints, y.data, rows, panels, w.stride,

@@ -122,8 +122,9 @@ FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
       return op->emitError("moe.schedule: expected one of ")
              << llvm::join(Schedule::fieldNames(), ", ") << ", found '"
              << each.getName().getValue() << "'";
-    bool mayBeZero =
-        each.getName() == "prefetch_rows" || each.getName() == "bf16_dot";
+    bool mayBeZero = each.getName() == "prefetch_rows" ||
+                     each.getName() == "bf16_dot" ||
+                     each.getName() == "amx_rows";
     int64_t least = mayBeZero ? 0 : 1;
     int64_t most = Schedule::mostOf(each.getName());
     if (!value || value.getInt() < least || value.getInt() > most)

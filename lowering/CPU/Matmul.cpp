@@ -437,6 +437,18 @@ PanelReader moec::lowering::readerOf(Code &c, const StoredForm &form,
                          : Value());
 }
 
+void moec::lowering::neverInline(func::FuncOp function) {
+  Builder b(function.getContext());
+  Attribute noInline = b.getStringAttr("noinline");
+  SmallVector<Attribute> hints;
+  if (auto known = function->getAttrOfType<ArrayAttr>("passthrough"))
+    llvm::append_range(hints, known);
+  if (llvm::is_contained(hints, noInline))
+    return;
+  hints.push_back(noInline);
+  function->setAttr("passthrough", b.getArrayAttr(hints));
+}
+
 MatmulKernels::MatmulKernels(ModuleOp module, const InstructionSet &isa)
     : module(module), symbolTable(module), isa(isa) {}
 

@@ -33,6 +33,9 @@ PanelReader readerOf(Code &c, const StoredForm &form, const Panels &w,
 /// kernels are made of.
 std::string scheduleSuffix(const Schedule &schedule, const Schedule &standard);
 
+/// Keeps LLVM from spreading a kernel that is called once over its caller.
+void neverInline(mlir::func::FuncOp function);
+
 /// Makes and calls y[i, :] = init[i, :] + x[i, 0 ... k)·W for `panels` panels;
 /// without init it starts from zero. `init` may be `y`.
 class MatmulKernels {

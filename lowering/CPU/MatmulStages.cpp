@@ -17,6 +17,7 @@
 #include "lowering/CPU/DotProduct.h"
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/CPU/RoundRows.h"
+#include "lowering/CPU/TileProduct.h"
 #include "lowering/KernelSelection.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -124,7 +125,7 @@ public:
     if (request.pairRow)
       planPairs();
     baseInput = input;
-    if (hasDot())
+    if (hasDot() || hasTiles())
       codeRows();
     else if (request.rounding)
       baseInput = roundedRows();
@@ -363,8 +364,21 @@ private:
            });
   }
 
+  /// Whether many rows are multiplied in tile registers.
+  bool hasTiles() const {
+    return !order && llvm::all_of(weights, [&](const Stored &weight) {
+      return hasTileProduct(layer.kernels.instructionSet(), schedule, element(),
+                            request.rounding, weight.form, k);
+    });
+  }
+  /// Whether rows of a block are so many.
+  Value isForTiles(Code &t, const Block &block) {
+    return t.compare(arith::CmpIPredicate::sge, block.rows,
+                     t.index(schedule.amxRows));
+  }
+
   bool hasInt8Rows() const {
-    return request.rounding.getFormat() == Format::int8;
+    return request.rounding && request.rounding.getFormat() == Format::int8;
   }
   int64_t groupsOfRow() const {
     return request.rounding.getGroup() ? k / request.rounding.getGroup() : 1;
@@ -385,9 +399,12 @@ private:
   /// Rows as codes.
   void codeRows() {
     bool isInt8 = hasInt8Rows();
-    int64_t groups = groupsOfRow();
-    coded = c.allocate(c.mul(rows, k),
+    int64_t groups = isInt8 ? groupsOfRow() : 0;
+    int64_t behind = hasTiles() ? rowsBehindTiles(schedule) : 0;
+    coded = c.allocate(c.mul(c.add(rows, behind), k),
                        isInt8 ? Type(c.b.getI8Type()) : c.b.getBF16Type());
+    if (!isInt8)
+      baseInput = coded;
     SmallVector<Value> captured{input, rows, coded};
     if (isInt8) {
       codeScales = c.allocate(c.mul(rows, groups), c.f32());
@@ -424,10 +441,15 @@ private:
                 [&](Code &t, Mapping in, Value task) {
                   Block of = block(t, in, task);
                   Value at = t.mul(of.first, k);
-                  layer.kernels.callPack(t, schedule, elementOf(baseInput),
-                                         t.address(in.lookup(baseInput), at),
-                                         of.rows, t.index(k),
-                                         t.address(in.lookup(packed), at));
+                  auto pack = [&] {
+                    layer.kernels.callPack(t, schedule, elementOf(baseInput),
+                                           t.address(in.lookup(baseInput), at),
+                                           of.rows, t.index(k),
+                                           t.address(in.lookup(packed), at));
+                  };
+                  if (!hasTiles())
+                    return pack();
+                  t.when(isForTiles(t, of), [] {}, pack);
                 });
   }
 
@@ -623,7 +645,7 @@ private:
     SmallVector<Value> captured{blocks, blockCount, panelsOfRun, init};
     if (coded)
       captured.push_back(coded);
-    else
+    if (order || packed)
       captured.push_back(order ? baseInput : packed);
     if (codeScales)
       captured.append({codeScales, codeSums});
@@ -740,13 +762,20 @@ private:
                           task.block.rows, task.count, reduction);
         continue;
       }
-      if (coded) {
-        callDot(task, weights[i], w, y, hasInit);
+      auto fewRows = [&] {
+        if (hasDot())
+          callDot(task, weights[i], w, y, hasInit);
+        else
+          callPacked(task, weights[i], w, y, hasInit, reduction);
+      };
+      if (!hasTiles()) {
+        fewRows();
         continue;
       }
-      Value x = t.address(task.in.lookup(packed), t.mul(task.block.first, k));
-      kernels.callPacked(t, weights[i].form, schedule, x, w, y, hasInit, y,
-                         task.block.rows, task.count, reduction);
+      t.when(
+          isForTiles(t, task.block),
+          [&] { callTiles(task, weights[i], w, y, hasInit, reduction); },
+          fewRows);
     }
     if (hasPairs()) {
       emitPairs(task);
@@ -760,6 +789,22 @@ private:
       return;
     }
     emitRows(task);
+  }
+
+  void callPacked(Task &task, const Stored &weight, const Panels &w,
+                  const Rows &y, Value adds, Value reduction) {
+    Code &t = task.t;
+    Value x = t.address(task.in.lookup(packed), t.mul(task.block.first, k));
+    layer.kernels.callPacked(t, weight.form, schedule, x, w, y, adds, y,
+                             task.block.rows, task.count, reduction);
+  }
+
+  void callTiles(Task &task, const Stored &weight, const Panels &w,
+                 const Rows &y, Value adds, Value reduction) {
+    Code &t = task.t;
+    Value x = t.address(task.in.lookup(coded), t.mul(task.block.first, k));
+    callTileProduct(t, layer.kernels, weight.form, schedule, x, w, y, adds,
+                    task.block.rows, task.count, reduction);
   }
 
   void callDot(Task &task, const Stored &weight, const Panels &w, const Rows &y,

@@ -35,6 +35,8 @@ static constexpr Field fields[] = {
     {"prefetch_rows", &Schedule::prefetchRows, 4096},
     {"unroll", &Schedule::unroll, 16},
     {"bf16_dot", &Schedule::bf16Dot, 1},
+    {"amx_rows", &Schedule::amxRows, 4096},
+    {"amx_block", &Schedule::amxBlock, 4096},
 };
 
 // A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one
@@ -48,9 +50,10 @@ static const InstructionSet sets[] = {
      /*hasHalf=*/false,
      128,
      /*hasDot=*/false,
+     /*hasTiles=*/false,
      {/*tile*/ 2, 1, /*at 1, 2*/ 2, 1, /*loose*/ 2, 1, /*k*/ 256,
       /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
-      /*unroll*/ 4, /*bf16 dot*/ 0}},
+      /*unroll*/ 4, /*bf16 dot*/ 0, /*amx: rows, block*/ 0, 256}},
     {"x86-64-v3",
      "x86-64-v3",
      "+avx2,+bmi2,+f16c,+fma",
@@ -58,7 +61,8 @@ static const InstructionSet sets[] = {
      true,
      256,
      false,
-     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4, 0}},
+     false,
+     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4, 0, 0, 256}},
     {"x86-64-v4",
      "x86-64-v4",
      "+avx512bw,+avx512cd,+avx512dq,+avx512f,+avx512vl,+bmi2,+f16c,+fma",
@@ -66,7 +70,9 @@ static const InstructionSet sets[] = {
      true,
      512,
      false,
-     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4, 0}},
+     false,
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4, 0, 0,
+      256}},
     {"sapphirerapids",
      "sapphirerapids",
      "+amx-bf16,+amx-int8,+amx-tile,+avx512bf16,+avx512bitalg,+avx512bw,"
@@ -77,7 +83,9 @@ static const InstructionSet sets[] = {
      true,
      512,
      /*hasDot=*/true,
-     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4, 0}},
+     /*hasTiles=*/true,
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 192, 16, 16, /*prefetch*/ 64, 4, 0,
+      /*amx: rows, block*/ 4, 256}},
 };
 
 llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {

@@ -42,6 +42,11 @@ struct Schedule {
   /// 1: rows rounded to bf16 are multiplied by vdpbf16ps; 0: as f32, which is
   /// faster where that instruction runs at half the rate.
   int64_t bf16Dot;
+  /// From so many rows of a block on, rows of bf16 are multiplied in tile
+  /// registers (AMX); 0: none are.
+  int64_t amxRows;
+  /// Rows of the reduction that are brought into scratch for them at a time.
+  int64_t amxBlock;
 
   /// One field by name, for overrides in IR and listings; null if there is
   /// none.
@@ -66,6 +71,8 @@ struct InstructionSet {
   int64_t vectorBits;
   /// Whether sums of products of int8, and of bf16, are one instruction.
   bool hasDot;
+  /// Whether there are tile registers, and products of bf16 in them.
+  bool hasTiles;
   Schedule schedule;
 };
 

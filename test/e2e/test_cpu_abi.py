@@ -8,6 +8,7 @@ One layer, whose matrices have a shared base with residuals, groups of int8 and 
 import ctypes
 import os
 import re
+import subprocess
 import threading
 
 import numpy as np
@@ -71,8 +72,8 @@ def made(name, *arguments):
 class Layer:
     """An artifact, and the binding of its layer."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, width=WIDTH):
+        self.folder, self.width = folder, width
         self.code = artifact.Artifact(folder)
         self.model = made("moert_model_open", os.fsencode(folder), None)
         self.layer = made("moert_model_find_layer", self.model, b"layer", None)
@@ -84,7 +85,7 @@ class Layer:
         self.code.call_views("block0", views, call=call, **more)
 
     def run(self, inputs, isa=None, executor=None):
-        y = np.full((len(inputs[0]), WIDTH), 77, inputs[0].dtype)
+        y = np.full((len(inputs[0]), self.width), 77, inputs[0].dtype)
         self.call([artifact.view(v) for v in inputs] + [artifact.view(y)], isa, executor)
         return y
 
@@ -133,12 +134,12 @@ def isa(request, kernels):
     return request.param.encode()
 
 
-def inputs_of(tokens, seed=0):
+def inputs_of(tokens, seed=0, width=WIDTH):
     """x, choices and gates of so many tokens; one choice in six is none."""
     random = np.random.default_rng([tokens, seed])
     ids = np.array([random.permutation(EXPERTS)[:K] for _ in range(tokens)], np.int32).reshape(tokens, K)
     ids[random.random(ids.shape) < 1 / 6] = -1
-    return [random.standard_normal((tokens, WIDTH)).astype(np.float32), ids, random.random((tokens, K)).astype(np.float32)]
+    return [random.standard_normal((tokens, width)).astype(np.float32), ids, random.random((tokens, K)).astype(np.float32)]
 
 
 # ------------------------------------------------------------------------------------------------------------- layouts
@@ -442,22 +443,29 @@ def test_narrow_strides_change_no_bit(narrow, isa, form):
 # ----------------------------------------------------------------------------------------------------- rounded activations
 
 
-@pytest.fixture(scope="module", params=["int8", "bf16"])
+# Whole tiles of the reduction, which tile registers take.
+TILES = re.sub("encoding <.*?>", "encoding <bf16>", MODULE.replace("40", "64").replace("24", "32"))
+
+
+@pytest.fixture(scope="module", params=["int8", "bf16", "tiles"])
 def rounding(request, tmp_path_factory):
     """The layer with rounded rows, as kernels and plain."""
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / "layer.mlir").write_text(MODULE.replace("encoding <f16>", "encoding <bf16>"))
-    options = folder / "layer.mlir", "--optimize", "--separate-weights", f"--activations={request.param}", "--report=-", "-o"
-    assert f"rounded to {request.param}" in tool("moe-compile", *options, folder / "kernels")
+    module, width, rows = MODULE.replace("encoding <f16>", "encoding <bf16>"), WIDTH, request.param
+    if rows == "tiles":
+        module, width, rows = TILES, 64, "bf16"
+    (folder / "layer.mlir").write_text(module)
+    options = folder / "layer.mlir", "--optimize", "--separate-weights", f"--activations={rows}", "--report=-", "-o"
+    assert f"rounded to {rows}" in tool("moe-compile", *options, folder / "kernels")
     tool("moe-compile", *options, folder / "reference", "--pipeline=reference")
-    return Layer(folder / "kernels"), Layer(folder / "reference")
+    return Layer(folder / "kernels", width), Layer(folder / "reference", width)
 
 
 @pytest.mark.parametrize("isa", [b"portable", b"x86-64-v3", b"x86-64-v4", b"sapphirerapids"])
 @pytest.mark.parametrize("tokens", [0, 1, 3, 50])
 def test_rounded_special_numbers(rounding, isa, tokens):
     kernels, reference = rounding
-    x, ids, p = inputs_of(tokens)
+    x, ids, p = inputs_of(tokens, width=kernels.width)
     ids[:1] = [4, 1]
     try:
         plain = kernels.run([x, ids, p], isa)
@@ -477,3 +485,39 @@ def test_rounded_special_numbers(rounding, isa, tokens):
         assert np.array_equal(got[~finite & ~np.isnan(got)], expected[~finite & ~np.isnan(got)])
         largest = np.abs(expected[finite]).max(initial=0)
         assert np.abs(got[finite].astype(np.float64) - expected[finite]).max(initial=0) <= 5e-3 * largest + 1e-37
+
+
+# What of its registers this thread has in use (XINUSE).
+IN_USE = """
+unsigned in_use(void) {
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
+  return low;
+}
+"""
+
+
+def test_tile_registers_are_given_back(rounding, tmp_path):
+    """Who calls a kernel has no tiles to save afterwards, and kernels have them anew in each call, on each thread."""
+    kernels, _ = rounding
+    x, ids, p = inputs_of(50, width=kernels.width)
+    try:
+        expected = kernels.run([x, ids, p], b"sapphirerapids")
+    except artifact.ArtifactError as error:
+        if error.status != artifact.INCOMPATIBLE:
+            raise
+        pytest.skip(error.message)
+    (tmp_path / "in_use.c").write_text(IN_USE)
+    subprocess.run(["cc", "-shared", "-fPIC", tmp_path / "in_use.c", "-o", tmp_path / "in_use.so"], check=True)
+    in_use, found = ctypes.CDLL(str(tmp_path / "in_use.so")).in_use, []
+
+    def run():
+        same = kernels.run([x, ids, p], b"sapphirerapids").tobytes() == expected.tobytes()
+        found.append((same, in_use() >> 17 & 3))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(True, 0)] * 4

@@ -26,8 +26,8 @@ ACTIVATIONS = ("<silu>", "<silu clamp 0.5>", "<gelu>", "<gelu_tanh>", "<relu>", 
 class Layer:
     """The text of one layer, and the longest groups of rows that its matrices allow."""
 
-    def __init__(self, number, element="f32", encoding=None):
-        """With an encoding all its weights have it, and rows are of whole groups of 16."""
+    def __init__(self, number, element="f32", encoding=None, width=None):
+        """With an encoding all its weights have it, and rows are of whole groups of 16. A width stands instead of a random one."""
         self.random = random.Random(number)
         self.element = element
         self.only = encoding
@@ -42,7 +42,7 @@ class Layer:
         self.width, self.inner = size(), size()
         self.rank = self.group * pick((1, 2)) if whole else pick((1, 4, 16, 17))
         if encoding:
-            self.width, self.inner, self.rank = 16 * pick((1, 3, 8)), 16 * pick((2, 5)), 16
+            self.width, self.inner, self.rank = width or 16 * pick((1, 3, 8)), 16 * pick((2, 5)), 16
         self.shared = pick((True, True, False))
         self.low_rank = pick((True, False))
 
@@ -118,10 +118,10 @@ class Layer:
         return "\n".join(self.params) + f"\nfunc.func @layer(%x: {tokens}) -> {tokens} {{\n  {body}\n  return %y : {tokens}\n}}\n"
 
 
-def compile_with(text, output, *options):
+def compile_with(text, output, *options, passes=("--optimize",)):
     module = output.with_suffix(".mlir")
     module.write_text(text)
-    tool("moe-compile", module, "--optimize", "--separate-weights", "-o", output, *options)
+    tool("moe-compile", module, *passes, "--separate-weights", "-o", output, *options)
     return output
 
 
@@ -146,6 +146,15 @@ def test_random_layers(number, tmp_path):
             tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", bound)
 
 
+def skip_where_lacking(artifact):
+    try:
+        tool("moe-run", artifact, "--tokens", 1)
+    except AssertionError as error:
+        if not (lacks := re.search("needs sapphirerapids, .*", str(error))):
+            raise
+        pytest.skip(lacks[0])
+
+
 DOT_PRODUCTS = [("int8", encoding) for encoding in ("int8", "int8 zero_point", "int8 group 16", "int8 group 16 zero_point scale bf16",
                                                     "int4 group 16", "int4 group 16 scale f16", "int4 group 16 zero_point")] + [("bf16", "bf16")]
 
@@ -157,11 +166,35 @@ def test_dot_products(activations, encoding, tmp_path):
         text = Layer(number, encoding=encoding).text()
         reference = compile_with(text, tmp_path / f"reference{number}", "--pipeline=reference", f"--activations={activations}")
         kernels = compile_with(text, tmp_path / f"kernels{number}", "--isas=sapphirerapids", f"--activations={activations}")
-        try:
-            tool("moe-run", kernels, "--tokens", 1)
-        except AssertionError as error:
-            if not (lacks := re.search("needs sapphirerapids, .*", str(error))):
-                raise
-            pytest.skip(lacks[0])
+        skip_where_lacking(kernels)
         for tokens in TOKENS:
             tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", ROUNDED[activations])
+
+
+@pytest.mark.parametrize("element,width", [("f32", 40), ("f32", 288), ("f32", 512), ("bf16", 96)])
+def test_tile_products(element, width, tmp_path):
+    """bf16 in tile registers: one tile of rows and many, blocks of the reduction with and without a rest, odd numbers of panels, threads."""
+    activations = "bf16" if element == "f32" else "f32"
+    compare_tiles(Layer(width, element, "bf16", width=width).text(), activations, max(BOUNDS[element], ROUNDED[activations]), tmp_path)
+
+
+def test_tile_products_are_added(tmp_path):
+    """y = x + x·W."""
+    compare_tiles("""
+!x = tensor<?x96xf32>
+!w = !moe.weight<96x96xf32>
+moe.param private @w : !w = #moe.seeded<1 scale 0.1> encoding <bf16>
+func.func @layer(%x: !x) -> !x {
+  %w = moe.leaf @w : !w
+  %y = moe.grouped_matmul accumulate ins(%x : !x) rounded <bf16> weights(%w : !w) outs(%x : !x) -> !x
+  return %y : !x
+}
+""", "f32", BOUNDS["f32"], tmp_path, passes=())
+
+
+def compare_tiles(text, activations, bound, tmp_path, **options):
+    reference = compile_with(text, tmp_path / "reference", "--pipeline=reference", f"--activations={activations}", **options)
+    kernels = compile_with(text, tmp_path / "kernels", "--pipeline=cpu", "--isas=sapphirerapids", f"--activations={activations}", **options)
+    skip_where_lacking(kernels)
+    for tokens, threads in ((4, 1), (17, 1), (33, 3), (50, 1), (300, 3)):
+        tool("moe-run", reference, "--tokens", tokens, "--threads", threads, "--compare-with", kernels, "--max-error", bound)

@@ -1,11 +1,11 @@
-"""Checks the innermost loops of kernels in an object file: `innermost_loops.py OBJECT WIDTH SUMS [matmul_|dot_]`.
+"""Checks the innermost loops of kernels in an object file: `innermost_loops.py OBJECT WIDTH SUMS [matmul_|dot_|tiles_]`.
 
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
-An innermost loop is the code from the target of a jump back to that jump, without another such loop in it. In each kernel the
-loop of the largest tile must have SUMS multiply-adds for each step of the reduction, into at least SUMS registers; all must be as
-wide as WIDTH ("ymm", "zmm"); and no loop of eight or more multiply-adds may move vectors to or from the stack. Prints a line for
-each kernel.
+An innermost loop is the code from the target of a jump back to that jump, without another such loop of multiply-adds in it. In
+each kernel the loop of the largest tile must have SUMS multiply-adds for each step of the reduction, into at least SUMS registers;
+all must be as wide as WIDTH ("ymm", "zmm", "tmm"); and no loop of eight or more multiply-adds, or of tiles, may move vectors to or
+from the stack or store tiles. Prints a line for each kernel.
 """
 
 import re
@@ -14,8 +14,8 @@ import sys
 
 # A loop of so many is where time goes.
 MANY = 8
-# Of floats, of int8, of bf16.
-MULTIPLY_ADD = "vfmadd|vpdpbusd|vdpbf16ps"
+# Of floats, of int8, of bf16, of tiles of bf16.
+MULTIPLY_ADD = "vfmadd|vpdpbusd|vdpbf16ps|tdpbf16ps"
 
 
 def functions(path):
@@ -40,21 +40,24 @@ def innermost(code):
     for i, (address, mnemonic, operands) in enumerate(code):
         target = re.match(r"0x([0-9a-f]+)", operands)
         if mnemonic.startswith("j") and target and int(target[1], 16) in place and int(target[1], 16) <= address:
-            loops.add((place[int(target[1], 16)], i))
+            first = place[int(target[1], 16)]
+            if any(re.match(MULTIPLY_ADD, mnemonic) for _, mnemonic, _ in code[first:i]):
+                loops.add((first, i))
     for first, last in sorted(loops):
         if not any((a, b) != (first, last) and first <= a and b <= last for a, b in loops):
             yield code[first : last + 1]
 
 
 def on_stack(mnemonic, operands, bases):
-    """Whether a vector instruction reads or writes a fixed place of the frame. Tables on the stack are read with an index."""
-    return bool(re.search(r"%[xyz]mm", operands) and re.search(rf"(?:^|[\s,])-?(?:0x)?[0-9a-f]*\(%(?:{bases})\)", operands))
+    """Whether a vector instruction reads or writes a fixed place of the frame, or a tile is stored. Tables on the stack are read with an index."""
+    return mnemonic == "tilestored" or bool(re.search(r"%[xyz]mm", operands) and re.search(rf"(?:^|[\s,])-?(?:0x)?[0-9a-f]*\(%(?:{bases})\)", operands))
 
 
 def main():
     path, width, expected = sys.argv[1], sys.argv[2], int(sys.argv[3])
     kernel = "moec." + (sys.argv[4] if len(sys.argv) > 4 else "matmul_")
     problems, kernels = [], 0
+    many = 1 if width == "tmm" else MANY
     for name, code in functions(path):
         if not name.startswith(kernel):
             continue
@@ -65,8 +68,8 @@ def main():
         loops = 0
         largest = []
         for loop in innermost(code):
-            sums = [re.findall(r"%([xyz]mm)(\d+)", operands)[-1] for _, mnemonic, operands in loop if re.match(MULTIPLY_ADD, mnemonic)]
-            if len(sums) < MANY:
+            sums = [re.findall(r"%([xyzt]mm)(\d+)", operands)[-1] for _, mnemonic, operands in loop if re.match(MULTIPLY_ADD, mnemonic)]
+            if len(sums) < many:
                 continue
             loops += 1
             largest = max(largest, sums, key=lambda each: (len(set(each)), len(each)))
