@@ -81,6 +81,10 @@ Value Code::min(Value lhs, Value rhs) {
   return b.createOrFold<arith::MinUIOp>(loc, lhs, rhs);
 }
 
+Value Code::max(Value lhs, Value rhs) {
+  return b.createOrFold<arith::MaxUIOp>(loc, lhs, rhs);
+}
+
 Value Code::compare(arith::CmpIPredicate how, Value lhs, Value rhs) {
   return b.createOrFold<arith::CmpIOp>(loc, how, lhs, rhs);
 }

@@ -65,6 +65,7 @@ public:
     return ceilDiv(lhs, index(rhs));
   }
   mlir::Value min(mlir::Value lhs, mlir::Value rhs);
+  mlir::Value max(mlir::Value lhs, mlir::Value rhs);
   mlir::Value compare(mlir::arith::CmpIPredicate how, mlir::Value lhs,
                       mlir::Value rhs);
   mlir::Value isBelow(mlir::Value lhs, mlir::Value rhs) {

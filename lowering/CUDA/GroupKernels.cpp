@@ -8,7 +8,8 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-/// Threads of the one block that sorts.
+/// Threads of a block that sorts, and how many places or rows it does so with. What comes before them each block counts for
+/// itself: that is one read of a short list, and no block waits for another.
 static constexpr int64_t groupThreads = 256;
 static constexpr int64_t groupWarps = groupThreads / KernelCode::warpSize;
 
@@ -21,83 +22,73 @@ namespace {
 struct Group {
   Value clusters, ids, weights, slots;
   Value rowToken, rowOffsets, pairRow, pairExpert, pairWeight;
-  /// For each row the place in `clusters` that it comes from, or -1.
-  Value rowPlace;
+  /// For each row the place in `clusters` that it comes from, or -1, and how many pairs it has.
+  Value rowPlace, rowPairs;
   Value places, rows, pairs, perToken, choices;
   int64_t groups, experts;
 };
 } // namespace
 
-/// Rows of each group as offsets: counted by all threads, added up by one.
-static void emitOffsets(KernelCode &k, const Group &g, Value counts) {
-  Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
-  k.spread(k.index(g.groups), [&](Value i) { k.store(zero, counts, i); });
-  k.barrier();
-  k.spread(g.places, [&](Value i) {
-    Value cluster = k.load(g.clusters, i);
-    k.when(k.isWithin(cluster, k.index(g.groups)),
-           [&] { k.atomicAdd(one, counts, k.toIndex(cluster)); });
-  });
-  k.barrier();
-  k.when(k.isEqual(k.thread(), k.index(0)), [&] {
-    Value total = k.loop(k.index(0), k.index(g.groups), 1, {zero},
-                         [&](Value i, ValueRange before) {
-                           Value count = k.load(counts, i);
-                           k.store(before[0], g.rowOffsets, i);
-                           k.store(before[0], counts, i);
-                           return Code::Values{k.add(before[0], count)};
-                         })[0];
-    k.store(total, g.rowOffsets, k.index(g.groups));
-  });
-  k.barrier();
+/// Blocks for so many places or rows, and one for none.
+static Value blocksFor(Code &host, Value count) {
+  return host.add(host.div(count, groupThreads), 1);
 }
 
-/// Rows in their order: of a run of places each warp counts its own by group, and rows of earlier warps come first.
-/// `next` has the next row of each group.
-static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
-  Value none = k.number(-1, k.i32());
+/// i = first + block · threads + thread, … over all `blocks`, below `end`.
+static void spreadOverBlocks(KernelCode &k, Value first, Value end,
+                             Value blocks,
+                             llvm::function_ref<void(Value)> body) {
+  Value start = k.add(k.mul(k.block(), groupThreads), k.thread());
+  Value stride = k.mul(blocks, groupThreads);
+  Value turns = k.ceilDiv(
+      k.sub(k.max(end, k.add(first, start)), k.add(first, start)), stride);
+  k.loop(k.index(0), turns, 1, [&](Value turn) {
+    body(k.add(k.add(first, start), k.mul(turn, stride)));
+  });
+}
+
+/// Offsets of the groups, which block 0 stores; `next` gets the first row of each group that is this block's. Returns how many
+/// rows there are.
+static Value emitOffsets(KernelCode &k, const Group &g, Value next,
+                         Value scratch) {
+  Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
   Value groups = k.index(g.groups);
-  k.loop(k.index(0), g.places, groupThreads, [&](Value first) {
-    Value place = k.add(first, k.thread());
-    Value isPlace = k.isBelow(place, g.places);
-    Value cluster = k.load(g.clusters, k.select(isPlace, place, k.index(0)));
-    Value isRow = k.both(isPlace, k.isWithin(cluster, groups));
-    cluster = k.select(isRow, cluster, none);
-    k.spread(k.index(groupWarps * g.groups),
-             [&](Value i) { k.store(k.number(0, k.i32()), perWarp, i); });
-    k.barrier();
-    Value same = k.lanesWith(cluster), rank = k.countBitsBefore(same);
-    Value own = k.add(k.mul(k.warp(), groups), k.toIndex(cluster));
-    Value isFirst = k.isEqual(rank, k.number(0, k.i32()));
-    k.when(k.both(isRow, isFirst),
-           [&] { k.store(k.countBits(same), perWarp, own); });
-    k.barrier();
-    k.spread(groups, [&](Value group) {
-      Value last =
-          k.loop(k.index(0), k.index(groupWarps), 1, {k.load(next, group)},
-                 [&](Value warp, ValueRange before) {
-                   Value at = k.add(k.mul(warp, groups), group);
-                   Value count = k.load(perWarp, at);
-                   k.store(before[0], perWarp, at);
-                   return Code::Values{k.add(before[0], count)};
-                 })[0];
-      k.store(last, next, group);
+  Value counts = k.shared(g.groups, k.i32());
+  for (Value list : {counts, next})
+    k.spread(groups, [&](Value i) { k.store(zero, list, i); });
+  k.barrier();
+  Value first = k.mul(k.block(), groupThreads);
+  k.spread(g.places, [&](Value i) {
+    Value cluster = k.load(g.clusters, i);
+    k.when(k.isWithin(cluster, groups), [&] {
+      k.atomicAdd(one, counts, k.toIndex(cluster));
+      k.when(k.isBelow(i, first),
+             [&] { k.atomicAdd(one, next, k.toIndex(cluster)); });
     });
-    k.barrier();
-    k.when(isRow, [&] {
-      Value row = k.toIndex(k.add(k.load(perWarp, own), rank));
-      k.when(k.isBelow(row, g.rows), [&] {
-        k.store(k.toI32(k.div(place, g.perToken)), g.rowToken, row);
-        k.store(k.toI32(place), g.rowPlace, row);
-      });
-    });
-    k.barrier();
   });
-  Value used = k.toIndex(k.load(g.rowOffsets, groups));
-  k.loop(k.add(used, k.thread()), g.rows, groupThreads, [&](Value row) {
-    k.store(none, g.rowToken, row);
-    k.store(none, g.rowPlace, row);
-  });
+  k.barrier();
+  Value isFirstBlock = k.isEqual(k.block(), k.index(0));
+  auto store = [&](Value offset, Value at) {
+    k.when(isFirstBlock, [&] { k.store(offset, g.rowOffsets, at); });
+  };
+  Value total =
+      k.loop(k.index(0), groups, groupThreads, {zero},
+             [&](Value run, ValueRange before) {
+               Value group = k.add(run, k.thread());
+               Value isGroup = k.isBelow(group, groups);
+               Value safe = k.select(isGroup, group, k.index(0));
+               Value count = k.select(isGroup, k.load(counts, safe), zero);
+               auto [ahead, all] = k.sumBefore(count, scratch);
+               Value offset = k.add(before[0], ahead);
+               k.when(isGroup, [&] {
+                 store(offset, group);
+                 k.store(k.add(k.load(next, group), offset), next, group);
+               });
+               return Code::Values{k.add(before[0], all)};
+             })[0];
+  k.when(k.isEqual(k.thread(), k.index(0)), [&] { store(total, groups); });
+  k.barrier();
+  return total;
 }
 
 /// Whether choice j of a token is a pair of its place m, and its expert.
@@ -111,51 +102,115 @@ static std::pair<Value, Value> findPair(KernelCode &k, const Group &g,
   return {isPair, expert};
 }
 
-/// Pairs in the order of rows, those of a row in the order of choices.
-static void emitPairs(KernelCode &k, const Group &g, Value scratch) {
+/// A row that comes from a place.
+static void storeRow(KernelCode &k, const Group &g, Value row, Value place) {
+  Value token = k.div(place, g.perToken), m = k.rem(place, g.perToken);
   Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
-  Value used = k.loop(
-      k.index(0), g.rows, groupThreads, {zero},
-      [&](Value first, ValueRange before) {
-        Value row = k.add(first, k.thread());
-        Value isRow = k.isBelow(row, g.rows);
-        Value place = k.load(g.rowPlace, k.select(isRow, row, k.index(0)));
-        isRow =
-            k.both(isRow, k.compare(arith::CmpIPredicate::sge, place, zero));
-        place = k.toIndex(k.select(isRow, place, zero));
-        Value token = k.div(place, g.perToken), m = k.rem(place, g.perToken);
-        Value choices = k.select(isRow, g.choices, k.index(0));
-        Value count = k.loop(
-            k.index(0), choices, 1, {zero}, [&](Value j, ValueRange sum) {
-              Value isPair = findPair(k, g, token, m, j).first;
-              return Code::Values{k.add(sum[0], k.select(isPair, one, zero))};
-            })[0];
-        auto [ahead, all] = k.sumBefore(count, scratch);
-        k.loop(k.index(0), choices, 1, {k.add(before[0], ahead)},
-               [&](Value j, ValueRange next) {
-                 auto [isPair, expert] = findPair(k, g, token, m, j);
-                 Value at = k.toIndex(next[0]);
-                 k.when(k.both(isPair, k.isBelow(at, g.pairs)), [&] {
-                   Value choice = k.add(k.mul(token, g.choices), j);
-                   k.store(k.toI32(row), g.pairRow, at);
-                   k.store(expert, g.pairExpert, at);
-                   k.store(k.load(g.weights, choice), g.pairWeight, at);
-                 });
-                 return Code::Values{
-                     k.add(next[0], k.select(isPair, one, zero))};
-               });
-        return Code::Values{k.add(before[0], all)};
+  Value count =
+      k.loop(k.index(0), g.choices, 1, {zero}, [&](Value j, ValueRange sum) {
+        Value isPair = findPair(k, g, token, m, j).first;
+        return Code::Values{k.add(sum[0], k.select(isPair, one, zero))};
       })[0];
+  k.store(k.toI32(token), g.rowToken, row);
+  k.store(k.toI32(place), g.rowPlace, row);
+  k.store(count, g.rowPairs, row);
+}
+
+/// Rows in their order: each warp counts its places by group, and rows of earlier warps come first. `next` has the next row of
+/// each group.
+static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
+  Value none = k.number(-1, k.i32()), groups = k.index(g.groups);
+  Value place = k.add(k.mul(k.block(), groupThreads), k.thread());
+  Value isPlace = k.isBelow(place, g.places);
+  Value cluster = k.choose(
+      isPlace, k.i32(), [&] { return Code::Values{k.load(g.clusters, place)}; },
+      [&] { return Code::Values{none}; })[0];
+  Value isRow = k.isWithin(cluster, groups);
+  cluster = k.select(isRow, cluster, none);
+  k.spread(k.index(groupWarps * g.groups),
+           [&](Value i) { k.store(k.number(0, k.i32()), perWarp, i); });
+  k.barrier();
+  Value same = k.lanesWith(cluster), rank = k.countBitsBefore(same);
+  Value own = k.add(k.mul(k.warp(), groups), k.toIndex(cluster));
+  Value isFirst = k.isEqual(rank, k.number(0, k.i32()));
+  k.when(k.both(isRow, isFirst),
+         [&] { k.store(k.countBits(same), perWarp, own); });
+  k.barrier();
+  k.spread(groups, [&](Value group) {
+    k.loop(k.index(0), k.index(groupWarps), 1, {k.load(next, group)},
+           [&](Value warp, ValueRange before) {
+             Value at = k.add(k.mul(warp, groups), group);
+             Value count = k.load(perWarp, at);
+             k.store(before[0], perWarp, at);
+             return Code::Values{k.add(before[0], count)};
+           });
+  });
+  k.barrier();
+  k.when(isRow, [&] {
+    Value row = k.toIndex(k.add(k.load(perWarp, own), rank));
+    k.when(k.isBelow(row, g.rows), [&] { storeRow(k, g, row, place); });
+  });
+}
+
+/// Rows that no place has.
+static void emitUnusedRows(KernelCode &k, const Group &g, Value total,
+                           Value blocks) {
+  Value none = k.number(-1, k.i32());
+  spreadOverBlocks(k, k.toIndex(total), g.rows, blocks, [&](Value row) {
+    k.store(none, g.rowToken, row);
+    k.store(none, g.rowPlace, row);
+    k.store(k.number(0, k.i32()), g.rowPairs, row);
+  });
+}
+
+/// Pairs in the order of rows, those of a row in the order of choices.
+static void emitPairs(KernelCode &k, const Group &g, Value scratch,
+                      Value blocks) {
+  Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
+  Value first = k.mul(k.block(), groupThreads);
+  // Of all rows, and of those of earlier blocks.
+  Value sums[] = {zero, zero};
+  Code::Values counted = k.loop(
+      k.thread(), g.rows, groupThreads, sums,
+      [&](Value row, ValueRange before) {
+        Value count = k.load(g.rowPairs, row);
+        Value isBefore = k.isBelow(row, first);
+        return Code::Values{k.add(before[0], count),
+                            k.add(before[1], k.select(isBefore, count, zero))};
+      });
+  Value all = k.sumBefore(counted[0], scratch).second;
+  Value begin = k.sumBefore(counted[1], scratch).second;
+  Value row = k.add(first, k.thread());
+  Value isRow = k.isBelow(row, g.rows);
+  Value count = k.choose(
+      isRow, k.i32(), [&] { return Code::Values{k.load(g.rowPairs, row)}; },
+      [&] { return Code::Values{zero}; })[0];
+  Value ahead = k.sumBefore(count, scratch).first;
+  k.when(k.compare(arith::CmpIPredicate::sgt, count, zero), [&] {
+    Value place = k.toIndex(k.load(g.rowPlace, row));
+    Value token = k.div(place, g.perToken), m = k.rem(place, g.perToken);
+    k.loop(k.index(0), g.choices, 1, {k.add(begin, ahead)},
+           [&](Value j, ValueRange next) {
+             auto [isPair, expert] = findPair(k, g, token, m, j);
+             Value at = k.toIndex(next[0]);
+             k.when(k.both(isPair, k.isBelow(at, g.pairs)), [&] {
+               Value choice = k.add(k.mul(token, g.choices), j);
+               k.store(k.toI32(row), g.pairRow, at);
+               k.store(expert, g.pairExpert, at);
+               k.store(k.load(g.weights, choice), g.pairWeight, at);
+             });
+             return Code::Values{k.add(next[0], k.select(isPair, one, zero))};
+           });
+  });
   Type weight = elementOf(g.pairWeight);
   Value none = k.number(-1, k.i32());
   Value nothing =
       arith::ConstantOp::create(k.b, k.loc, k.b.getFloatAttr(weight, 0));
-  k.loop(k.add(k.toIndex(used), k.thread()), g.pairs, groupThreads,
-         [&](Value pair) {
-           k.store(none, g.pairRow, pair);
-           k.store(none, g.pairExpert, pair);
-           k.store(nothing, g.pairWeight, pair);
-         });
+  spreadOverBlocks(k, k.toIndex(all), g.pairs, blocks, [&](Value pair) {
+    k.store(none, g.pairRow, pair);
+    k.store(none, g.pairExpert, pair);
+    k.store(nothing, g.pairWeight, pair);
+  });
 }
 
 LogicalResult ScheduledKernels::emit(GroupOp op) {
@@ -177,22 +232,26 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   g.pairExpert = destination(host, op.getPairExpert());
   g.pairWeight = destination(host, op.getPairWeight());
   g.rowPlace = host.allocate(g.rows, host.i32());
+  g.rowPairs = host.allocate(g.rows, host.i32());
   g.groups = getIdType(op.getClusters()).getCount();
   IdType expert = getIdType(op.getIds());
   g.experts = expert.getCount() + expert.getSpecials();
 
-  Value one = host.index(1);
+  Value blocks = blocksFor(host, g.places);
   LogicalResult status =
-      launch(host, "group_rows", one, groupThreads, [&](KernelCode &k) {
-        Value counts = k.shared(g.groups, k.i32());
+      launch(host, "group_rows", blocks, groupThreads, [&](KernelCode &k) {
+        Value next = k.shared(g.groups, k.i32());
         Value perWarp = k.shared(groupWarps * g.groups, k.i32());
-        emitOffsets(k, g, counts);
-        emitRows(k, g, counts, perWarp);
+        Value total = emitOffsets(k, g, next, k.shared(groupWarps, k.i32()));
+        emitRows(k, g, next, perWarp);
+        emitUnusedRows(k, g, total, blocks);
       });
+  Value rowBlocks = blocksFor(host, g.rows);
   if (succeeded(status))
-    status = launch(host, "group_pairs", one, groupThreads, [&](KernelCode &k) {
-      emitPairs(k, g, k.shared(groupWarps, k.i32()));
-    });
+    status = launch(host, "group_pairs", rowBlocks, groupThreads,
+                    [&](KernelCode &k) {
+                      emitPairs(k, g, k.shared(groupWarps, k.i32()), rowBlocks);
+                    });
   op.erase();
   return status;
 }

@@ -32,11 +32,11 @@ class NarrowLayer(Layer):
         return self.element
 
 
-def compare(text, path, monkeypatch, seed, bound):
+def compare(text, path, monkeypatch, seed, bound, counts=TOKENS):
     monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
     reference = compile_with(text, path / "reference", "--pipeline=reference")
     kernels = compile_with(text, path / "cuda", "--target=cuda")
-    for tokens in TOKENS:
+    for tokens in counts:
         monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed + tokens))
         tool("moe-run", kernels, "--device=cuda", "--tokens", tokens, "--compare-with", reference, "--max-error", bound)
 
@@ -45,6 +45,11 @@ def compare(text, path, monkeypatch, seed, bound):
 def test_layers_on_tensor_cores(number, tmp_path, monkeypatch):
     element = ("bf16", "f16")[number % 2]
     compare(NarrowLayer(number, element).text(), tmp_path, monkeypatch, number, BOUNDS[element])
+
+
+def test_rows_of_several_blocks(tmp_path, monkeypatch):
+    """256 places are sorted by one block: here are three."""
+    compare(NarrowLayer(3, "bf16").text(), tmp_path, monkeypatch, 3, BOUNDS["bf16"], counts=(256, 600))
 
 
 @pytest.mark.parametrize("number", range(COUNT // 4))

@@ -1,10 +1,17 @@
-// Sorting by one block: warps count their lanes of one cluster together, earlier warps come first, so tokens keep their order.
+// Blocks sort 256 places each: all count what there is and what comes before them; warps count their lanes of one cluster together, and
+// earlier warps come first, so tokens keep their order.
 // RUN: moe-opt %s --convert-moe-to-cuda | FileCheck %s
 
+// CHECK-LABEL: func.func @group(
+// CHECK:      %[[RUNS:.*]] = arith.divui %[[PLACES:.*]], %c256{{.*}} : index
+// CHECK:      %[[BLOCKS:.*]] = arith.addi %[[RUNS]], %c1{{.*}} : index
+// CHECK:      gpu.launch_func @moec_kernels::@group_group_rows_0 blocks in (%[[BLOCKS]], {{.*}}) threads in (%c256
+
 // CHECK:      gpu.func @group_group_rows_0(
-// CHECK-SAME:   workgroup(%[[COUNTS:.*]] : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[WARPS:.*]] : memref<24xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
+// CHECK-SAME:   workgroup(%[[NEXT:.*]] : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[WARPS:.*]] : memref<24xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %{{.*}} : memref<8xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[COUNTS:.*]] : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
 // CHECK:        memref.atomic_rmw addi %{{.*}}, %[[COUNTS]]
-// CHECK:        scf.for
+// CHECK:        memref.atomic_rmw addi %{{.*}}, %[[NEXT]]
+// CHECK:        gpu.shuffle up
 // CHECK:          nvvm.match.sync any
 // CHECK:          math.ctpop
 // CHECK:          gpu.barrier
