@@ -264,7 +264,9 @@ private:
 LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
   LogicalResult status = success();
   forTaken(host, p, [&](const TileSchedule &s) {
-    if (failed(launch(host, p.isUp() ? "up" : "matmul",
+    std::string name =
+        (p.isUp() ? "up_" : "matmul_") + std::to_string(s.rows);
+    if (failed(launch(host, name,
                       host.mul(p.tiles.count, p.runsOf(s)), s.threads(),
                       [&](KernelCode &k) { TileKernel(k, p, s).emit(); })))
       status = failure();

@@ -1,8 +1,8 @@
 // The kernels of a whole layer, in order, and what the two that multiply are made of: one of each for few rows, one for many.
 // RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --target=cuda --emit=ptx -o %t.ptx
 // RUN: grep -o 'entry block0_[a-z_]*' %t.ptx | FileCheck %s --check-prefix=KERNELS
-// RUN: awk '/entry block0_up_6/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=UP
-// RUN: awk '/entry block0_matmul_10/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=DOWN
+// RUN: awk '/entry block0_up_16/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=UP
+// RUN: awk '/entry block0_matmul_16/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=DOWN
 // RUN: FileCheck %s --input-file=%t.ptx --check-prefix=NOTHING --allow-empty --implicit-check-not=.extern --implicit-check-not=__nv --implicit-check-not=.local
 
 // Products of one group share its plans: tiles and pairs are counted once.
@@ -29,7 +29,7 @@
 // UP:              .shared .align {{[0-9]+}} .b8 {{.*}}[41984]
 // UP-COUNT-16:     mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // UP-NOT:          mma.sync
-// UP:              .visible .entry block0_up_7
+// UP:              .visible .entry block0_up_64
 // UP:              .shared .align {{[0-9]+}} .b8 {{.*}}[43008]
 // UP-COUNT-12:     cp.async.cg.shared.global
 // UP:              cp.async.wait_group 1
@@ -42,7 +42,7 @@
 // DOWN:            .shared .align {{[0-9]+}} .b8 {{.*}}[23552]
 // DOWN-COUNT-12:   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // DOWN-NOT:        mma.sync
-// DOWN:            .visible .entry block0_matmul_11
+// DOWN:            .visible .entry block0_matmul_64
 // DOWN:            .shared .align {{[0-9]+}} .b8 {{.*}}[29184]
 // DOWN-COUNT-8:    mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // DOWN:            .visible .entry block0_rows_of_tokens

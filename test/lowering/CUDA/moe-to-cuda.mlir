@@ -9,7 +9,7 @@
 // CHECK:         gpu.launch_func @moec_kernels::@one_zero_unused_0 blocks in (%[[ROWS]], %{{.*}}, %{{.*}}) threads in (
 // CHECK:         gpu.launch_func @moec_kernels::@one_tiles_1 blocks in (%c1
 // A block for each tile and each run of columns.
-// CHECK:         gpu.launch_func @moec_kernels::@one_matmul_2 blocks in
+// CHECK:         gpu.launch_func @moec_kernels::@one_matmul_64_2 blocks in
 // CHECK-NEXT:    return
 func.func @one(%x: memref<?x32xbf16>, %w: memref<2x32x16xbf16>, %off: memref<3xi32>, %out: memref<?x16xbf16>) attributes {moec.arguments = [
     {dtype = "bfloat16", name = "x", role = "input", shape = array<i64: -2, 32>},

@@ -1,0 +1,67 @@
+"""What ptxas makes of the kernels, against the table of docs/cuda.md: registers, shared memory, no spills, no warnings.
+
+Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+
+Where there is no ptxas, nothing of this runs: no GPU and no CUDA toolkit is needed for anything else.
+"""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from program import ROOT, tool
+
+LAYER = ROOT / "test" / "lowering" / "CUDA" / "Inputs" / "layer.mlir"
+FUNCTION = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
+SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+USED = re.compile(r"Used (\d+) registers(?:.*?(\d+) bytes smem)?")
+
+pytestmark = pytest.mark.skipif(not shutil.which("ptxas"), reason="ptxas is not found")
+
+
+def budgets():
+    """Registers and bytes of shared memory (None where they depend on the layer) of each kernel, by target, from the document."""
+    table = {}
+    for line in (ROOT / "docs" / "cuda.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[1].isdigit():
+            kernel, _, shared, registers, spills, target = cells
+            assert spills == "0"
+            bytes_ = re.fullmatch(r"([\d,]+) B", shared)
+            for name in kernel.split(", "):
+                table[target, name] = int(registers), bytes_ and int(bytes_[1].replace(",", ""))
+    return table
+
+
+def assemble(target, path):
+    """ptxas' report on all kernels of the layer: (name, registers, shared bytes, bytes of stack and spills), and all it said."""
+    ptx = path / "layer.ptx"
+    tool("moe-compile", LAYER, "--optimize", "--separate-weights", "--target=cuda", f"--isas={target}", "--emit=ptx", "-o", ptx)
+    done = subprocess.run(["ptxas", f"-arch={target}", "-v", ptx, "-o", path / "layer.cubin"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report, name, stack = [], None, 0
+    for line in done.stderr.splitlines():
+        if found := FUNCTION.search(line):
+            name = found[1]
+        elif found := SPILLS.search(line):
+            stack = sum(map(int, found.groups()))
+        elif found := USED.search(line):
+            report.append((name, int(found[1]), int(found[2] or 0), stack))
+    return report, done.stderr
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
+def test_kernels_keep_their_budgets(target, tmp_path):
+    report, said = assemble(target, tmp_path)
+    assert "warning" not in said and not re.search(r"C75\d\d", said), said
+    assert not [name for name, _, _, stack in report if stack]
+    seen = set()
+    for (of, kernel), (registers, shared) in budgets().items():
+        pattern = re.compile(rf"block0_{kernel}(_\d+)?")
+        for name, used, smem, _ in report:
+            if of == target and pattern.fullmatch(name):
+                seen.add(kernel)
+                assert used <= registers and (shared is None or smem == shared), f"{target} {name}: {used} registers, {smem} B"
+    assert seen == {kernel for of, kernel in budgets() if of == target} and seen
