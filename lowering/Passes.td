@@ -164,7 +164,8 @@ def ConvertKernelsToNVVMPass : Pass<"convert-kernels-to-nvvm"> {
   let summary = "lowers device functions to the LLVM and NVVM dialects";
   let description = [{
     Of a gpu.module that holds gpu, memref, arith, math and cf. Functions such as exp and tanh become polynomials in f32: the
-    library that CUDA has for them is not needed. Square roots and fused multiply-adds are instructions.
+    library that CUDA has for them is not needed. Square roots and fused multiply-adds are instructions. Arguments that a kernel
+    has tensor maps of (`moec.tensor_maps`) become the maps, handed over by value.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
                            "::mlir::NVVM::NVVMDialect", "::mlir::vector::VectorDialect"];
@@ -186,7 +187,8 @@ def DefineLaunchesPass : Pass<"moe-define-launches", "::mlir::ModuleOp"> {
   let summary = "lets functions that stand for launches call the runtime";
   let description = [{
     Runs in the LLVM dialect, where both sides of a launch have taken buffers apart in the same way: the functions
-    `@moec.launch.*` put their arguments into a list of pointers and call `moert_cuda_launch` (moert/abi.h).
+    `@moec.launch.*` put their arguments into a list of pointers and call `moert_cuda_launch` (moert/abi.h). Views that a kernel
+    has tensor maps of (`moec.tensor_maps`) become maps, by `moert_cuda_tensor_map`.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }

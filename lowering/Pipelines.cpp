@@ -147,6 +147,8 @@ void moec::lowering::buildKernelsToLLVM(OpPassManager &manager,
   device.addPass(createLowerAffinePass());
   device.addPass(createSCFToControlFlowPass());
   device.addPass(createConvertKernelsToNVVMPass());
+  // Instructions that LLVM has no intrinsic for.
+  device.addPass(createConvertNVVMToLLVMPass());
   device.addPass(createCanonicalizerPass());
   device.addPass(createReconcileUnrealizedCastsPass());
   KernelsToPTXPassOptions code;

@@ -3,6 +3,7 @@
 #include "lowering/CUDA/KernelTable.h"
 
 #include "lowering/CPU/Code.h"
+#include "lowering/Library/EntryArguments.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -37,7 +38,8 @@ static std::string identifierOf(StringRef name) {
 }
 
 FailureOr<Kernel> KernelTable::add(Location loc, StringRef name,
-                                   int64_t threads, Body body) {
+                                   int64_t threads, Body body,
+                                   int64_t sharedBytes) {
   std::string unique = identifierOf(name) + "_" + std::to_string(count);
   OpBuilder builder = OpBuilder::atBlockEnd(kernels().getBody());
   Kernel kernel;
@@ -52,14 +54,35 @@ FailureOr<Kernel> KernelTable::add(Location loc, StringRef name,
   gpu::ReturnOp::create(builder, loc);
   if (failed(capture(kernel)))
     return failure();
-  declareLaunch(kernel.function, threads);
+  declareLaunch(kernel.function, threads, sharedBytes);
   return kernel;
+}
+
+/// Views of the host that a kernel has tensor maps of, and what is to be said of each map.
+static SetVector<Value> collectTensorMaps(gpu::GPUFuncOp function) {
+  SetVector<Value> views;
+  SmallVector<Attribute> maps;
+  Builder builder(function.getContext());
+  function.walk([&](UnrealizedConversionCastOp cast) {
+    Attribute box = cast->getAttr(tensorMapAttrName);
+    if (!box || !views.insert(cast.getOperand(0)))
+      return;
+    EntryElementType element = *entryElementType(elementOf(cast.getOperand(0)));
+    maps.push_back(builder.getDictionaryAttr(
+        {builder.getNamedAttr("bits", builder.getI32IntegerAttr(element.bits)),
+         builder.getNamedAttr("box", box),
+         builder.getNamedAttr("code",
+                              builder.getI32IntegerAttr(element.code))}));
+  });
+  if (!maps.empty())
+    function->setAttr(tensorMapsAttrName, builder.getArrayAttr(maps));
+  return views;
 }
 
 /// Values of the host become the kernel's own.
 LogicalResult KernelTable::capture(Kernel &kernel) {
   gpu::GPUFuncOp function = kernel.function;
-  SetVector<Value> outside;
+  SetVector<Value> outside = collectTensorMaps(function);
   function.walk([&](Operation *op) {
     for (Value value : op->getOperands())
       if (!function->isAncestor(value.getParentRegion()->getParentOp()))
@@ -99,7 +122,8 @@ void KernelTable::shareGlobal(FlatSymbolRefAttr name) {
   builder.clone(*symbols.lookup<memref::GlobalOp>(name.getValue()));
 }
 
-void KernelTable::declareLaunch(gpu::GPUFuncOp kernel, int64_t threads) {
+void KernelTable::declareLaunch(gpu::GPUFuncOp kernel, int64_t threads,
+                                int64_t sharedBytes) {
   OpBuilder builder(module.getContext());
   SmallVector<Type> types{LLVM::LLVMPointerType::get(module.getContext()),
                           builder.getIndexType()};
@@ -110,7 +134,9 @@ void KernelTable::declareLaunch(gpu::GPUFuncOp kernel, int64_t threads) {
   launch.setPrivate();
   launch->setAttr(kernelNumberAttrName, builder.getI64IntegerAttr(count++));
   launch->setAttr(blockAttrName, builder.getI64IntegerAttr(threads));
-  launch->setAttr(sharedBytesAttrName, builder.getI64IntegerAttr(0));
+  launch->setAttr(sharedBytesAttrName, builder.getI64IntegerAttr(sharedBytes));
+  if (Attribute maps = kernel->getAttr(tensorMapsAttrName))
+    launch->setAttr(tensorMapsAttrName, maps);
   symbols.insert(launch);
 }
 

@@ -18,6 +18,13 @@ inline constexpr llvm::StringLiteral kernelNumberAttrName = "moec.kernel";
 /// On the same: threads of a block, and bytes of dynamic shared memory.
 inline constexpr llvm::StringLiteral blockAttrName = "moec.block";
 inline constexpr llvm::StringLiteral sharedBytesAttrName = "moec.shared_bytes";
+/// On device functions and on what stands for their launches: for each tensor map DLPack's `code` and `bits` of its elements,
+/// and the `box`. The views that they are of are the first arguments.
+inline constexpr llvm::StringLiteral tensorMapsAttrName = "moec.tensor_maps";
+/// Bytes of a tensor map, and what its address is a multiple of.
+inline constexpr int64_t tensorMapBytes = 128, tensorMapAlignment = 64;
+/// On a cast of a view to a pointer, in a kernel: that to the tensor map of the view, for boxes of that shape.
+inline constexpr llvm::StringLiteral tensorMapAttrName = "moec.tensor_map";
 /// The gpu.module that all kernels of a module are in.
 inline constexpr llvm::StringLiteral kernelsModuleName = "moec_kernels";
 /// What names of launch functions start with; the kernel's follows.
@@ -34,16 +41,18 @@ struct Kernel {
 /// moe-define-launches gives it a body then.
 class KernelTable {
 public:
-  /// Emits a kernel's body at the builder's place. It may use values of the host: they become arguments, or are made again
-  /// if they are constants.
+  /// Emits a kernel's body at the builder's place. It may use values of the host: they become arguments, or are made again if
+  /// they are constants.
   using Body =
       llvm::function_ref<void(mlir::OpBuilder &, mlir::gpu::GPUFuncOp)>;
 
   explicit KernelTable(mlir::ModuleOp module);
 
-  /// A kernel for blocks of `threads` threads. Fails with a diagnostic where a value of the host cannot be handed over.
+  /// A kernel for blocks of `threads` threads, launched with `sharedBytes` of dynamic shared memory. Fails with a diagnostic
+  /// where a value of the host cannot be handed over.
   mlir::FailureOr<Kernel> add(mlir::Location loc, llvm::StringRef name,
-                              int64_t threads, Body body);
+                              int64_t threads, Body body,
+                              int64_t sharedBytes = 0);
 
   /// A launch of so many blocks.
   void launch(mlir::OpBuilder &builder, mlir::Location loc,
@@ -54,7 +63,8 @@ private:
   mlir::gpu::GPUModuleOp kernels();
   mlir::LogicalResult capture(Kernel &kernel);
   void shareGlobal(mlir::FlatSymbolRefAttr name);
-  void declareLaunch(mlir::gpu::GPUFuncOp kernel, int64_t threads);
+  void declareLaunch(mlir::gpu::GPUFuncOp kernel, int64_t threads,
+                     int64_t sharedBytes);
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;

@@ -1,5 +1,7 @@
 // convert-kernels-to-nvvm: device functions in the LLVM and NVVM dialects.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/HopperCode.h"
+#include "lowering/CUDA/KernelTable.h"
 #include "lowering/Passes.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -25,6 +27,7 @@ namespace moec::lowering {
 } // namespace moec::lowering
 
 using namespace mlir;
+using namespace moec::lowering;
 
 namespace {
 struct ConvertKernelsToNVVMPass
@@ -58,10 +61,60 @@ struct ConvertKernelsToNVVMPass
     return failure(walk.wasInterrupted());
   }
 
+  /// What a kernel has a tensor map of becomes a pointer to the map.
+  static void replaceMappedViews(gpu::GPUFuncOp kernel) {
+    auto maps = kernel->getAttrOfType<ArrayAttr>(tensorMapsAttrName);
+    for (unsigned i = 0; maps && i < maps.size(); ++i) {
+      BlockArgument view = kernel.getArgument(i);
+      auto pointer = LLVM::LLVMPointerType::get(kernel.getContext());
+      SmallVector<Operation *> casts(view.getUsers());
+      view.setType(pointer);
+      for (Operation *cast : casts) {
+        cast->replaceAllUsesWith(ValueRange{view});
+        cast->erase();
+      }
+    }
+    // What kernels share follows their arguments.
+    kernel.setType(FunctionType::get(
+        kernel.getContext(),
+        llvm::to_vector(
+            llvm::map_range(kernel.getArguments().take_front(
+                                kernel.getFunctionType().getNumInputs()),
+                            [](Value argument) { return argument.getType(); })),
+        {}));
+  }
+
+  /// Tensor maps are handed over themselves, and read where they are.
+  static void takeMapsByValue(LLVM::LLVMFuncOp kernel) {
+    auto maps = kernel->getAttrOfType<ArrayAttr>(tensorMapsAttrName);
+    Builder builder(kernel.getContext());
+    Type bytes =
+        LLVM::LLVMArrayType::get(builder.getIntegerType(8), tensorMapBytes);
+    for (unsigned i = 0; maps && i < maps.size(); ++i) {
+      kernel.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(),
+                        TypeAttr::get(bytes));
+      kernel.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(),
+                        builder.getI64IntegerAttr(tensorMapAlignment));
+      kernel.setArgAttr(i, NVVM::NVVMDialect::getGridConstantAttrName(),
+                        builder.getUnitAttr());
+    }
+  }
+
+  /// What a launch gives of shared memory is nobody's own: LLVM would make one byte of it. Boxes that tensor maps bring lie
+  /// at multiples of their swizzle's pattern.
+  static void declareDynamicShared(LLVM::GlobalOp global) {
+    auto type = dyn_cast<LLVM::LLVMArrayType>(global.getGlobalType());
+    if (!type || type.getNumElements() != 0)
+      return;
+    global.setLinkage(LLVM::Linkage::External);
+    global.setAlignment(HopperCode::patternBytes);
+  }
+
   void runOnOperation() override {
     expandMath();
     if (failed(checkMath()))
       return signalPassFailure();
+    getOperation()->walk(replaceMappedViews);
     MLIRContext *context = &getContext();
     LLVMTypeConverter converter(context);
     configureGpuToNVVMTypeConverter(converter);
@@ -80,7 +133,9 @@ struct ConvertKernelsToNVVMPass
     target.addLegalOp<gpu::GPUModuleOp>();
     if (failed(applyPartialConversion(getOperation(), target,
                                       std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    getOperation()->walk(takeMapsByValue);
+    getOperation()->walk(declareDynamicShared);
   }
 };
 } // namespace

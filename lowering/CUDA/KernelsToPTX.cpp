@@ -58,6 +58,18 @@ static LogicalResult checkComplete(gpu::GPUModuleOp kernels,
   return success();
 }
 
+/// Who reads by tensor maps multiplies by warpgroups: LLVM would end the process where a target has no such instruction.
+static LogicalResult checkTarget(gpu::GPUModuleOp kernels,
+                                 const GPUTarget &gpu) {
+  for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>())
+    if (kernel->hasAttr(tensorMapsAttrName) && !gpu.hasWarpgroups)
+      return kernel.emitError("kernel '")
+             << kernel.getName()
+             << "' is for warpgroups: expected target sm_90a, found "
+             << gpu.name;
+  return success();
+}
+
 static FailureOr<std::string> toPTX(gpu::GPUModuleOp kernels,
                                     const GPUTarget &gpu) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(gpu);
@@ -117,6 +129,8 @@ struct KernelsToPTXPass
         getOperation().lookupSymbol<gpu::GPUModuleOp>(kernelsModuleName);
     if (!kernels)
       return;
+    if (failed(checkTarget(kernels, *gpu)))
+      return signalPassFailure();
     FailureOr<std::string> ptx = toPTX(kernels, *gpu);
     if (failed(ptx))
       return signalPassFailure();

@@ -1,6 +1,6 @@
-// moe.grouped_up and moe.grouped_matmul as kernels: tiles of the base on tensor
-// cores, and what the experts of a row add to it while its tile is in shared
-// memory. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe.grouped_up and moe.grouped_matmul as kernels: tiles of the base on tensor cores, and what the experts of a row add to
+// it while its tile is in shared memory.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishRows.h"
 #include "lowering/CUDA/TileMatmul.h"
 #include "lowering/CUDA/TiledProduct.h"
@@ -38,9 +38,11 @@ static void forTaken(Code &host, const TiledProduct &p,
 }
 
 /// Tiles of each group, in order; those behind the last have group -1.
-LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p,
-                                          Attribute schedule) {
-  TilePlan &plan = tilePlans[{p.offsets, schedule}];
+LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
+  SmallVector<int64_t> rows;
+  for (const TileSchedule &s : p.schedules)
+    rows.append({s.mostRows, s.rows});
+  TilePlan &plan = tilePlans[{p.offsets, host.b.getDenseI64ArrayAttr(rows)}];
   if (plan.count) {
     p.tiles = plan;
     return success();
@@ -97,8 +99,7 @@ LogicalResult ScheduledKernels::zeroUnused(Code &host, const TiledProduct &p) {
       });
 }
 
-/// pairFirst[row] to pairFirst[row + 1]: the pairs of a row, which are sorted
-/// by row; -1 stands behind all.
+/// pairFirst[row] to pairFirst[row + 1]: the pairs of a row, which are sorted by row; -1 stands behind all.
 LogicalResult ScheduledKernels::planPairs(Code &host, TiledProduct &p) {
   constexpr int64_t threads = 128;
   Value &plan = pairPlans[p.pairRow];
@@ -154,8 +155,7 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
 // x·A
 //===----------------------------------------------------------------------===//
 
-/// A block for each pair: its warps share the reduction, and are added up in
-/// their order.
+/// A block for each pair: its warps share the reduction, and are added up in their order.
 LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
   constexpr int64_t threads = 128, warps = threads / KernelCode::warpSize;
   int64_t columns = p.lowColumns();
@@ -206,8 +206,7 @@ LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// The kernel of one product: a tile's sums come to lie in shared memory, and
-/// each warp finishes some of its rows.
+/// The kernel of one product: a tile's sums come to lie in shared memory, and each warp finishes some of its rows.
 class TileKernel {
 public:
   TileKernel(KernelCode &k, const TiledProduct &p, const TileSchedule &s)
@@ -264,11 +263,14 @@ private:
 LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
   LogicalResult status = success();
   forTaken(host, p, [&](const TileSchedule &s) {
-    std::string name =
-        (p.isUp() ? "up_" : "matmul_") + std::to_string(s.rows);
-    if (failed(launch(host, name,
-                      host.mul(p.tiles.count, p.runsOf(s)), s.threads(),
-                      [&](KernelCode &k) { TileKernel(k, p, s).emit(); })))
+    std::string name = (p.isUp() ? "up_" : "matmul_") + std::to_string(s.rows);
+    LogicalResult launched =
+        s.warpgroups
+            ? multiplyByWarpgroups(host, p, s, name)
+            : launch(host, name, host.mul(p.tiles.count, p.runsOf(s)),
+                     s.threads(),
+                     [&](KernelCode &k) { TileKernel(k, p, s).emit(); });
+    if (failed(launched))
       status = failure();
   });
   return status;
@@ -347,7 +349,7 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
         host.zero());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p, op->getAttr(scheduleAttrName))) &&
+                succeeded(planTiles(host, p)) &&
                 succeeded(planPairs(host, p)) &&
                 (p.residuals.empty() || succeeded(shrink(host, p))) &&
                 succeeded(multiply(host, p)) &&
@@ -370,7 +372,7 @@ LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
     p.expand = poolOf(host, op.getExpand());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p, op->getAttr(scheduleAttrName))) &&
+                succeeded(planTiles(host, p)) &&
                 (!p.expand || succeeded(planPairs(host, p))) &&
                 succeeded(multiply(host, p));
   op.erase();

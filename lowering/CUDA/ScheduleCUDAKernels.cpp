@@ -7,6 +7,8 @@
 #include "lowering/Passes.h"
 #include "lowering/ScheduleFields.h"
 
+#include "llvm/ADT/TypeSwitch.h"
+
 namespace moec::lowering {
 #define GEN_PASS_DEF_SCHEDULECUDAKERNELSPASS
 #include "lowering/Passes.h.inc"
@@ -26,12 +28,16 @@ struct ScheduleCUDAKernelsPass
     const GPUTarget *gpu = findGPUTargetOrFail(getOperation().getLoc(), target);
     if (!gpu)
       return signalPassFailure();
-    ArrayAttr table =
-        writeTileSchedules(&getContext(), tileSchedules(gpu->name));
+    auto schedule = [&](auto op) {
+      op->setAttr(
+          scheduleAttrName,
+          writeTileSchedules(&getContext(),
+                             tileSchedules(gpu->name, op.getWeights().size())));
+    };
     for (Operation *op : findScheduled(getOperation()))
-      if (op->hasAttr(kernelAttrName) && !op->hasAttr(scheduleAttrName) &&
-          isa<GroupedUpOp, GroupedMatmulOp>(op))
-        op->setAttr(scheduleAttrName, table);
+      if (op->hasAttr(kernelAttrName) && !op->hasAttr(scheduleAttrName))
+        llvm::TypeSwitch<Operation *>(op).Case<GroupedUpOp, GroupedMatmulOp>(
+            schedule);
   }
 };
 } // namespace

@@ -12,13 +12,15 @@ using namespace moec::lowering;
 using namespace moec::moe;
 
 LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
-                                       int64_t threads, Body body) {
-  FailureOr<Kernel> kernel =
-      kernels.add(host.loc, (entryNameOf(entry) + "_" + name).str(), threads,
-                  [&](OpBuilder &builder, gpu::GPUFuncOp function) {
-                    KernelCode code(builder, function, threads);
-                    body(code);
-                  });
+                                       int64_t threads, Body body,
+                                       int64_t sharedBytes) {
+  FailureOr<Kernel> kernel = kernels.add(
+      host.loc, (entryNameOf(entry) + "_" + name).str(), threads,
+      [&](OpBuilder &builder, gpu::GPUFuncOp function) {
+        KernelCode code(builder, function, threads);
+        body(code);
+      },
+      sharedBytes);
   if (failed(kernel))
     return failure();
   Value one = host.index(1), size = host.index(threads);

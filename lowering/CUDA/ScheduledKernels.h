@@ -44,6 +44,7 @@ struct TilePlan {
 };
 
 struct TiledProduct;
+struct TileSchedule;
 
 /// Emits the kernels of one function's scheduled operations, and gpu.launch_func where they are to run.
 class ScheduledKernels {
@@ -59,9 +60,10 @@ public:
 private:
   using Body = llvm::function_ref<void(KernelCode &)>;
 
-  /// A kernel in blocks of `threads`, launched at the host code's place.
+  /// A kernel in blocks of `threads`, launched at the host code's place with so much dynamic shared memory.
   mlir::LogicalResult launch(Code &host, llvm::StringRef name,
-                             mlir::Value blocks, int64_t threads, Body body);
+                             mlir::Value blocks, int64_t threads, Body body,
+                             int64_t sharedBytes = 0);
   /// Numbers of a buffer one behind the other, as a list; copied together where a caller's strides may be wide.
   mlir::Value contiguous(Code &host, mlir::Value buffer);
   /// The same of a buffer that is written to: it is the entry's own.
@@ -78,17 +80,20 @@ private:
   mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);
-  mlir::LogicalResult planTiles(Code &host, TiledProduct &product,
-                                mlir::Attribute schedule);
+  mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
   mlir::LogicalResult planPairs(Code &host, TiledProduct &product);
   mlir::LogicalResult shrink(Code &host, TiledProduct &product);
   mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
+  mlir::LogicalResult multiplyByWarpgroups(Code &host,
+                                           const TiledProduct &product,
+                                           const TileSchedule &schedule,
+                                           llvm::StringRef name);
   mlir::LogicalResult addParts(Code &host, const TiledProduct &product);
 
   mlir::func::FuncOp entry;
   KernelTable &kernels;
   llvm::DenseMap<mlir::Value, mlir::Value> lists;
-  /// Products of one group share plans: by the list of offsets and the schedule, and by the list of pairs' rows.
+  /// Products of one group share plans: by the list of offsets and the rows of tiles, and by the list of pairs' rows.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, TilePlan> tilePlans;
   llvm::DenseMap<mlir::Value, mlir::Value> pairPlans;
 };

@@ -19,6 +19,8 @@ struct GPUTarget {
   int32_t capability;
   /// Code for it runs on this capability alone, not on newer ones ("sm_90a").
   bool isExact;
+  /// It has wgmma and tensor maps.
+  bool hasWarpgroups;
 };
 
 /// All targets, the oldest first.

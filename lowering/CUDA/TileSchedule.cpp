@@ -3,6 +3,7 @@
 #include "lowering/CUDA/TileSchedule.h"
 
 #include "lowering/CUDA/Targets.h"
+#include "lowering/CUDA/WarpgroupMatmul.h"
 #include "lowering/ScheduleFields.h"
 
 using namespace mlir;
@@ -17,40 +18,86 @@ static constexpr ScheduleField<TileSchedule> fields[] = {
     {"warps_down", &TileSchedule::warpsDown, 1, 8},
     {"warps_across", &TileSchedule::warpsAcross, 1, 8},
     {"runs", &TileSchedule::runs, 1, 65536},
+    {"warpgroups", &TileSchedule::warpgroups, 0, 2},
+    {"blocks", &TileSchedule::blocks, 1, 65536},
 };
 
-// Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small; several
-// blocks of a multiprocessor keep some 100 KB on their way. Many rows: 64 x 64 of gate and up at once.
+// Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small;
+// several blocks of a multiprocessor keep some 100 KB on their way. Many rows: 64 x 64 of gate and up at once.
 static constexpr TileSchedule ampere[] = {
     {/*mostRows*/ 16, /*tile*/ 16, 64, /*depth, stages*/ 32, 4, /*warps*/ 1, 4,
      /*runs*/ 65536},
     {TileSchedule::any, 64, 64, 32, 3, 2, 2, 16},
 };
 
+// Many rows, by wgmma: 128 columns of sums are half of a thread's registers.
+static constexpr TileSchedule hopperOfOne[] = {
+    ampere[0],
+    {/*mostRows*/ 64, 64, 64, 32, 3, 2, 2, 16},
+    {TileSchedule::any, 128, 128, 64, 4, 8, 1, 16, /*warpgroups*/ 2},
+};
+static constexpr TileSchedule hopperOfTwo[] = {
+    ampere[0],
+    hopperOfOne[1],
+    {TileSchedule::any, 128, 64, 64, 4, 8, 1, 16, /*warpgroups*/ 2},
+};
+
 namespace {
 struct TargetSchedules {
   llvm::StringLiteral target;
-  llvm::ArrayRef<TileSchedule> schedules;
+  /// Of products with one matrix, and with two.
+  llvm::ArrayRef<TileSchedule> ofOne, ofTwo;
 };
 } // namespace
 
 static constexpr TargetSchedules tables[] = {
-    {"sm_80", ampere},
-    {"sm_90a", ampere},
+    {"sm_80", ampere, ampere},
+    {"sm_90a", hopperOfOne, hopperOfTwo},
 };
 
 llvm::ArrayRef<TileSchedule>
-moec::lowering::tileSchedules(llvm::StringRef target) {
+moec::lowering::tileSchedules(llvm::StringRef target, int64_t matrices) {
   const auto *found = llvm::find_if(tables, [&](const TargetSchedules &table) {
     return table.target == target;
   });
   assert(found != std::end(tables) && "expected a target of gpuTargets()");
-  return found->schedules;
+  return matrices == 1 ? found->ofOne : found->ofTwo;
+}
+
+/// Sizes of a tile that warpgroups multiply.
+static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
+                                      int64_t matrices) {
+  if (s.rows != 64 * s.warpgroups)
+    return op->emitError("moe.schedule: expected 64 rows for each of "
+                         "warpgroups, found ")
+           << s.rows << " for " << s.warpgroups;
+  if (s.warpsDown != 4 * s.warpgroups || s.warpsAcross != 1)
+    return op->emitError("moe.schedule: expected 4 warps_down for each of "
+                         "warpgroups and 1 warps_across, found ")
+           << s.warpsDown << " and " << s.warpsAcross;
+  if (s.depth != WarpgroupShape::depth)
+    return op->emitError("moe.schedule: expected a depth of ")
+           << WarpgroupShape::depth << " for warpgroups, found " << s.depth;
+  WarpgroupShape shape(s, matrices);
+  if (s.columns % WarpgroupShape::boxColumns != 0 ||
+      shape.sumColumns() > WarpgroupShape::mostColumns)
+    return op->emitError("moe.schedule: expected columns to be a multiple of ")
+           << WarpgroupShape::boxColumns << ", and at most "
+           << WarpgroupShape::mostColumns << " of all matrices, found "
+           << s.columns << " of " << matrices;
+  if (int64_t bytes = shape.sharedBytes();
+      bytes > TileSchedule::mostDynamicBytes)
+    return op->emitError("moe.schedule: expected at most ")
+           << TileSchedule::mostDynamicBytes
+           << " bytes of shared memory, found " << bytes;
+  return success();
 }
 
 /// Sizes that the kernel can be made with.
 static LogicalResult verify(Operation *op, const TileSchedule &s,
                             int64_t matrices) {
+  if (s.warpgroups)
+    return verifyWarpgroups(op, s, matrices);
   if (s.rows % (16 * s.warpsDown) != 0)
     return op->emitError("moe.schedule: expected rows to be a multiple of 16 "
                          "for each of warps_down, found ")
@@ -77,7 +124,8 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
 
 FailureOr<SmallVector<TileSchedule>>
 moec::lowering::readTileSchedules(Operation *op, int64_t matrices) {
-  llvm::ArrayRef<TileSchedule> known = tileSchedules(gpuTargets().front().name);
+  llvm::ArrayRef<TileSchedule> known =
+      tileSchedules(gpuTargets().front().name, matrices);
   Attribute given = op->getAttr(scheduleAttrName);
   if (!given)
     return SmallVector<TileSchedule>(known);

@@ -21,17 +21,24 @@ struct TileSchedule {
   int64_t rows, columns;
   /// Of the reduction, in one stage; stages in shared memory.
   int64_t depth, stages;
-  /// How the warps of a block stand, below each other and beside each other.
+  /// How the warps of a block that multiply stand, below each other and beside each other.
   int64_t warpsDown, warpsAcross;
   /// Most runs that the tiles of columns are split into: blocks for each tile of rows, and parts of v to add up.
   int64_t runs;
+  /// Warpgroups that multiply by wgmma what another copies by tensor maps; 0: warps copy by cp.async and multiply by
+  /// mma.sync.
+  int64_t warpgroups = 0;
+  /// With warpgroups, most blocks: as many as a GPU has room for at once, each of which computes one run after the other.
+  int64_t blocks = 132;
 
   static constexpr int64_t any = std::numeric_limits<int32_t>::max();
   /// What a block may share without asking for more.
   static constexpr int64_t mostSharedBytes = 48 << 10;
+  /// What a block of Hopper may ask for.
+  static constexpr int64_t mostDynamicBytes = 227 << 10;
 
   int64_t warps() const { return warpsDown * warpsAcross; }
-  int64_t threads() const { return 32 * warps(); }
+  int64_t threads() const { return 32 * warps() + (warpgroups ? 128 : 0); }
   /// Numbers from one row to the next in shared memory: 16 bytes more, so that eight rows lie in eight banks.
   int64_t pitchOfX() const { return depth + 8; }
   int64_t pitchOfW() const { return columns + 8; }
@@ -49,8 +56,9 @@ struct TileSchedule {
   }
 };
 
-/// The table of a GPU that findGPUTarget knows, for few rows first.
-llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target);
+/// The table of a GPU that findGPUTarget knows, for few rows first, of products with so many matrices at once.
+llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target,
+                                           int64_t matrices);
 
 /// `moe.schedule` of an operation that multiplies `matrices` at once: a list of dictionaries, where what is not named is as
 /// in the last of the table; the oldest GPU's table where there is none. Fails with a diagnostic for what cannot be.

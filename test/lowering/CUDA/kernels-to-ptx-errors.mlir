@@ -15,3 +15,16 @@ module attributes {gpu.container_module} {
     }
   }
 }
+
+// -----
+
+// Instructions that only Hopper has.
+module attributes {gpu.container_module} {
+  gpu.module @moec_kernels {
+    // expected-error@+1 {{kernel 'up' is for warpgroups: expected target sm_90a, found sm_80}}
+    llvm.func @up(%map: !llvm.ptr {llvm.byval = !llvm.array<128 x i8>}) attributes {gpu.kernel, nvvm.kernel,
+        moec.tensor_maps = [{bits = 16 : i32, box = array<i64: 64, 64>, code = 4 : i32}]} {
+      llvm.return
+    }
+  }
+}

@@ -7,7 +7,7 @@ func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi3
     {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
     {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
   %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
-  // expected-error@+1 {{moe.schedule: expected one of most_rows, rows, columns, depth, stages, warps_down, warps_across, runs, found 'row'}}
+  // expected-error@+1 {{moe.schedule: expected one of most_rows, rows, columns, depth, stages, warps_down, warps_across, runs, warpgroups, blocks, found 'row'}}
   moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
     outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{row = 4}]}
   return
@@ -150,5 +150,75 @@ func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi3
   // expected-error@+1 {{moe.schedule: expected most_rows to grow from one to the next, found 8 behind 8}}
   moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
     outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{most_rows = 8}, {most_rows = 8}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected 64 rows for each of warpgroups, found 64 for 2}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{warpgroups = 2}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected 4 warps_down for each of warpgroups and 1 warps_across, found 2 and 2}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{warpgroups = 2, rows = 128}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected a depth of 64 for warpgroups, found 32}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{warpgroups = 2, rows = 128, warps_down = 8, warps_across = 1}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected columns to be a multiple of 64, and at most 256 of all matrices, found 32 of 1}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{warpgroups = 2, rows = 128, warps_down = 8, warps_across = 1, depth = 64, columns = 32}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected at most 232448 bytes of shared memory, found 331904}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{warpgroups = 2, rows = 128, warps_down = 8, warps_across = 1, depth = 64, columns = 128, stages = 8}]}
   return
 }
