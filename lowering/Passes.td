@@ -179,7 +179,8 @@ def KernelsToPTXPass : Pass<"moe-kernels-to-ptx", "::mlir::ModuleOp"> {
     CUDA toolkit is needed, so a call of a function that only the toolkit's library has is refused.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the code is for: sm_80 or sm_90a">
+    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the code is for: sm_80 or sm_90a">,
+    Option<"ptxas", "ptxas", "std::string", "", "CUDA's assembler, by which the code is kept as a cubin too">
   ];
 }
 

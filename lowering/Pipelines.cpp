@@ -140,7 +140,7 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
 }
 
 void moec::lowering::buildKernelsToLLVM(OpPassManager &manager,
-                                        StringRef target) {
+                                        StringRef target, StringRef ptxas) {
   addNarrowFloats<gpu::GPUModuleOp>(manager, /*keepHalfVectors=*/false);
   OpPassManager &device = manager.nest<gpu::GPUModuleOp>();
   device.addPass(memref::createExpandStridedMetadataPass());
@@ -153,6 +153,7 @@ void moec::lowering::buildKernelsToLLVM(OpPassManager &manager,
   device.addPass(createReconcileUnrealizedCastsPass());
   KernelsToPTXPassOptions code;
   code.target = target.str();
+  code.ptxas = ptxas.str();
   manager.addPass(createKernelsToPTXPass(code));
   buildLoopsToLLVM(manager);
   manager.addPass(createDefineLaunchesPass());
@@ -182,7 +183,7 @@ void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
   buildLinalgToKernels(manager, options.target);
-  buildKernelsToLLVM(manager, options.target);
+  buildKernelsToLLVM(manager, options.target, options.ptxas);
 }
 
 void moec::lowering::registerPipelines() {

@@ -39,6 +39,10 @@ struct CUDAOptions : ReferenceOptions {
       *this, "target",
       llvm::cl::desc("What GPUs the code is for: sm_80 or sm_90a"),
       llvm::cl::init("sm_80")};
+  Option<std::string> ptxas{
+      *this, "ptxas",
+      llvm::cl::desc(
+          "CUDA's assembler, by which kernels are kept as a cubin too")};
 };
 
 /// moe to linalg on tensors; public functions take buffers.
@@ -63,11 +67,11 @@ void buildLoopsToLLVM(mlir::OpPassManager &manager,
                       const InstructionSet *isa = nullptr);
 
 /// linalg on tensors to device functions and what launches them; scratch memory comes from a workspace argument.
-void buildLinalgToKernels(mlir::OpPassManager &manager,
-                          llvm::StringRef target);
+void buildLinalgToKernels(mlir::OpPassManager &manager, llvm::StringRef target);
 
-/// Device functions to PTX, and what launches them to the LLVM dialect.
-void buildKernelsToLLVM(mlir::OpPassManager &manager, llvm::StringRef target);
+/// Device functions to PTX, and to a cubin if `ptxas` names an assembler; what launches them to the LLVM dialect.
+void buildKernelsToLLVM(mlir::OpPassManager &manager, llvm::StringRef target,
+                        llvm::StringRef ptxas);
 
 /// `moe-reference`: the three above. The slow path that defines what results are right.
 void buildReferencePipeline(mlir::OpPassManager &manager,

@@ -1,5 +1,6 @@
 // moe-kernels-to-ptx: device functions become PTX, kept as an attribute of the module.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/Assemble.h"
 #include "lowering/CUDA/KernelTable.h"
 #include "lowering/CUDA/Targets.h"
 #include "lowering/Library/DeviceCode.h"
@@ -138,6 +139,13 @@ struct KernelsToPTXPass
     code.target = gpu->name.str();
     code.code.capability = gpu->capability;
     code.code.isExact = gpu->isExact;
+    if (!ptxas.empty()) {
+      FailureOr<std::string> cubin =
+          assemblePTX(kernels.getLoc(), ptxas, gpu->name, *ptx);
+      if (failed(cubin))
+        return signalPassFailure();
+      code.code.images.push_back({"cubin", *std::move(cubin)});
+    }
     code.code.images.push_back({"PTX", *std::move(ptx)});
     code.code.kernels = collectKernels();
     setDeviceCode(getOperation(), code);

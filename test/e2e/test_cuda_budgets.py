@@ -65,3 +65,16 @@ def test_kernels_keep_their_budgets(target, tmp_path):
                 seen.add(kernel)
                 assert used <= registers and (shared is None or smem == shared), f"{target} {name}: {used} registers, {smem} B"
     assert seen == {kernel for of, kernel in budgets() if of == target} and seen
+
+
+def test_libraries_have_machine_code(tmp_path):
+    """Beside the PTX, which a device of another architecture needs."""
+    text = LAYER.read_text()
+    sizes = []
+    for choice in ((), ("--ptxas=none",)):
+        output = tmp_path / f"layer{len(choice)}"
+        tool("moe-compile", "-", "--optimize", "--separate-weights", "--target=cuda", *choice, "-o", output, text=text)
+        code = (output / "library.so").read_bytes()
+        assert b".version 7.0" in code
+        sizes.append(code.count(b"\x7fELF"))
+    assert sizes == [2, 1]  # the library itself is the other

@@ -485,7 +485,7 @@ private:
       return code;
     PassManager toLLVM(&context);
     if (isForGPU())
-      lowering::buildKernelsToLLVM(toLLVM, variant);
+      lowering::buildKernelsToLLVM(toLLVM, variant, request.ptxas);
     else
       lowering::buildLoopsToLLVM(toLLVM, isa);
     return run(toLLVM, "lower to LLVM", lowered);
@@ -527,8 +527,9 @@ private:
     std::optional<lowering::TargetCode> code = lowering::getDeviceCode(*module);
     if (!code)
       return fail("--emit=ptx: the module has no kernels");
+    // A cubin stands in front of it.
     return write(
-        [&](raw_ostream &os) { os << code->code.images.front().content; });
+        [&](raw_ostream &os) { os << code->code.images.back().content; });
   }
 
   ExitCode emit() {

@@ -72,6 +72,8 @@ struct CompileRequest {
   bool dryRun = false;
   /// Instruction sets, or GPUs, that entries have variants for, the plainest first; empty: one variant, for library.cpu.
   std::vector<std::string> instructionSets;
+  /// CUDA's assembler; empty: kernels are kept as PTX alone.
+  std::string ptxas;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.
   bool separateWeights = false;
   /// Whether matrices of the archive lie in panels, as CPU kernels read them.

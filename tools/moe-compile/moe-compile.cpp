@@ -12,6 +12,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -230,6 +231,12 @@ static cl::list<std::string> isas(
              "(default), sm_90a"),
     cl::value_desc("names"), cl::cat(category));
 static cl::opt<std::string>
+    ptxas("ptxas",
+          cl::desc("With --pipeline=cuda: CUDA's assembler, by which kernels "
+                   "are kept as machine code beside the PTX; none: PTX alone "
+                   "(default: ptxas, if it is found)"),
+          cl::value_desc("program"), cl::cat(category));
+static cl::opt<std::string>
     linker("cc", cl::desc("C compiler that links the library"), cl::init("cc"),
            cl::cat(category));
 static cl::opt<std::string>
@@ -333,6 +340,24 @@ static int checkForm() {
     return usage("--encoding is for experts as they are, found --compress: "
                  "expected --base-encoding and --residual-encoding");
   return compiled;
+}
+
+/// Takes over --ptxas, or what is found.
+static int readAssembler(CompileRequest &request) {
+  if (pipeline != "cuda")
+    return ptxas.getNumOccurrences()
+               ? usage("--ptxas is for --pipeline=cuda, found --pipeline=" +
+                       pipeline)
+               : 0;
+  if (ptxas == "none" || request.emit != Emit::library)
+    return 0;
+  StringRef name = ptxas.empty() ? StringRef("ptxas") : StringRef(ptxas);
+  ErrorOr<std::string> found = sys::findProgramByName(name);
+  if (found && sys::fs::can_execute(*found))
+    request.ptxas = *found;
+  else if (!ptxas.empty())
+    return usage("--ptxas: there is no program '" + ptxas + "'");
+  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -468,6 +493,8 @@ int main(int argc, char **argv) {
   if (emit == Emit::library && output == "-")
     return usage("an artifact is a directory: expected -o to name one");
   if (int code = readInstructionSets(request))
+    return code;
+  if (int code = readAssembler(request))
     return code;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
