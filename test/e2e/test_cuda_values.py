@@ -35,7 +35,7 @@ class NarrowLayer(Layer):
 def compare(text, path, monkeypatch, seed, bound, counts=TOKENS):
     monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
     reference = compile_with(text, path / "reference", "--pipeline=reference")
-    kernels = compile_with(text, path / "cuda", "--target=cuda")
+    kernels = compile_with(text, path / "cuda", "--target=cuda", "--isas=sm_80")
     for tokens in counts:
         monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed + tokens))
         tool("moe-run", kernels, "--device=cuda", "--tokens", tokens, "--compare-with", reference, "--max-error", bound)
@@ -65,7 +65,7 @@ def test_all_routers(tmp_path, monkeypatch):
     routers = {name: router for name, router in ROUTERS.items() if router.element != "f64"}
     text = module_of({name: router.program(name, random_logits(3, router.n)) for name, router in routers.items()})
     reference = compile_with(text, tmp_path / "reference", "--pipeline=reference", "--opt-level=1")
-    kernels = compile_with(text, tmp_path / "cuda", "--target=cuda", "--opt-level=1")
+    kernels = compile_with(text, tmp_path / "cuda", "--target=cuda", "--isas=sm_80", "--opt-level=1")
     for number, (name, router) in enumerate(routers.items()):
         monkeypatch.setenv("MOEC_EMULATOR_SEED", str(number))
         tool("moe-run", kernels, "--device=cuda", "--entry", name, "--tokens", 19, "--int-range", 9, "--compare-with", reference,

@@ -227,8 +227,8 @@ static cl::list<std::string> isas(
              "the best that its CPU has: portable, x86-64-v3, x86-64-v4, "
              "sapphirerapids "
              "(default: one variant, for --cpu; --pipeline=cpu without --cpu: "
-             "all that the target may have). With --pipeline=cuda: sm_80 "
-             "(default), sm_90a"),
+             "all that the target may have). With --pipeline=cuda: sm_80, "
+             "sm_90a (default: both for a library, else sm_80)"),
     cl::value_desc("names"), cl::cat(category));
 static cl::opt<std::string>
     ptxas("ptxas",
@@ -271,7 +271,7 @@ static bool isDefaultVariant(StringRef name, const Triple &triple) {
   if (cpu.getNumOccurrences() && pipeline != "cuda")
     return false;
   if (pipeline == "cuda")
-    return name == knownVariants().front();
+    return emit == Emit::library || name == knownVariants().front();
   if (pipeline != "cpu" || emit != Emit::library)
     return false;
   const lowering::InstructionSet *set = lowering::findInstructionSet(name);
