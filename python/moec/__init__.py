@@ -12,6 +12,7 @@ docs/python.md says what is converted, what is refused, and where the tools are 
 from moec.abi import Error, Status
 from moec.artifact import Argument, Artifact, Entry, Layer, load
 from moec.compiler import CompileError, compile, plan
+from moec.device import Array
 
 __version__ = "0.1.0"
-__all__ = ["Argument", "Artifact", "CompileError", "Entry", "Error", "Layer", "Status", "compile", "load", "plan"]
+__all__ = ["Argument", "Array", "Artifact", "CompileError", "Entry", "Error", "Layer", "Status", "compile", "load", "plan"]

@@ -16,7 +16,7 @@ MAX_RANK = 8
 DYNAMIC = -1
 INPUT, OUTPUT, BINDING = 0, 1, 2
 INT, UINT, FLOAT, BFLOAT, BOOL = 0, 1, 2, 4, 6
-CPU = 1
+CPU, CUDA = 1, 2
 # DLPack's numbers, for messages.
 DEVICES = {
     1: "CPU",
@@ -87,6 +87,12 @@ class Tensor(ctypes.Structure):
     ]
 
 
+class ManagedTensor(ctypes.Structure):
+    """DLManagedTensor; its deleter takes its address."""
+
+    _fields_ = [("tensor", Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
 class VersionedTensor(ctypes.Structure):
     """DLManagedTensorVersioned, for reading."""
 
@@ -148,6 +154,15 @@ _COUNT, _BYTES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_uint64)
 FUNCTIONS = {
     "moert_runtime_abi_version": [ctypes.POINTER(ctypes.c_uint32)],
     "moert_model_open": [_TEXT, _SINK, _OUT],
+    "moert_model_open_on": [_TEXT, Device, _SINK, _OUT],
+    "moert_model_device": [_HANDLE, _OUT],
+    "moert_device_identity": [_HANDLE, ctypes.POINTER(Device)],
+    "moert_device_stream": [_HANDLE, _OUT],
+    "moert_device_allocate": [_HANDLE, ctypes.c_uint64, _SINK, _OUT],
+    "moert_device_free": [_HANDLE, _HANDLE],
+    "moert_device_write": [_HANDLE, _HANDLE, _HANDLE, ctypes.c_uint64, _SINK],
+    "moert_device_read": [_HANDLE, _HANDLE, _HANDLE, ctypes.c_uint64, _SINK],
+    "moert_device_synchronize": [_HANDLE, _SINK],
     "moert_model_close": [_HANDLE],
     "moert_model_library": [_HANDLE, _OUT],
     "moert_model_set_threads": [_HANDLE, ctypes.c_int32, _SINK],

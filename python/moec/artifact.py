@@ -22,6 +22,7 @@ import numpy as np
 
 from moec import abi, tensors
 from moec.abi import Error, Status
+from moec.device import Array, Device, parse
 from moec.frame import Frame
 
 Path = Union[str, "os.PathLike[str]"]
@@ -63,9 +64,12 @@ MOST_SHAPES = 256
 class Handle:
     """An open moert_model, closed when nothing refers to it any more; layers and entries do."""
 
-    def __init__(self, path: str, threads: int):
+    def __init__(self, path: str, threads: int, on: Any):
         runtime, sink, self.value = abi.runtime(), abi.Sink(), ctypes.c_void_p()
-        sink.check(runtime.moert_model_open(os.fsencode(path), sink.record, self.value))
+        if on is None:
+            sink.check(runtime.moert_model_open(os.fsencode(path), sink.record, self.value))
+        else:
+            sink.check(runtime.moert_model_open_on(os.fsencode(path), parse(on), sink.record, self.value))
         weakref.finalize(self, runtime.moert_model_close, self.value).atexit = False
         if threads != 1:
             sink.check(runtime.moert_model_set_threads(self.value, threads, sink.record))
@@ -79,12 +83,12 @@ def text_of(function, *handles) -> str:
 
 
 class Entry:
-    """A compiled function. `name`; `inputs` and `outputs`, each a tuple of Argument."""
+    """A compiled function. `name`; `inputs` and `outputs`, each a tuple of Argument; `device`, where they are."""
 
     _call, _workspace_bytes = "moert_library_call", "moert_library_workspace_bytes"
 
-    def __init__(self, model: Handle, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
-        self._runtime, self._model, self._own, self.name = abi.runtime(), model, own, name
+    def __init__(self, on: Device, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
+        self._runtime, self.device, self._own, self.name = abi.runtime(), on, own, name
         self._function, self._query = getattr(self._runtime, self._call), getattr(self._runtime, self._workspace_bytes)
         count = ctypes.c_int32()
         abi.Sink().check(self._runtime.moert_library_argument_count(entry, count))
@@ -105,7 +109,7 @@ class Entry:
         takes, gives = "; ".join(map(str, self.inputs)), "; ".join(map(str, self.outputs))
         return f"<moec {type(self).__name__} {self.name}({takes}) -> {gives}>"
 
-    def __call__(self, *inputs: Any, out: Any = None) -> Any:
+    def __call__(self, *inputs: Any, out: Any = None, stream: int | None = None) -> Any:
         """Runs it on arrays, in the order of `inputs`; x of a model's layer is float32 [tokens, hidden].
 
         Inputs are NumPy arrays, or arrays of other libraries in the CPU's memory that have __dlpack__ or
@@ -115,13 +119,24 @@ class Entry:
 
         `out` is what to write into, in place of new arrays: an array, or a tuple of them for several outputs.
 
+        Of an artifact on a CUDA device, arguments are arrays on that device with __dlpack__ (Artifact.array makes some of
+        its own), and new outputs are moec.Array. With `stream`, the address of a CUstream of the device (0: the legacy
+        default stream), the call is put into it, and arguments must live until the stream has come so far; without,
+        outputs are written when the call returns.
+
         Returns the output, a NumPy array, or a named tuple of them if there are several. Raises Error with the runtime's
         message for a wrong type, shape or device, and TypeError for a wrong number of arguments."""
         if len(inputs) != len(self.inputs):
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} inputs ({', '.join(a.name for a in self.inputs)}), {len(inputs)} given"
             )
-        views = [tensors.of_input(value, a.dtype, a.name) for value, a in zip(inputs, self.inputs)]
+        if self.device.kind != abi.CPU:
+            place = tensors.Place(self.device.kind, self.device.number, self.device.stream if stream is None else stream)
+            views = [tensors.on_device(value, a.name, place) for value, a in zip(inputs, self.inputs)]
+        elif stream is not None:
+            raise Error(Status.INVALID_ARGUMENT, f"{self.name} runs on the CPU, expected no stream, found {stream}")
+        else:
+            views = [tensors.of_input(value, a.dtype, a.name) for value, a in zip(inputs, self.inputs)]
         results: Sequence[Any]
         if out is None:
             results = self._new_outputs(views)
@@ -131,11 +146,17 @@ class Entry:
                 raise TypeError(
                     f"{self.name} has {len(self.outputs)} outputs ({', '.join(a.name for a in self.outputs)}), {len(results)} given"
                 )
-        views += [tensors.of_output(value, a.dtype, a.name) for value, a in zip(results, self.outputs)]
-        self.run(views)
+        if self.device.kind != abi.CPU:
+            views += [tensors.on_device(value, a.name, place, writes=True) for value, a in zip(results, self.outputs)]
+            self.run(views, place.stream, functools.partial(self.device.workspace, place.stream))
+            if stream is None:
+                self.device.synchronize()
+        else:
+            views += [tensors.of_output(value, a.dtype, a.name) for value, a in zip(results, self.outputs)]
+            self.run(views)
         return self._results(*results) if len(results) != 1 else results[0]
 
-    def _new_outputs(self, views: Sequence[tensors.View]) -> list[np.ndarray]:
+    def _new_outputs(self, views: Sequence[tensors.View]) -> list:
         """Arrays of the shapes that the inputs imply; what they leave open, the runtime's check of the inputs explains."""
         extents: dict[int, int] = {}
         for view, argument in zip(views, self.inputs):
@@ -147,24 +168,30 @@ class Entry:
                 raise Error(
                     Status.INVALID_ARGUMENT, f"output '{argument}' has an extent that no input gives: pass out="
                 )
-        return [
-            np.empty([extents.get(n, max(n, 0)) for n in a.shape], tensors.ELEMENTS[a.dtype][2]) for a in self.outputs
-        ]
+        shapes = [tuple([extents.get(n, max(n, 0)) for n in a.shape]) for a in self.outputs]
+        if self.device.kind != abi.CPU:
+            return [Array(self.device, shape, a.dtype) for shape, a in zip(shapes, self.outputs)]
+        return [np.empty(shape, tensors.ELEMENTS[a.dtype][2]) for shape, a in zip(shapes, self.outputs)]
 
-    def run(self, views: Sequence[tensors.View]) -> None:
-        """Runs it on views of inputs, then outputs; Error with the runtime's message."""
+    def run(self, views: Sequence[tensors.View], stream: int = 0, rooms: Any = None) -> None:
+        """Runs it on views of inputs, then outputs; Error with the runtime's message. Of a device that is not the CPU, `stream`
+        is what the call is put into, and rooms(size) gives its workspace there: what holds it, and its address."""
         try:
             frame = self._frames.pop()
         except IndexError:  # the first call, or others are under way
-            frame = Frame(len(self.inputs) + len(self.outputs))
+            frame = Frame(len(self.inputs) + len(self.outputs), (self.device.kind, self.device.number))
         frame.fill(views)
         shapes = tuple([view.shape for view in views])
         size = self._sizes.get(shapes)
         if size is None:
             size = self._ask_workspace(frame, shapes)
         call = frame.call
-        room, call.workspace = workspace.of(size)
-        call.workspace_bytes = room.size
+        if rooms is None:
+            room, call.workspace = workspace.of(size)
+            call.workspace_bytes = room.size
+        else:
+            room, call.workspace = rooms(size)
+            call.stream, call.workspace_bytes = stream, size
         status = self._function(self._own, call, frame.arguments, len(views))
         if status:
             frame.sink.check(status)
@@ -186,8 +213,8 @@ class Layer(Entry):
 
     _call, _workspace_bytes = "moert_layer_call", "moert_layer_workspace_bytes"
 
-    def __init__(self, model: Handle, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
-        super().__init__(model, own, entry, name)
+    def __init__(self, on: Device, own: ctypes.c_void_p, entry: ctypes.c_void_p, name: str):
+        super().__init__(on, own, entry, name)
         self.entry = text_of(self._runtime.moert_library_entry_name, entry)
 
     @functools.cached_property
@@ -208,17 +235,19 @@ class Layer(Entry):
 
 
 class Artifact:
-    """An open artifact: `path`, `threads`, `layers` and `entries` by name, `source`, what its weights were made from.
+    """An open artifact: `path`, `threads`, `device`, `layers` and `entries` by name, `source`, what its weights were made from.
 
     Any number of threads may use it. It closes when nothing refers to it or its layers. Pickles and copies open the same
     path again, or are the same object."""
 
-    def __init__(self, path: Path, threads: int = 1):
+    def __init__(self, path: Path, threads: int = 1, device: Any = None):
         runtime = abi.runtime()
         self.path, self.threads = pathlib.Path(path), threads
-        self._model = Handle(os.fspath(path), threads)
+        self._model = Handle(os.fspath(path), threads, device)
         handle, library, count = self._model.value, ctypes.c_void_p(), ctypes.c_int32()
-        sink = abi.Sink()
+        sink, own = abi.Sink(), ctypes.c_void_p()
+        sink.check(runtime.moert_model_device(handle, own))
+        self.device = Device(self._model, own)
         sink.check(runtime.moert_model_library(handle, library))
         self.manifest: dict = json.loads(text_of(runtime.moert_library_manifest, library))
         self.source = text_of(lambda text: runtime.moert_model_source(handle, text, ctypes.c_char_p()))
@@ -230,14 +259,14 @@ class Artifact:
             sink.check(runtime.moert_model_layer_at(handle, index, layer))
             sink.check(runtime.moert_layer_entry(layer, entry))
             name = text_of(runtime.moert_layer_name, layer)
-            layers[name] = Layer(self._model, layer, entry, name)
+            layers[name] = Layer(self.device, layer, entry, name)
         sink.check(runtime.moert_library_entry_count(library, count))
         entries = {}
         for index in range(count.value):
             entry = ctypes.c_void_p()
             sink.check(runtime.moert_library_entry_at(library, index, entry))
             name = text_of(runtime.moert_library_entry_name, entry)
-            entries[name] = Entry(self._model, entry, entry, name)
+            entries[name] = Entry(self.device, entry, entry, name)
         self._library = library
         self.layers: Mapping[str, Layer] = types.MappingProxyType(layers)
         self.entries: Mapping[str, Entry] = types.MappingProxyType(entries)
@@ -260,6 +289,10 @@ class Artifact:
             )
         return self.entries[name]
 
+    def array(self, values: Any, dtype: str | None = None) -> Array:
+        """A copy of a NumPy array on the artifact's device, for who has no framework there; with dtype="bfloat16", of uint16."""
+        return Array.of(self.device, values, dtype)
+
     @functools.cached_property
     def identity(self) -> str:
         """A hash of code and weights, 32 digits: artifacts of one identity compute the same."""
@@ -276,7 +309,7 @@ class Artifact:
         return f"<moec Artifact {self.path}: {self.source or 'no checkpoint'}, {len(self.layers)} layers, {len(self.entries)} entries>"
 
     def __reduce__(self):
-        return load, (os.fspath(self.path.absolute()), self.threads)
+        return load, (os.fspath(self.path.absolute()), self.threads, str(self.device))
 
     def __copy__(self) -> Artifact:
         return self
@@ -285,10 +318,11 @@ class Artifact:
         return self
 
 
-def load(path: Path, threads: int = 1) -> Artifact:
+def load(path: Path, threads: int = 1, device: Any = None) -> Artifact:
     """Opens an artifact directory and the weights in it, or a library alone.
 
     `threads` share the parallel loops of a call: 0 is one for each CPU, 1 none but the caller's. Results do not depend on it.
-    Opening runs code from the artifact: open what you trust. Raises Error with the runtime's message (NOT_FOUND,
-    INCOMPATIBLE, IO_ERROR)."""
-    return Artifact(path, threads)
+    `device` is where weights go and layers run, "cpu" or "cuda:0", or a torch.device; without it the first of the kind that the
+    artifact was compiled for. Opening runs code from the artifact: open what you trust. Raises Error with the runtime's message (NOT_FOUND,
+    INCOMPATIBLE, IO_ERROR, of devices DEVICE_ERROR)."""
+    return Artifact(path, threads, device)

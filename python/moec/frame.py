@@ -21,14 +21,15 @@ assert RECORDS[0].size == ctypes.sizeof(abi.Tensor)
 
 
 class Frame:
-    """Arguments, call and message of one call of an entry with `count` tensors. Used by one call at a time.
+    """Arguments, call and message of one call of an entry with `count` tensors, all on one device: DLPack's kind and number.
+    Used by one call at a time.
 
     `call` is the moert_call, whose workspace the caller sets; `arguments` the array of DLTensor *."""
 
-    __slots__ = ("sink", "call", "bytes_needed", "arguments", "_memory", "_places")
+    __slots__ = ("sink", "call", "bytes_needed", "arguments", "_device", "_memory", "_places")
 
-    def __init__(self, count: int):
-        self.sink = abi.Sink()
+    def __init__(self, count: int, device: tuple[int, int] = (abi.CPU, 0)):
+        self._device, self.sink = device, abi.Sink()
         self.call = abi.Call(size=ctypes.sizeof(abi.Call), abi_version=abi.VERSION, error=self.sink.record)
         self.bytes_needed = ctypes.c_uint64()
         self._memory = (ctypes.c_uint64 * (count * ROOM // 8))()
@@ -40,11 +41,12 @@ class Frame:
 
     def fill(self, views: Sequence[tensors.View]) -> None:
         """Writes the views' addresses, types, extents and strides. Who calls keeps their owners."""
+        kind, number = self._device
         for (address, code, bits, shape, strides, _, lanes), (start, extents) in zip(views, self._places):
             rank = len(shape)
             # Of a higher rank the runtime reads the rank alone, and refuses it.
             numbers = (*shape, *(strides or ())) if rank <= abi.MAX_RANK else ()
             steps = 0 if strides is None else extents + 8 * rank
             RECORDS[len(numbers)].pack_into(
-                self._memory, start, address, abi.CPU, 0, rank, code, bits, lanes, extents, steps, 0, *numbers
+                self._memory, start, address, kind, number, rank, code, bits, lanes, extents, steps, 0, *numbers
             )

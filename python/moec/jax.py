@@ -168,11 +168,13 @@ def function(artifact: Artifact, name: str) -> Callable[[jax.Array], jax.Array]:
     was compiled with --instrument y alone is returned. XLA keeps handlers to the end of the process, and so is the artifact
     kept open; artifacts of one identity share them.
 
-    Raises Error: for a layer that is not from one float32 input [tokens, hidden] to an output like it; when traced, for
+    Raises Error: for a layer that is not from one float32 input [tokens, hidden] to an output like it, or not on the CPU; when traced, for
     another type or width; and where derivatives are asked for, as compiled layers have none. What fails when it runs is an
     error of XLA's with the runtime's message."""
     layer = artifact.layer(name)
     width = check_is_block(layer)
+    if layer.device.kind != abi.CPU:
+        raise Error(Status.INVALID_ARGUMENT, f"{name}: artifact on {layer.device}, expected the CPU: JAX's calls are there")
     target = f"moec_{re.sub(r'[^0-9A-Za-z]', '_', name)}_{artifact.identity}"
     with _lock:
         if target not in _handlers:

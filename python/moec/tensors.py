@@ -29,7 +29,7 @@ KINDS = {"f": abi.FLOAT, "i": abi.INT, "u": abi.UINT, "b": abi.BOOL}
 
 
 class View(NamedTuple):
-    """Strided memory of the CPU, what a DLTensor says of it, and what keeps it alive."""
+    """Strided memory of the CPU or of another device, what a DLTensor says of it, and what keeps it alive."""
 
     address: int  # of the first element; 0 for none
     code: int  # DLPack's
@@ -65,14 +65,34 @@ def of_array(array: np.ndarray, wanted: str, name: str) -> View:
     return View(array.__array_interface__["data"][0], code, bits, array.shape, strides, array)
 
 
-def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
-    """Something with __dlpack__, sharing its memory."""
-    kind, number = map(int, value.__dlpack_device__())
-    if kind != abi.CPU:
-        raise Error(
-            Status.INVALID_ARGUMENT,
-            f"argument '{name}' is on {abi.DEVICES.get(kind, f'a device of kind {kind}')} {number}, expected the CPU",
-        )
+class Place(NamedTuple):
+    """Where arguments must be: DLPack's kind and number of a device, and of a CUDA device the stream that uses them."""
+
+    kind: int = abi.CPU
+    number: int = 0
+    stream: int = 0  # the address of a CUstream; 0 is the legacy default stream
+
+    def check(self, kind: int, number: int, name: str) -> None:
+        """Error where an argument is elsewhere."""
+        # There is one CPU, whatever its number.
+        if kind != self.kind or (kind != abi.CPU and number != self.number):
+            found = "in the CPU's memory" if kind == abi.CPU else f"on {name_of(kind)} {number}"
+            wanted = "the CPU" if self.kind == abi.CPU else f"{name_of(self.kind)} {self.number}"
+            raise Error(Status.INVALID_ARGUMENT, f"argument '{name}' is {found}, expected {wanted}")
+
+
+CPU = Place()
+
+
+def name_of(kind: int) -> str:
+    return abi.DEVICES.get(kind, f"a device of kind {kind}")
+
+
+def of_dlpack(value: Any, name: str, writes: bool = False, place: Place = CPU) -> View:
+    """Something with __dlpack__, sharing its memory. Its library makes what it wrote there visible to the place's stream."""
+    place.check(*map(int, value.__dlpack_device__()), name)
+    # DLPack's name of the legacy default stream is 1.
+    streams = {} if place.kind == abi.CPU else {"stream": place.stream or 1}
     # PyTorch lends a tensor whose numbers are still to be negated as if they were not.
     if getattr(value, "is_neg", bool)():
         if writes:
@@ -80,9 +100,9 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
         value = value.resolve_neg()
     try:
         try:
-            capsule = value.__dlpack__(max_version=(1, 0))
+            capsule = value.__dlpack__(max_version=(1, 0), **streams)
         except TypeError:  # of before DLPack 1.0
-            capsule = value.__dlpack__()
+            capsule = value.__dlpack__(**streams)
     except (BufferError, NotImplementedError) as error:
         raise Error(Status.INVALID_ARGUMENT, f"argument '{name}' cannot be read in place: {error}") from None
     pointer, is_valid = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_IsValid
@@ -92,14 +112,22 @@ def of_dlpack(value: Any, name: str, writes: bool = False) -> View:
         managed = abi.VersionedTensor.from_address(pointer(capsule, b"dltensor_versioned"))
         tensor, read_only = managed.tensor, bool(managed.flags & abi.READ_ONLY)
     else:
-        # It cannot say that it may not be written to.
-        tensor, read_only = abi.Tensor.from_address(pointer(capsule, b"dltensor")), True
+        # On the CPU, what cannot say that it may not be written to is not; device memory has no such thing.
+        tensor, read_only = abi.Tensor.from_address(pointer(capsule, b"dltensor")), place.kind == abi.CPU
     if writes and read_only:
         raise Error(Status.INVALID_ARGUMENT, f"output '{name}' cannot be written to")
     rank, dtype = tensor.ndim, tensor.dtype
     strides = tuple(tensor.strides[:rank]) if tensor.strides else None
     address = (tensor.data or 0) + tensor.byte_offset
     return View(address, dtype.code, dtype.bits, tuple(tensor.shape[:rank]), strides, (value, capsule), dtype.lanes)
+
+
+def on_device(value: Any, name: str, place: Place, writes: bool = False) -> View:
+    """An input or output on a device that is not the CPU: nothing is copied there unasked."""
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        return of_dlpack(value, name, writes, place)
+    place.check(abi.CPU, 0, name)
+    raise AssertionError("a place on the CPU")
 
 
 def of_input(value: Any, wanted: str, name: str) -> View:

@@ -6,7 +6,8 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
   moec.torch.replace_moe(model, artifact)         # a transformers model; generate() then runs compiled code
   y = moec.torch.operator(artifact, "layer0")(x)
 
-Operators take float32, and bfloat16 and float16 by way of float32, in the CPU's memory; for inference only.
+Operators take float32, and bfloat16 and float16 by way of float32, on the artifact's device: in the CPU's memory, or on the
+CUDA device that moec.load was given, where calls go into PyTorch's current stream. For inference only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Callable
 import torch
 from torch.autograd import forward_ad
 
-from moec import tensors
+from moec import abi, tensors
 from moec.abi import Error, Status
 from moec.artifact import Artifact, Layer
 from moec.family import check_is_block, source_of
@@ -51,12 +52,13 @@ def view(x: torch.Tensor) -> tensors.View:
     return tensors.View(x.data_ptr(), code, bits, x.shape, x.stride(), x)
 
 
-def check(x: torch.Tensor, width: int, name: str, device: bool = True) -> None:
-    """Error for an input that the layer does not take."""
-    if device and x.device.type != "cpu":
+def check(x: torch.Tensor, width: int, name: str, device: str = "cpu") -> None:
+    """Error for an input that the layer, on a device, does not take."""
+    if str(x.device) != device:
+        wanted, call = ("the CPU", "x.cpu()") if device == "cpu" else (device, f"x.to('{device}')")
         raise Error(
             Status.INVALID_ARGUMENT,
-            f"{name}: x is on {x.device}, expected the CPU: call x.cpu(), or keep the model there",
+            f"{name}: x is on {x.device}, expected {wanted}: call {call}, or keep the model there",
         )
     if x.layout != torch.strided:
         raise Error(Status.INVALID_ARGUMENT, f"{name}: x has layout {x.layout}, expected torch.strided: call x.to_dense()")
@@ -72,7 +74,8 @@ def operator(artifact: Artifact, name: str) -> Callable[[torch.Tensor], torch.Te
     """A layer as an operator of PyTorch, torch.ops.moec.<layer>_<identity>: from x [..., hidden] to a new, contiguous y of
     its shape and type. torch.compile and torch.export take it as it is.
 
-    float32 is read in place; bfloat16 and float16 are converted to float32, and the result is rounded back. Of a layer
+    x is on the artifact's device; on a CUDA device the call is put into PyTorch's current stream, and its workspace is memory
+    of PyTorch. float32 is read in place; bfloat16 and float16 are converted to float32, and the result is rounded back. Of a layer
     that was compiled with --instrument y alone is returned.
 
     Operators cannot be taken back: the artifact stays open until the process ends. Artifacts of one identity share them.
@@ -82,6 +85,8 @@ def operator(artifact: Artifact, name: str) -> Callable[[torch.Tensor], torch.Te
     layer = artifact.layer(name)
     check_is_block(layer)
     key = re.sub(r"\W", "_", name) + "_" + artifact.identity
+    if layer.device.kind != abi.CPU:
+        key += f"_cuda{layer.device.number}"
     with _lock:
         if key not in _operators:
             _operators[key] = make(layer, key)
@@ -90,21 +95,30 @@ def operator(artifact: Artifact, name: str) -> Callable[[torch.Tensor], torch.Te
 
 def make(layer: Layer, key: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """Registers the operator `key` for a layer; once for each key."""
-    name, width = layer.name, layer.inputs[0].shape[1]
+    name, width, device = layer.name, layer.inputs[0].shape[1], str(layer.device)
+    on_cpu = layer.device.kind == abi.CPU
     others = [(a.shape[1:], TORCH_TYPES[a.dtype]) for a in layer.outputs[1:]]
 
+    def room(size: int) -> tuple[torch.Tensor, int]:
+        memory = torch.empty(size, dtype=torch.uint8, device=device)
+        return memory, memory.data_ptr()
+
     def run(x: torch.Tensor) -> torch.Tensor:
-        is_plain = x.dtype is torch.float32 and x.dim() == 2 and x.is_cpu and x.layout is torch.strided
-        if not is_plain or x.shape[1] != width:
-            check(x, width, name)
+        is_plain = x.dtype is torch.float32 and x.dim() == 2 and x.is_cpu == on_cpu and x.layout is torch.strided
+        if not is_plain or x.shape[1] != width or not on_cpu:
+            check(x, width, name, device)
         rows = x if is_plain else x.reshape(-1, width).to(torch.float32)
         y = torch.empty_like(rows, memory_format=torch.contiguous_format)
-        more = [torch.empty((rows.shape[0], *shape), dtype=kind) for shape, kind in others]
-        layer.run([view(t) for t in (rows, y, *more)])
+        more = [torch.empty((rows.shape[0], *shape), dtype=kind, device=x.device) for shape, kind in others]
+        views = [view(t) for t in (rows, y, *more)]
+        if on_cpu:
+            layer.run(views)
+        else:
+            layer.run(views, torch.cuda.current_stream(x.device).cuda_stream, room)
         return y if is_plain else y.to(x.dtype).reshape(x.shape)
 
     def fake(x: torch.Tensor) -> torch.Tensor:
-        check(x, width, name)
+        check(x, width, name, device)
         return torch.empty(x.shape, dtype=x.dtype, device=x.device)
 
     def refuse(*given: Any) -> Any:
@@ -197,7 +211,7 @@ def replace_moe(model: torch.nn.Module, artifact: Artifact, *, router_logits: bo
 
     Returns the names of the blocks replaced, such as "layers.0.mlp". Raises Error, and has changed nothing, when the
     artifact is of another family, width, number of experts or choices, or of other layers, or when the model is not on the
-    CPU or was replaced before. The blocks have no parameters but the router's: a model cannot be trained or saved with them."""
+    artifact's device or was replaced before. The blocks have no parameters but the router's: a model cannot be trained or saved with them."""
     source = source_of(artifact)
     config = getattr(model, "config", None)
 
@@ -233,7 +247,7 @@ def replace_moe(model: torch.nn.Module, artifact: Artifact, *, router_logits: bo
         parameter = next(block.parameters())
         # What it returns differs between releases of transformers: a token tells.
         token = torch.zeros(1, 1, source.hidden, dtype=parameter.dtype, device=parameter.device)
-        check(token, source.hidden, f"layer{number}")
+        check(token, source.hidden, f"layer{number}", str(artifact.device))
         with torch.no_grad():
             gives_logits = isinstance(block(token), tuple)
         compiled = CompiledMoE(artifact, f"layer{number}", block.gate, gives_logits, gives_logits or router_logits)

@@ -121,3 +121,8 @@ def test_what_is_refused(layer1, artifact, x):
         jax.grad(lambda x: layer1(x).sum())(x)
     with pytest.raises(moec.Error, match="expected a layer 'layer7'"):
         moec.jax.function(artifact, "layer7")
+
+
+def test_artifacts_on_other_devices_are_refused(small_layers):
+    with pytest.raises(moec.Error, match="^layer0: artifact on cuda:0, expected the CPU: JAX's calls are there$"):
+        moec.jax.function(moec.load(small_layers["cuda"]), "layer0")

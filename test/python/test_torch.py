@@ -456,3 +456,18 @@ def test_compressed_artifacts_take_the_blocks_places(original, model_folder, tmp
     # It is another model, near the first (examples/tiny-mixtral/README.md says how near).
     assert not torch.allclose(found, expected, atol=1e-3)
     assert (found.argmax(-1) == expected.argmax(-1)).float().mean() > 0.7
+
+
+def test_operators_of_a_device_take_its_tensors_alone(small_layers):
+    """Without a PyTorch for CUDA: what is refused, and shapes."""
+    artifact = moec.load(small_layers["cuda"], device="cuda:0")
+    layer = moec.torch.operator(artifact, "layer0")
+    assert layer is not moec.torch.operator(moec.load(small_layers["cpu"]), "layer0")
+    with pytest.raises(moec.Error, match=re.escape("layer0: x is on cpu, expected cuda:0: call x.to('cuda:0'), or keep")):
+        layer(torch.ones(2, 16))
+    with torch._subclasses.FakeTensorMode():
+        for shape, dtype in (((5, 16), torch.float32), ((2, 3, 16), torch.bfloat16)):
+            y = layer(torch.empty(shape, dtype=dtype, device="cuda:0"))
+            assert (y.shape, y.dtype, y.device) == (shape, dtype, torch.device("cuda:0"))
+        with pytest.raises(moec.Error, match="x is on cpu, expected cuda:0"):
+            layer(torch.empty(2, 16))
