@@ -140,6 +140,83 @@ std::pair<Value, Value> KernelCode::sumBefore(Value i32, Value scratch) {
   return {add(sums[0], sub(sum, i32)), sums[1]};
 }
 
+Value KernelCode::fromLane(Value value, Value lane) {
+  return gpu::ShuffleOp::create(b, loc, value, lane, number(warpSize, i32()),
+                                gpu::ShuffleMode::IDX)
+      .getShuffleResult();
+}
+
+Value KernelCode::leastOfLanes(Value i32) {
+  for (int64_t distance = warpSize / 2; distance > 0; distance /= 2)
+    i32 = arith::MinSIOp::create(b, loc, i32,
+                                 gpu::ShuffleOp::create(b, loc, i32, distance,
+                                                        warpSize,
+                                                        gpu::ShuffleMode::XOR)
+                                     .getShuffleResult());
+  return i32;
+}
+
+//===----------------------------------------------------------------------===//
+// Pairs of 16-bit floats
+//===----------------------------------------------------------------------===//
+
+Value KernelCode::instruction(StringRef text, StringRef constraints,
+                              ValueRange operands, Type result) {
+  return LLVM::InlineAsmOp::create(
+             b, loc, result, operands, text, constraints,
+             /*has_side_effects=*/false, /*is_align_stack=*/false,
+             LLVM::TailCallKind::None,
+             LLVM::AsmDialectAttr::get(b.getContext(),
+                                       LLVM::AsmDialect::AD_ATT),
+             /*operand_attrs=*/ArrayAttr())
+      .getRes();
+}
+
+Value KernelCode::pack(Type element, Value first, Value second) {
+  return instruction(element.isBF16() ? "cvt.rn.bf16x2.f32 $0, $2, $1;"
+                                      : "cvt.rn.f16x2.f32 $0, $2, $1;",
+                     "=r,f,f", {first, second}, i32());
+}
+
+std::array<Value, 2> KernelCode::unpack(Type element, Value pair) {
+  Value sixteen = number(16, i32());
+  if (element.isBF16()) {
+    Value first = arith::ShLIOp::create(b, loc, pair, sixteen);
+    Value second = both(pair, number(-65536, i32()));
+    return {arith::BitcastOp::create(b, loc, f32(), first),
+            arith::BitcastOp::create(b, loc, f32(), second)};
+  }
+  auto widen = [&](Value bits) {
+    Value half = arith::TruncIOp::create(b, loc, b.getI16Type(), bits);
+    return instruction("cvt.f32.f16 $0, $1;", "=f,h", half, f32());
+  };
+  return {widen(pair), widen(arith::ShRUIOp::create(b, loc, pair, sixteen))};
+}
+
+Value KernelCode::firstOfBoth(Value a, Value b) {
+  return instruction("prmt.b32 $0, $1, $2, 0x5410;", "=r,r,r", {a, b}, i32());
+}
+
+Value KernelCode::secondOfBoth(Value a, Value b) {
+  return instruction("prmt.b32 $0, $1, $2, 0x7632;", "=r,r,r", {a, b}, i32());
+}
+
+Value KernelCode::globalAddress(Value list, Value at) {
+  auto global = LLVM::LLVMPointerType::get(
+      b.getContext(), static_cast<unsigned>(NVVM::NVVMMemorySpace::Global));
+  return LLVM::AddrSpaceCastOp::create(b, loc, global, address(list, at));
+}
+
+Value KernelCode::loadPair(Value list, Value at) {
+  return LLVM::LoadOp::create(b, loc, i32(), globalAddress(list, at),
+                              /*alignment=*/4);
+}
+
+void KernelCode::storePair(Value pair, Value list, Value at) {
+  LLVM::StoreOp::create(b, loc, pair, globalAddress(list, at),
+                        /*alignment=*/4);
+}
+
 //===----------------------------------------------------------------------===//
 // Floats
 //===----------------------------------------------------------------------===//

@@ -56,6 +56,22 @@ public:
   std::pair<mlir::Value, mlir::Value> sumBefore(mlir::Value i32,
                                                 mlir::Value scratch);
 
+  /// What a lane (an i32) has.
+  mlir::Value fromLane(mlir::Value value, mlir::Value lane);
+  /// The least i32 of all lanes, in all lanes.
+  mlir::Value leastOfLanes(mlir::Value i32);
+
+  //===--- pairs of 16-bit floats in an i32, the first in its low half ---===//
+  /// Two f32, rounded to the nearest.
+  mlir::Value pack(mlir::Type element, mlir::Value first, mlir::Value second);
+  std::array<mlir::Value, 2> unpack(mlir::Type element, mlir::Value pair);
+  /// The first numbers of two pairs, or the second ones.
+  mlir::Value firstOfBoth(mlir::Value a, mlir::Value b);
+  mlir::Value secondOfBoth(mlir::Value a, mlir::Value b);
+  /// Elements `at` and `at` + 1 of a list in device memory, for an even place.
+  mlir::Value loadPair(mlir::Value list, mlir::Value at);
+  void storePair(mlir::Value pair, mlir::Value list, mlir::Value at);
+
   //===--- floats ---===//
   mlir::Value addF(mlir::Value lhs, mlir::Value rhs);
   mlir::Value mulF(mlir::Value lhs, mlir::Value rhs);
@@ -79,6 +95,10 @@ public:
 
 private:
   mlir::Value lanesBelow();
+  mlir::Value globalAddress(mlir::Value list, mlir::Value at);
+  /// One instruction without effects, whose result is $0.
+  mlir::Value instruction(llvm::StringRef text, llvm::StringRef constraints,
+                          mlir::ValueRange operands, mlir::Type result);
 
   mlir::gpu::GPUFuncOp kernel;
 };

@@ -1,6 +1,7 @@
 // moe.grouped_up and moe.grouped_matmul as kernels: tiles of the base on tensor cores, and what the experts of a row add to
 // it while its tile is in shared memory.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/FinishFragments.h"
 #include "lowering/CUDA/FinishRows.h"
 #include "lowering/CUDA/TileMatmul.h"
 #include "lowering/CUDA/TiledProduct.h"
@@ -303,10 +304,12 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 template <typename Op>
 FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op) {
   TiledProduct p;
-  auto schedules = readTileSchedules(op, op.getWeights().size());
+  ProductForm form = formOf(op);
+  auto schedules = readTileSchedules(op, form);
   if (failed(schedules))
     return failure();
   p.schedules = *schedules;
+  p.isFinishedInRegisters = form.isFinishedInRegisters;
   p.x = contiguous(host, op.getInput());
   p.rows = host.extent(op.getInput(), 0);
   p.element = elementOf(op.getInput());

@@ -30,43 +30,57 @@ static constexpr TileSchedule ampere[] = {
     {TileSchedule::any, 64, 64, 32, 3, 2, 2, 16},
 };
 
-// Many rows, by wgmma: 128 columns of sums are half of a thread's registers.
-static constexpr TileSchedule hopperOfOne[] = {
-    ampere[0],
-    {/*mostRows*/ 64, 64, 64, 32, 3, 2, 2, 16},
-    {TileSchedule::any, 128, 128, 64, 4, 8, 1, 16, /*warpgroups*/ 2},
-};
-static constexpr TileSchedule hopperOfTwo[] = {
-    ampere[0],
-    hopperOfOne[1],
-    {TileSchedule::any, 128, 64, 64, 4, 8, 1, 16, /*warpgroups*/ 2},
-};
+/// Between few rows and many, on Hopper.
+static constexpr TileSchedule hopperMiddle = {64, 64, 64, 32, 3, 2, 2, 16};
+
+/// Many rows on Hopper, by wgmma.
+static constexpr TileSchedule hopperLarge(int64_t columns, int64_t stages) {
+  return {TileSchedule::any, 128, columns, 64, stages, 8, 1, 16,
+          /*warpgroups*/ 2};
+}
+
+// What shares sums has room for those of 128 columns. In registers there is room for 256 of one matrix; finishing gate and up
+// takes more of them, so there are more stages instead.
+static constexpr TileSchedule hopperOfOne[] = {ampere[0], hopperMiddle,
+                                               hopperLarge(128, 4)};
+static constexpr TileSchedule hopperOfTwo[] = {ampere[0], hopperMiddle,
+                                               hopperLarge(64, 4)};
+static constexpr TileSchedule hopperOfOneInRegisters[] = {
+    ampere[0], hopperMiddle, hopperLarge(256, 4)};
+static constexpr TileSchedule hopperOfTwoInRegisters[] = {
+    ampere[0], hopperMiddle, hopperLarge(64, 6)};
 
 namespace {
 struct TargetSchedules {
   llvm::StringLiteral target;
-  /// Of products with one matrix, and with two.
+  /// Of products with one matrix and with two, that share sums.
   llvm::ArrayRef<TileSchedule> ofOne, ofTwo;
+  /// Of those that are finished in registers.
+  llvm::ArrayRef<TileSchedule> ofOneInRegisters, ofTwoInRegisters;
 };
 } // namespace
 
 static constexpr TargetSchedules tables[] = {
-    {"sm_80", ampere, ampere},
-    {"sm_90a", hopperOfOne, hopperOfTwo},
+    {"sm_80", ampere, ampere, ampere, ampere},
+    {"sm_90a", hopperOfOne, hopperOfTwo, hopperOfOneInRegisters,
+     hopperOfTwoInRegisters},
 };
 
 llvm::ArrayRef<TileSchedule>
-moec::lowering::tileSchedules(llvm::StringRef target, int64_t matrices) {
+moec::lowering::tileSchedules(llvm::StringRef target, const ProductForm &form) {
   const auto *found = llvm::find_if(tables, [&](const TargetSchedules &table) {
     return table.target == target;
   });
   assert(found != std::end(tables) && "expected a target of gpuTargets()");
-  return matrices == 1 ? found->ofOne : found->ofTwo;
+  if (form.isFinishedInRegisters)
+    return form.matrices == 1 ? found->ofOneInRegisters
+                              : found->ofTwoInRegisters;
+  return form.matrices == 1 ? found->ofOne : found->ofTwo;
 }
 
 /// Sizes of a tile that warpgroups multiply.
 static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
-                                      int64_t matrices) {
+                                      const ProductForm &form) {
   if (s.rows != 64 * s.warpgroups)
     return op->emitError("moe.schedule: expected 64 rows for each of "
                          "warpgroups, found ")
@@ -78,13 +92,13 @@ static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
   if (s.depth != WarpgroupShape::depth)
     return op->emitError("moe.schedule: expected a depth of ")
            << WarpgroupShape::depth << " for warpgroups, found " << s.depth;
-  WarpgroupShape shape(s, matrices);
+  WarpgroupShape shape(s, form.matrices, !form.isFinishedInRegisters);
   if (s.columns % WarpgroupShape::boxColumns != 0 ||
       shape.sumColumns() > WarpgroupShape::mostColumns)
     return op->emitError("moe.schedule: expected columns to be a multiple of ")
            << WarpgroupShape::boxColumns << ", and at most "
            << WarpgroupShape::mostColumns << " of all matrices, found "
-           << s.columns << " of " << matrices;
+           << s.columns << " of " << form.matrices;
   if (int64_t bytes = shape.sharedBytes();
       bytes > TileSchedule::mostDynamicBytes)
     return op->emitError("moe.schedule: expected at most ")
@@ -95,9 +109,9 @@ static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
 
 /// Sizes that the kernel can be made with.
 static LogicalResult verify(Operation *op, const TileSchedule &s,
-                            int64_t matrices) {
+                            const ProductForm &form) {
   if (s.warpgroups)
-    return verifyWarpgroups(op, s, matrices);
+    return verifyWarpgroups(op, s, form);
   if (s.rows % (16 * s.warpsDown) != 0)
     return op->emitError("moe.schedule: expected rows to be a multiple of 16 "
                          "for each of warps_down, found ")
@@ -114,7 +128,7 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
     return op->emitError(
                "moe.schedule: expected depth to be a multiple of 16, found ")
            << s.depth;
-  if (int64_t bytes = s.sharedBytes(matrices);
+  if (int64_t bytes = s.sharedBytes(form.matrices);
       bytes > TileSchedule::mostSharedBytes)
     return op->emitError("moe.schedule: expected at most ")
            << TileSchedule::mostSharedBytes << " bytes of shared memory, found "
@@ -123,9 +137,9 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
 }
 
 FailureOr<SmallVector<TileSchedule>>
-moec::lowering::readTileSchedules(Operation *op, int64_t matrices) {
+moec::lowering::readTileSchedules(Operation *op, const ProductForm &form) {
   llvm::ArrayRef<TileSchedule> known =
-      tileSchedules(gpuTargets().front().name, matrices);
+      tileSchedules(gpuTargets().front().name, form);
   Attribute given = op->getAttr(scheduleAttrName);
   if (!given)
     return SmallVector<TileSchedule>(known);
@@ -142,7 +156,7 @@ moec::lowering::readTileSchedules(Operation *op, int64_t matrices) {
              << each;
     schedules.push_back(known.back());
     if (failed(readFields(op, numbers, fields, schedules.back())) ||
-        failed(verify(op, schedules.back(), matrices)))
+        failed(verify(op, schedules.back(), form)))
       return failure();
     if (schedules.size() > 1 &&
         schedules.back().mostRows <= schedules.end()[-2].mostRows)

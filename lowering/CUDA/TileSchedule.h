@@ -56,14 +56,20 @@ struct TileSchedule {
   }
 };
 
-/// The table of a GPU that findGPUTarget knows, for few rows first, of products with so many matrices at once.
-llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target,
-                                           int64_t matrices);
+/// What sizes depend on besides the GPU: matrices that are multiplied at once, and whether warpgroups finish rows in registers.
+struct ProductForm {
+  int64_t matrices;
+  bool isFinishedInRegisters;
+};
 
-/// `moe.schedule` of an operation that multiplies `matrices` at once: a list of dictionaries, where what is not named is as
+/// The table of a GPU that findGPUTarget knows, for few rows first.
+llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target,
+                                           const ProductForm &form);
+
+/// `moe.schedule` of an operation: a list of dictionaries, where what is not named is as
 /// in the last of the table; the oldest GPU's table where there is none. Fails with a diagnostic for what cannot be.
 mlir::FailureOr<llvm::SmallVector<TileSchedule>>
-readTileSchedules(mlir::Operation *op, int64_t matrices);
+readTileSchedules(mlir::Operation *op, const ProductForm &form);
 
 /// Such a list.
 mlir::ArrayAttr writeTileSchedules(mlir::MLIRContext *context,

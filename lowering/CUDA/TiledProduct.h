@@ -5,6 +5,7 @@
 
 #include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/TileSchedule.h"
+#include "lowering/CUDA/WarpgroupMatmul.h"
 
 #include <optional>
 
@@ -47,6 +48,9 @@ struct TiledProduct {
   /// For each but the last whether the groups have no more rows than it is for.
   llvm::SmallVector<mlir::Value> isFew;
 
+  /// Warpgroups finish rows in registers, not through shared memory.
+  bool isFinishedInRegisters = false;
+
   bool isUp() const { return bool(pairWeight) && !expand; }
   int64_t columns() const { return weights.front().columns; }
   int64_t columnTiles(const TileSchedule &schedule) const {
@@ -55,6 +59,9 @@ struct TiledProduct {
   /// Runs that the tiles of columns are split into.
   int64_t runsOf(const TileSchedule &schedule) const {
     return std::min(columnTiles(schedule), schedule.runs);
+  }
+  WarpgroupShape shapeOf(const TileSchedule &schedule) const {
+    return WarpgroupShape(schedule, weights.size(), !isFinishedInRegisters);
   }
   int64_t lowColumns() const {
     int64_t sum = 0;

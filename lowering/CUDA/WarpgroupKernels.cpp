@@ -1,5 +1,6 @@
 // The kernel of a product whose tiles warpgroups multiply.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/FinishFragments.h"
 #include "lowering/CUDA/FinishRows.h"
 #include "lowering/CUDA/WarpgroupMatmul.h"
 
@@ -40,7 +41,7 @@ class WarpgroupKernel {
 public:
   WarpgroupKernel(KernelCode &code, const TiledProduct &p,
                   const TileSchedule &s)
-      : k(code), p(p), s(s), shape(s, p.weights.size()),
+      : k(code), p(p), s(s), shape(p.shapeOf(s)),
         tilesOfRun(llvm::divideCeil(p.columnTiles(s), p.runsOf(s))),
         shared(k.dynamicShared()) {}
 
@@ -91,8 +92,29 @@ private:
     return k.select(isThere, k.toI32(place), k.number(-1, k.i32()));
   }
 
-  /// Through shared memory: a warp writes the sums of its rows and reads them.
   void finish(const TileRun &run, Value tile, Value warp, ValueRange numbers) {
+    if (p.isFinishedInRegisters)
+      finishInRegisters(run, tile, warp, numbers);
+    else
+      finishInShared(run, tile, warp, numbers);
+  }
+
+  void finishInRegisters(const TileRun &run, Value tile, Value warp,
+                         ValueRange numbers) {
+    FragmentSums sums;
+    sums.numbers = numbers;
+    sums.columns = shape.columns;
+    sums.firstRow =
+        k.add(run.firstRow, k.mul(warp, WarpgroupShape::rowsOfWarp));
+    sums.endRow = run.endRow;
+    sums.firstColumn = k.mul(tile, shape.columns);
+    sums.run = k.div(tile, tilesOfRun);
+    finishFragments(k, p, sums);
+  }
+
+  /// A warp writes the sums of its rows and reads them.
+  void finishInShared(const TileRun &run, Value tile, Value warp,
+                      ValueRange numbers) {
     SharedSums sums;
     sums.columns = shape.columns;
     sums.pitch = shape.pitchOfSums();
@@ -150,5 +172,5 @@ LogicalResult ScheduledKernels::multiplyByWarpgroups(Code &host,
   return launch(
       host, name, host.min(runs, host.index(s.blocks)), s.threads(),
       [&](KernelCode &k) { WarpgroupKernel(k, p, s).emit(x, weights, runs); },
-      WarpgroupShape(s, p.weights.size()).sharedBytes());
+      p.shapeOf(s).sharedBytes());
 }

@@ -19,15 +19,19 @@ struct WarpgroupShape {
   static constexpr int64_t registersToCopy = 40, registersToMultiply = 232;
   static constexpr int64_t barrierBytes = 8;
 
-  WarpgroupShape(const TileSchedule &schedule, int64_t matrices)
+  WarpgroupShape(const TileSchedule &schedule, int64_t matrices,
+                 bool sharesSums)
       : matrices(matrices), rows(schedule.rows), columns(schedule.columns),
-        stages(schedule.stages), groups(schedule.warpgroups) {}
+        stages(schedule.stages), groups(schedule.warpgroups),
+        sharesSums(sharesSums) {}
 
   /// Matrices that are multiplied at once, and of a tile the rows and the columns of each matrix.
   int64_t matrices, rows, columns;
   int64_t stages;
   /// Warpgroups that multiply. The one that copies, of which one lane does, comes first.
   int64_t groups;
+  /// Whether sums pass through shared memory.
+  bool sharesSums;
 
   int64_t sumColumns() const { return matrices * columns; }
   int64_t boxesOfMatrix() const { return columns / boxColumns; }
@@ -35,11 +39,13 @@ struct WarpgroupShape {
   int64_t xBytes() const { return 2 * rows * depth; }
   static constexpr int64_t boxBytes() { return 2 * depth * boxColumns; }
   int64_t stageBytes() const { return xBytes() + boxes() * boxBytes(); }
-  /// Behind the stages sums in f32, for each warp that multiplies those of its own rows; two barriers for each stage.
+  /// Behind the stages sums in f32, if they are shared, for each warp that multiplies those of its own rows; two barriers for each stage.
   int64_t sumsAt() const { return stages * stageBytes(); }
   /// Rows of sums are 32 bytes longer than they need be, so that those of four lanes each lie in banks of their own.
   int64_t pitchOfSums() const { return sumColumns() + 8; }
-  int64_t barriersAt() const { return sumsAt() + 4 * rows * pitchOfSums(); }
+  int64_t barriersAt() const {
+    return sumsAt() + (sharesSums ? 4 * rows * pitchOfSums() : 0);
+  }
   int64_t sharedBytes() const {
     return barriersAt() + 2 * barrierBytes * stages;
   }

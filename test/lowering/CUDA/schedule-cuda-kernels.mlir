@@ -10,21 +10,28 @@
 // CHECK:      moe.grouped_matmul
 // CHECK-SAME:   moe.schedule = [{blocks = 132 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 16 : i64, rows = 16 : i64, runs = 65536 : i64, stages = 4 : i64, warpgroups = 0 : i64, warps_across = 4 : i64, warps_down = 1 : i64},
 // CHECK-SAME:                   {blocks = 132 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 2147483647 : i64, rows = 64 : i64, runs = 16 : i64, stages = 3 : i64, warpgroups = 0 : i64, warps_across = 2 : i64, warps_down = 2 : i64}]
-// Hopper multiplies many rows by warpgroups: of one matrix 128 columns, of two 64 each.
+// Hopper multiplies many rows by warpgroups: of one matrix 256 columns, of two 64 each and more stages. Rows that are rounded share
+// their sums.
 // HOPPER-LABEL: func.func @marked
 // HOPPER:      moe.grouped_matmul
 // HOPPER-SAME:   moe.schedule = [{{{.*}}most_rows = 16 : i64, rows = 16 : i64{{.*}}warpgroups = 0 : i64{{.*}}}, {{{.*}}most_rows = 64 : i64, rows = 64 : i64{{.*}}warpgroups = 0 : i64{{.*}}},
-// HOPPER-SAME:                   {blocks = 132 : i64, columns = 128 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, rows = 128 : i64, runs = 16 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64}]
+// HOPPER-SAME:                   {blocks = 132 : i64, columns = 256 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, rows = 128 : i64, runs = 16 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64}]
 // HOPPER:      moe.grouped_matmul
-// HOPPER-SAME:   columns = 64 : i64, depth = 64 : i64, most_rows = 2147483647 : i64
-func.func @marked(%x: tensor<?x32xf16>, %w: tensor<2x32x16xf16>, %off: tensor<3xi32>, %e: tensor<?x16xf16>)
-    -> (tensor<?x16xf16>, tensor<?x16xf16>) {
+// HOPPER-SAME:   columns = 64 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, rows = 128 : i64, runs = 16 : i64, stages = 6 : i64
+// HOPPER:      moe.grouped_matmul
+// HOPPER-SAME:   columns = 128 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, rows = 128 : i64, runs = 16 : i64, stages = 4 : i64
+func.func @marked(%x: tensor<?x32xf16>, %w: tensor<2x32x16xf16>, %off: tensor<3xi32>, %e: tensor<?x16xf16>,
+    %r: tensor<?x32xf32>, %b: tensor<2x32x16xbf16>, %f: tensor<?x16xf32>)
+    -> (tensor<?x16xf16>, tensor<?x16xf16>, tensor<?x16xf32>) {
   %0 = moe.wrap %w {moe.kernel} : tensor<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
   %y = moe.grouped_matmul ins(%x : tensor<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : tensor<3xi32>)
     outs(%e : tensor<?x16xf16>) {moe.kernel} -> tensor<?x16xf16>
   %z = moe.grouped_matmul ins(%x : tensor<?x32xf16>) weights(%0, %0 : !moe.weight<32x16xf16, cluster[2]>, !moe.weight<32x16xf16, cluster[2]>)
     groups(%off : tensor<3xi32>) act <silu> outs(%e : tensor<?x16xf16>) {moe.kernel} -> tensor<?x16xf16>
-  return %y, %z : tensor<?x16xf16>, tensor<?x16xf16>
+  %1 = moe.wrap %b encoding <bf16> {moe.kernel} : tensor<2x32x16xbf16> to !moe.weight<32x16xf32, cluster[2]>
+  %u = moe.grouped_matmul ins(%r : tensor<?x32xf32>) rounded <bf16> weights(%1 : !moe.weight<32x16xf32, cluster[2]>)
+    groups(%off : tensor<3xi32>) outs(%f : tensor<?x16xf32>) {moe.kernel} -> tensor<?x16xf32>
+  return %y, %z, %u : tensor<?x16xf16>, tensor<?x16xf16>, tensor<?x16xf32>
 }
 
 // CHECK-LABEL: func.func @chosen

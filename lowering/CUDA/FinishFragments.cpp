@@ -1,0 +1,414 @@
+// Rows of a tile in registers: products of 16 rows and one expert's residual by mma.sync, while sums stay where they are.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/FinishFragments.h"
+
+#include "lowering/CPU/Activation.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace moec::lowering;
+using namespace moec::moe;
+
+/// Of the reduction and of columns, in one block; the most that a residual may have.
+static constexpr int64_t blockSize = 16, mostRank = 16;
+/// Columns of each matrix that are finished together: what is carried from expert to expert stays in registers.
+static constexpr int64_t chunkColumns = 32;
+
+static bool hasFragmentForm(ValueRange weights, Type element) {
+  return llvm::all_of(weights, [&](Value weight) {
+    auto wrap = weight.getDefiningOp<WrapOp>();
+    auto type = cast<WeightType>(wrap.getType());
+    int64_t rank = std::min(type.getRows(), type.getCols());
+    return getElementTypeOrSelf(wrap.getTensor().getType()) == element &&
+           rank % blockSize == 0 && rank <= mostRank;
+  });
+}
+
+/// The weight of what pairs add, besides residuals, if there is one.
+static SmallVector<Value, 1> ownWeight(Value weight) {
+  return weight ? SmallVector<Value, 1>{weight} : SmallVector<Value, 1>();
+}
+static SmallVector<Value, 1> weightOfPairs(GroupedUpOp op) {
+  return ownWeight(op.getShrink());
+}
+static SmallVector<Value, 1> weightOfPairs(GroupedMatmulOp op) {
+  return ownWeight(op.getExpand());
+}
+
+ProductForm moec::lowering::formOf(Operation *op) {
+  return llvm::TypeSwitch<Operation *, ProductForm>(op)
+      .Case<GroupedUpOp, GroupedMatmulOp>([](auto product) {
+        Type element = getElementTypeOrSelf(product.getInput().getType());
+        bool isFinishedInRegisters =
+            (element.isF16() || element.isBF16()) &&
+            !product.getRoundingAttr() &&
+            hasFragmentForm(product.getResiduals(), element) &&
+            hasFragmentForm(weightOfPairs(product), element);
+        return ProductForm{static_cast<int64_t>(product.getWeights().size()),
+                           isFinishedInRegisters};
+      });
+}
+
+namespace {
+using Fragment = std::array<Value, 4>;
+
+/// One expert, and for each of a lane's two rows its pair, whether there is one, and its weight.
+struct ExpertRows {
+  Value expert;
+  std::array<Value, 2> pair, isThere, weight;
+};
+
+class FragmentFinisher {
+public:
+  FragmentFinisher(KernelCode &k, const TiledProduct &p,
+                   const FragmentSums &sums)
+      : k(k), p(p), sums(sums), quad(k.rem(k.lane(), k.index(4))),
+        lineOfLane(k.div(k.lane(), 4)) {
+    for (int64_t i = 0; i < 2; ++i) {
+      rows[i] = k.add(sums.firstRow, k.add(lineOfLane, 8 * i));
+      isRow[i] = k.isBelow(rows[i], sums.endRow);
+    }
+  }
+
+  void finish() {
+    for (chunk = 0; chunk < sums.columns; chunk += chunkColumns)
+      finishChunk();
+  }
+
+private:
+  //===--- a chunk of columns ---===//
+  void finishChunk() {
+    int64_t count = chunkColumns / 2;
+    if (p.isUp())
+      return store(overExperts(Code::Values(count, k.zero()),
+                               [&](const ExpertRows &rows, ValueRange before) {
+                                 return addExpert(rows, before);
+                               }));
+    Code::Values results;
+    for (int64_t i = 0; i < count; i += 2)
+      llvm::append_range(results, activatePair(base(0, i), base(0, i + 1),
+                                               p.weights.size() == 2, i));
+    if (p.expand)
+      results =
+          overExperts(results, [&](const ExpertRows &rows, ValueRange before) {
+            return addSegment(rows, before);
+          });
+    store(results);
+  }
+
+  /// Sum `i` of the chunk's, of a matrix.
+  Value base(int64_t matrix, int64_t i) {
+    return sums.numbers[(matrix * sums.columns + chunk) / 2 + i];
+  }
+
+  /// The first column of block `block` of the chunk.
+  Value columnOf(int64_t block) {
+    return k.add(sums.firstColumn, chunk + block * blockSize);
+  }
+
+  void store(ValueRange results) {
+    for (int64_t i = 0; i < chunkColumns / 2; i += 2) {
+      Value row = rows[i / 2 % 2];
+      Value column = k.add(columnOf(0), k.add(k.mul(quad, 2), i / 4 * 8));
+      Value isInside =
+          k.both(isRow[i / 2 % 2], k.isBelow(column, k.index(p.columns())));
+      k.when(isInside, [&] {
+        k.storePair(k.pack(p.element, results[i], results[i + 1]), p.output,
+                    k.add(k.mul(row, p.columns()), column));
+      });
+    }
+  }
+
+  //===--- experts ---===//
+  /// The experts that the 16 rows have, carrying a number for each of the chunk's. Each lane looks for the next one of a row:
+  /// of the same expert the next pair.
+  Code::Values overExperts(
+      Code::Values inits,
+      llvm::function_ref<Code::Values(const ExpertRows &, ValueRange)> body) {
+    Value own = k.add(sums.firstRow, k.rem(k.lane(), k.index(16)));
+    Value isOwn = k.isBelow(own, sums.endRow);
+    own = k.select(isOwn, own, k.index(0));
+    Value from = k.toIndex(k.load(p.pairFirst, own));
+    Value to = k.toIndex(k.load(p.pairFirst, k.add(own, 1)));
+    to = k.select(isOwn, to, from);
+    Value least = k.number(std::numeric_limits<int32_t>::min(), k.i32());
+    Code::Values state = {least, k.number(-1, k.i32())};
+    llvm::append_range(state, inits);
+    Code::Values first = nextPair(from, to, state[0], state[1]);
+    state[0] = first[0];
+    state[1] = first[1];
+    state.insert(state.begin() + 2, first[2]);
+    auto loop = scf::WhileOp::create(
+        k.b, k.loc, ValueRange(state).getTypes(), state,
+        [&](OpBuilder &, Location, ValueRange now) {
+          OpBuilder::InsertionGuard guard(k.b);
+          Value isExpert = k.compare(arith::CmpIPredicate::ne, now[0], none());
+          scf::ConditionOp::create(k.b, k.loc, isExpert, now);
+        },
+        [&](OpBuilder &, Location, ValueRange now) {
+          OpBuilder::InsertionGuard guard(k.b);
+          Code::Values sums = body(rowsOf(now[0], now[2]), now.drop_front(3));
+          Code::Values next = nextPair(from, to, now[0], now[1]);
+          llvm::append_range(next, sums);
+          scf::YieldOp::create(k.b, k.loc, next);
+        });
+    return Code::Values(loop.getResults().drop_front(3));
+  }
+
+  Value none() {
+    return k.number(std::numeric_limits<int32_t>::max(), k.i32());
+  }
+
+  /// Behind an expert and this lane's last pair: the next expert that any row has, the last pair, and the pair of this lane's
+  /// row that has it, or -1.
+  Code::Values nextPair(Value from, Value to, Value lastExpert,
+                        Value lastPair) {
+    Value nobody = k.number(-1, k.i32());
+    Code::Values own =
+        k.loop(from, to, 1, {none(), nobody}, [&](Value at, ValueRange best) {
+          Value expert = k.load(p.pairExpert, at), pair = k.toI32(at);
+          auto less = arith::CmpIPredicate::slt;
+          Value isBehind = k.either(k.compare(less, lastExpert, expert),
+                                    k.both(k.isEqual(expert, lastExpert),
+                                           k.compare(less, lastPair, pair)));
+          Value isBetter = k.both(isBehind, k.compare(less, expert, best[0]));
+          return Code::Values{k.select(isBetter, expert, best[0]),
+                              k.select(isBetter, pair, best[1])};
+        });
+    Value expert = k.leastOfLanes(own[0]);
+    Value pair = k.select(k.isEqual(expert, own[0]), own[1], nobody);
+    Value isOwn =
+        k.compare(arith::CmpIPredicate::sge, pair, k.number(0, k.i32()));
+    return {expert, k.select(isOwn, pair, lastPair), pair};
+  }
+
+  /// What the lanes that found pairs know, where it is needed.
+  ExpertRows rowsOf(Value expert, Value pair) {
+    ExpertRows result;
+    result.expert = expert;
+    for (int64_t i = 0; i < 2; ++i) {
+      Value found = k.fromLane(pair, k.toI32(k.add(lineOfLane, 8 * i)));
+      result.isThere[i] =
+          k.compare(arith::CmpIPredicate::sge, found, k.number(0, k.i32()));
+      result.pair[i] =
+          k.select(result.isThere[i], k.toIndex(found), k.index(0));
+      Value weight = k.loadFloat(p.pairWeight, result.pair[i]);
+      result.weight[i] = k.select(result.isThere[i], weight, k.zero());
+    }
+    return result;
+  }
+
+  //===--- factors ---===//
+  /// 16 x 16 of a list whose row `pair` begins at pair * length: zeros for rows that have none.
+  Fragment leftFactor(const ExpertRows &rows, Value list, int64_t length,
+                      int64_t column) {
+    Fragment factor;
+    for (int64_t part = 0; part < 4; ++part) {
+      int64_t row = part % 2;
+      Value at = k.add(k.mul(rows.pair[row], length),
+                       k.add(k.mul(quad, 2), column + part / 2 * 8));
+      std::array<Value, 2> numbers;
+      for (int64_t i = 0; i < 2; ++i)
+        numbers[i] = k.select(rows.isThere[row],
+                              k.loadFloat(list, k.add(at, i)), k.zero());
+      factor[part] = k.pack(p.element, numbers[0], numbers[1]);
+    }
+    return factor;
+  }
+
+  /// 16 x 16 of an expert's matrix from `row` and `column` on, as factors of two products. A lane reads two numbers of a row at
+  /// once, which are of the first product and of the second: column 2n of the block is column n of the first, in the order
+  /// 0, 8, 2, 10, ..., and the column behind it of the second.
+  std::array<std::array<Value, 2>, 2> rightFactors(const MatrixPool &matrix,
+                                                   Value begin, Value isThere,
+                                                   Value row, Value column) {
+    Value own = k.add(column, k.add(k.mul(k.rem(lineOfLane, k.index(2)), 8),
+                                    k.mul(k.div(lineOfLane, 2), 2)));
+    std::array<Value, 4> words;
+    for (int64_t i = 0; i < 4; ++i) {
+      Value line = k.add(row, k.add(k.mul(quad, 2), i % 2 + i / 2 * 8));
+      Value isInside =
+          k.both(isThere, k.both(k.isBelow(own, k.index(matrix.columns)),
+                                 k.isBelow(line, k.index(matrix.rows))));
+      Value at = k.add(begin, k.add(k.mul(line, matrix.columns), own));
+      Value word = k.loadPair(matrix.list, k.select(isInside, at, k.index(0)));
+      words[i] = k.select(isInside, word, k.number(0, k.i32()));
+    }
+    return {
+        {{k.firstOfBoth(words[0], words[1]), k.firstOfBoth(words[2], words[3])},
+         {k.secondOfBoth(words[0], words[1]),
+          k.secondOfBoth(words[2], words[3])}}};
+  }
+
+  /// Adds a product to 8 numbers of 16 columns: those of the first product are 0, 4, 2, 6, those of the second behind them.
+  void multiply(const Fragment &left,
+                const std::array<std::array<Value, 2>, 2> &right,
+                MutableArrayRef<Value> numbers) {
+    for (int64_t i = 0; i < 2; ++i) {
+      Fragment result = k.multiply(
+          p.element, left, right[i],
+          {numbers[i], numbers[4 + i], numbers[2 + i], numbers[6 + i]});
+      numbers[i] = result[0];
+      numbers[4 + i] = result[1];
+      numbers[2 + i] = result[2];
+      numbers[6 + i] = result[3];
+    }
+  }
+
+  /// Adds list[pair]·matrix to the numbers of a block of columns.
+  void expand(const ExpertRows &rows, ArrayRef<Fragment> low,
+              const MatrixPool &matrix, int64_t block,
+              MutableArrayRef<Value> numbers) {
+    auto [begin, isThere] = matrix.find(k, rows.expert);
+    for (auto [i, left] : llvm::enumerate(low))
+      multiply(left,
+               rightFactors(matrix, begin, isThere, k.index(i * blockSize),
+                            columnOf(block)),
+               numbers);
+  }
+
+  SmallVector<Fragment> lowOf(const ExpertRows &rows, Value list,
+                              int64_t length, int64_t first, int64_t rank) {
+    SmallVector<Fragment> low;
+    for (int64_t column = 0; column < rank; column += blockSize)
+      low.push_back(leftFactor(rows, list, length, first + column));
+    return low;
+  }
+
+  //===--- what an expert adds ---===//
+  std::array<Value, 2> roundPair(Value first, Value second) {
+    return k.unpack(p.element, k.pack(p.element, first, second));
+  }
+
+  /// act of two numbers next to each other; `i` is the first one's place, where the other matrix has the gate's.
+  std::array<Value, 2> activatePair(Value first, Value second, bool hasGate,
+                                    int64_t i) {
+    if (!p.act)
+      return {first, second};
+    return activatePair(first, second, hasGate ? base(1, i) : Value(),
+                        hasGate ? base(1, i + 1) : Value());
+  }
+
+  std::array<Value, 2> activatePair(Value first, Value second, Value firstGate,
+                                    Value secondGate) {
+    std::array<Value, 2> up = roundPair(first, second), gate;
+    if (firstGate)
+      gate = roundPair(firstGate, secondGate);
+    return {moec::lowering::activate(k, p.act, up[0], gate[0]),
+            moec::lowering::activate(k, p.act, up[1], gate[1])};
+  }
+
+  /// before + weight·h, and this chunk's part of v.
+  Code::Values addExpert(const ExpertRows &rows, ValueRange before) {
+    SmallVector<SmallVector<Fragment>> low;
+    int64_t first = 0;
+    for (size_t i = 0; i < p.residuals.size(); i += 2) {
+      int64_t rank = p.residuals[i].columns;
+      low.push_back(lowOf(rows, p.low, p.lowColumns(), first, rank));
+      first += rank;
+    }
+    Code::Values shrunk;
+    if (p.shrink)
+      shrunk.assign(p.shrink->columns / 2, k.zero());
+    Code::Values results(before);
+    for (int64_t block = 0; block < chunkColumns / blockSize; ++block) {
+      Fragment hidden = hiddenOf(rows, low, block, results);
+      if (p.shrink)
+        shrink(rows, hidden, block, shrunk);
+    }
+    if (p.shrink)
+      addToParts(rows, shrunk);
+    return results;
+  }
+
+  /// h of a block of columns, in pairs; what is added up grows by weight·h.
+  Fragment hiddenOf(const ExpertRows &rows, ArrayRef<SmallVector<Fragment>> low,
+                    int64_t block, MutableArrayRef<Value> results) {
+    SmallVector<Code::Values> products;
+    for (size_t matrix = 0; matrix < p.weights.size(); ++matrix) {
+      Code::Values numbers;
+      for (int64_t i = 0; i < 8; ++i)
+        numbers.push_back(base(matrix, 8 * block + i));
+      if (matrix < low.size())
+        expand(rows, low[matrix], p.residuals[2 * matrix + 1], block, numbers);
+      products.push_back(numbers);
+    }
+    bool hasGate = products.size() == 2;
+    Fragment hidden;
+    for (int64_t i = 0; i < 8; i += 2) {
+      std::array<Value, 2> h = {products[0][i], products[0][i + 1]};
+      if (p.act)
+        h = activatePair(h[0], h[1], hasGate ? products[1][i] : Value(),
+                         hasGate ? products[1][i + 1] : Value());
+      hidden[i / 2] = k.pack(p.element, h[0], h[1]);
+      h = k.unpack(p.element, hidden[i / 2]);
+      for (int64_t j = 0; j < 2; ++j) {
+        Value &sum = results[8 * block + i + j];
+        sum = k.addF(sum, k.mulF(rows.weight[i / 2 % 2], h[j]));
+      }
+    }
+    return hidden;
+  }
+
+  /// h's pairs lie as a left factor's do.
+  void shrink(const ExpertRows &rows, const Fragment &hidden, int64_t block,
+              MutableArrayRef<Value> shrunk) {
+    auto [begin, isThere] = p.shrink->find(k, rows.expert);
+    for (int64_t column = 0; column < p.shrink->columns; column += blockSize)
+      multiply(hidden,
+               rightFactors(*p.shrink, begin, isThere, columnOf(block),
+                            k.index(column)),
+               shrunk.slice(column / 2, 8));
+  }
+
+  /// Only this warp writes these, tile after tile.
+  void addToParts(const ExpertRows &rows, ValueRange shrunk) {
+    int64_t rank = p.shrink->columns;
+    for (int64_t row = 0; row < 2; ++row)
+      k.when(rows.isThere[row], [&] {
+        Value line = k.add(k.mul(sums.run, p.pairs), rows.pair[row]);
+        for (int64_t i = 0; i < rank / 2; ++i) {
+          if (i / 2 % 2 != row)
+            continue;
+          Value column = k.add(k.mul(quad, 2), i / 4 * 8 + i % 2);
+          Value at = k.add(k.mul(line, rank), column);
+          k.store(k.addF(k.load(p.parts, at), shrunk[i]), p.parts, at);
+        }
+      });
+  }
+
+  /// before + weight·segment·expand.
+  Code::Values addSegment(const ExpertRows &rows, ValueRange before) {
+    SmallVector<Fragment> low =
+        lowOf(rows, p.segment, p.expand->rows, 0, p.expand->rows);
+    Code::Values results(before);
+    for (int64_t block = 0; block < chunkColumns / blockSize; ++block) {
+      Code::Values added(8, k.zero());
+      expand(rows, low, *p.expand, block, added);
+      for (int64_t i = 0; i < 8; ++i) {
+        Value &sum = results[8 * block + i];
+        sum = k.addF(sum, k.mulF(rows.weight[i / 2 % 2], added[i]));
+      }
+    }
+    return results;
+  }
+
+  KernelCode &k;
+  const TiledProduct &p;
+  const FragmentSums &sums;
+  /// Where in a fragment a lane is: rows line and line + 8, columns 2·quad and the next, of each 8.
+  Value quad, lineOfLane;
+  std::array<Value, 2> rows, isRow;
+  /// The first column of each matrix that is finished now.
+  int64_t chunk = 0;
+};
+} // namespace
+
+void moec::lowering::finishFragments(KernelCode &k, const TiledProduct &product,
+                                     const FragmentSums &sums) {
+  FragmentFinisher(k, product, sums).finish();
+}

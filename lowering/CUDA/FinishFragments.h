@@ -1,0 +1,33 @@
+// What is done with sums of a tile that are in registers: residuals, activation, what pairs add up to, on tensor cores.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#ifndef MOEC_LOWERING_CUDA_FINISHFRAGMENTS_H
+#define MOEC_LOWERING_CUDA_FINISHFRAGMENTS_H
+
+#include "lowering/CUDA/TiledProduct.h"
+
+namespace moec::lowering {
+
+/// Of a moe.grouped_up or moe.grouped_matmul that has kernels. It can be finished in registers if rows, weights and residuals are
+/// of one type of 16 bits, and ranks of residuals are multiples of 16 that registers have room for. Works on tensors and on
+/// buffers.
+ProductForm formOf(mlir::Operation *op);
+
+/// 16 rows of a tile, in the registers of a warp.
+struct FragmentSums {
+  /// For each matrix `columns` / 2 of each lane, as HopperCode::numbersOf has them.
+  mlir::ValueRange numbers;
+  int64_t columns;
+  /// The first of the rows, the row behind the last that is the tile's; the first column of each matrix.
+  mlir::Value firstRow, endRow, firstColumn;
+  /// The run of columns that this tile is of.
+  mlir::Value run;
+};
+
+/// Writes the rows. Experts that these rows have come one after the other, in the order of their numbers; all rows of an expert
+/// are multiplied at once.
+void finishFragments(KernelCode &k, const TiledProduct &product,
+                     const FragmentSums &sums);
+
+} // namespace moec::lowering
+
+#endif // MOEC_LOWERING_CUDA_FINISHFRAGMENTS_H
