@@ -110,6 +110,8 @@ private:
     sums.firstColumn = k.mul(tile, shape.columns);
     sums.run = k.div(tile, tilesOfRun);
     finishFragments(k, p, sums);
+    // Lanes went their own ways; warpgroups multiply with all of them.
+    k.syncWarp();
   }
 
   /// A warp writes the sums of its rows and reads them.

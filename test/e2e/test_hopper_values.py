@@ -98,13 +98,12 @@ def write_logits(path, element, experts, chosen):
 ROWS = ((0, 1, 127, 128, 129, 65), (0, 0, 390, 0, 0, 0))
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("rows", ROWS, ids=("ragged", "hot"))
-@pytest.mark.parametrize("element, rank", (("bf16", 16), ("f16", 16), ("bf16", 8)))
+@pytest.mark.parametrize("element, rank, seed", (("bf16", 16, 1), ("bf16", 16, 2), ("f16", 16, 3), ("bf16", 8, 4)))
 def test_rows_of_clusters(element, rank, rows, seed, tmp_path, monkeypatch):
     """Both choices of a token are in one cluster, which has three: a row of two pairs. Rank 16 is finished in registers."""
     members = [cluster for cluster in range(len(rows)) for _ in range(3)]
-    artifacts = compile_both(layer(element, 72, 136, members, rank), tmp_path)
+    artifacts = compile_both(layer(element, 72, 72, members, rank), tmp_path)
     pick = random.Random(seed)
     chosen = [tuple(pick.sample(range(3 * cluster, 3 * cluster + 3), 2)) for cluster, count in enumerate(rows) for _ in range(count)]
     pick.shuffle(chosen)

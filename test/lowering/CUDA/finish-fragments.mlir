@@ -16,6 +16,8 @@
 // CHECK:      scf.if
 // CHECK:        llvm.inline_asm asm_dialect = att "cvt.rn.f16x2.f32 $0, $2, $1;", "=r,f,f"
 // CHECK:        llvm.store %{{.*}} {alignment = 4 : i64} : i32, !llvm.ptr<1>
+// Lanes come together before the next tile is multiplied.
+// CHECK:      nvvm.bar.warp.sync
 func.func @act(%x: memref<?x32xf16>, %u: memref<2x32x16xf16>, %g: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
     {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
     {dtype = "float16", name = "u", role = "input", shape = array<i64: 2, 32, 16>},
