@@ -100,6 +100,36 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
   ];
 }
 
+def MixExpertsPass : MoE_ModulePass<"moe-mix-experts"> {
+  let summary = "writes each expert matrix as a mix of the layer's bases, times a factor of its own";
+  let description = [{
+    ```
+    %up = moe.leaf @layer0.up : !moe.weight<64x32xf32, expert[8]>
+      becomes
+    moe.param private @layer0.up.bases : !moe.weight<64x32xf32, basis[3]> = #moe.basis_mix<bases of 3 on input rank 32 of @layer0.up>
+    moe.param private @layer0.up.mix : !moe.weight<1x3xf32, expert[8]> = #moe.basis_mix<coefficients of 3 on input rank 32 of @layer0.up>
+    moe.param private @layer0.up.own : !moe.weight<32x32xf32, expert[8]> = #moe.mix_factor<on input @layer0.up.bases by @layer0.up.mix of @layer0.up>
+    %up = (moe.weight.mix of bases and mix)·(moe.leaf @layer0.up.own)
+    ```
+    MoBE (arXiv 2508.05257), docs/factorization.md. Bases are on the side of the matrix that is larger, or the input side; with
+    `phi` the mix goes through a map. Lossy; a remark states the relative error of each matrix, encodings included. Takes layers
+    whose matrices are leaves with one entry for each expert, all of them (the paper leaves `down` as it is). Fits take a while,
+    and memory for all experts in f64; with `cache` they are made once. There is no kernel for mixes: such layers are
+    lowered plainly.
+  }];
+  let options = [
+    MoE_WeightsOption, MoE_CacheOption,
+    Option<"bases", "bases", "int64_t", "4", "Bases that a layer's experts mix">,
+    Option<"rank", "rank", "int64_t", "0", "Rank of bases and factors; 0: the smaller side of each matrix">,
+    Option<"phi", "phi", "::moec::moe::Phi", "::moec::moe::Phi::identity", "Map that a mix goes through, element by element",
+           [{::llvm::cl::values(clEnumValN(::moec::moe::Phi::identity, "identity", "none"),
+                                clEnumValN(::moec::moe::Phi::silu, "silu", "x·sigmoid(x)"),
+                                clEnumValN(::moec::moe::Phi::tanh, "tanh", "hyperbolic tangent"))}]>,
+    Option<"baseEncoding", "base-encoding", "std::string", "", "Encoding of bases, for example 'int8 group 32'">,
+    Option<"factorEncoding", "factor-encoding", "std::string", "", "Encoding of factors">
+  ];
+}
+
 def EncodeExpertsPass : MoE_ModulePass<"moe-encode-experts"> {
   let summary = "stores the matrices of plain experts in another encoding";
   let description = [{

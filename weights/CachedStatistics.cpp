@@ -1,5 +1,5 @@
-// Similarities and spectra that are computed once for weights of one content.
-// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Similarities, spectra and mixes that are computed once for weights of one
+// content. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // The texts that go into keys begin with a name and a version: who changes what
 // a computation gives, beyond rounding, counts the version up.
@@ -91,6 +91,33 @@ spectraOf(const std::vector<NamedArray> &arrays, int64_t entries) {
   return spectra;
 }
 
+std::vector<NamedArray> arraysOf(const BasisMix &mix) {
+  auto add = [](const char *name, const auto &values) {
+    return NamedArray{name,
+                      {int64_t(values.size())},
+                      std::vector<double>(values.begin(), values.end())};
+  };
+  return {add("bases", mix.bases), add("coefficients", mix.coefficients),
+          add("relative_errors", mix.relativeErrors)};
+}
+
+std::optional<BasisMix> mixOf(const std::vector<NamedArray> &arrays,
+                              int64_t ofBases, int64_t ofCoefficients,
+                              int64_t experts) {
+  if (arrays.size() != 3)
+    return std::nullopt;
+  auto *bases = valuesOf<double>(arrays[0], "bases", {ofBases});
+  auto *coefficients =
+      valuesOf<double>(arrays[1], "coefficients", {ofCoefficients});
+  auto *errors = valuesOf<double>(arrays[2], "relative_errors", {experts});
+  if (!bases || !coefficients || !errors)
+    return std::nullopt;
+  // They were f32 before.
+  return BasisMix{{bases->begin(), bases->end()},
+                  {coefficients->begin(), coefficients->end()},
+                  *errors};
+}
+
 /// What is under the key, or what `compute` gives, which is put there.
 template <typename Read, typename Compute>
 auto lookUp(const StatisticsCache *cache,
@@ -172,6 +199,34 @@ cachedResidualSpectra(const StatisticsCache *cache, MatrixSourcePtr of,
       [&] {
         return residualSpectra(of, base, table, count, options, parallel);
       });
+}
+
+Result<Cached<BasisMix>> cachedBasisMix(const StatisticsCache *cache,
+                                        MatrixSourcePtr of,
+                                        const BasisMixOptions &options,
+                                        const ParallelOptions &parallel) {
+  const MatrixShape &shape = of->shape();
+  bool isInput = options.side == MatrixSide::Input;
+  int64_t ofBases =
+      options.bases * options.rank * (isInput ? shape.rows : shape.cols);
+  int64_t ofCoefficients = shape.entries * options.bases;
+  if (uint64_t(ofBases + ofCoefficients + shape.entries) * sizeof(double) >
+      statisticsMaxEntryBytes)
+    cache = nullptr;
+  std::string text = "basis mix 1";
+  for (int64_t number : {options.bases, options.rank, int64_t(options.side),
+                         int64_t(options.map), options.steps})
+    text += " " + std::to_string(number);
+  char digits[40];
+  std::snprintf(digits, sizeof(digits), " noise %a", options.noise);
+  text += digits;
+  std::vector<MatrixSourcePtr> sources{of};
+  return lookUp(
+      cache, sources, text,
+      [&](const std::vector<NamedArray> &arrays) {
+        return mixOf(arrays, ofBases, ofCoefficients, shape.entries);
+      },
+      [&] { return fitBasisMix(*of, options, parallel); });
 }
 
 } // namespace moec::weights

@@ -1,8 +1,9 @@
-// Similarities and spectra that are computed once for weights of one content.
+// Similarities, spectra and mixes that are computed once for weights of one content.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_WEIGHTS_CACHEDSTATISTICS_H
 #define MOEC_WEIGHTS_CACHEDSTATISTICS_H
 
+#include "weights/BasisMix.h"
 #include "weights/ExpertFactors.h"
 #include "weights/Similarity.h"
 #include "weights/StatisticsCache.h"
@@ -34,6 +35,12 @@ cachedResidualSpectra(const StatisticsCache *cache, MatrixSourcePtr of,
                       MatrixSourcePtr base, const std::vector<int32_t> &table,
                       int64_t count, const ResidualOptions &options,
                       const ParallelOptions &parallel = {});
+
+/// fitBasisMix, likewise; not kept where it is larger than an entry may be.
+Result<Cached<BasisMix>> cachedBasisMix(const StatisticsCache *cache,
+                                        MatrixSourcePtr of,
+                                        const BasisMixOptions &options,
+                                        const ParallelOptions &parallel = {});
 
 } // namespace moec::weights
 

@@ -28,15 +28,6 @@ using FloatRows =
     Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using FloatView = Eigen::Map<const FloatRows>;
 
-/// Eigen cuts products by the sizes of the caches it finds, and sums in that
-/// order: with sizes of our own, machines with other caches agree.
-void fixCacheSizes() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    Eigen::setCpuCacheSizes(32 * 1024, 1024 * 1024, 8 * 1024 * 1024);
-  });
-}
-
 double relative(double squaredError, double squaredWeight) {
   if (squaredError == 0)
     return 0;
@@ -50,6 +41,13 @@ double normaliser(double magnitude) {
 }
 
 } // namespace
+
+void fixCacheSizes() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    Eigen::setCpuCacheSizes(32 * 1024, 1024 * 1024, 8 * 1024 * 1024);
+  });
+}
 
 //===----------------------------------------------------------------------===//
 // Whitening

@@ -14,6 +14,10 @@
 
 namespace moec::weights {
 
+/// Eigen cuts products by the sizes of the caches it finds, and sums in that
+/// order: after this, machines with other caches agree. Any number of calls.
+void fixCacheSizes();
+
 /// How singular values and vectors are found.
 enum class SvdMethod {
   /// Exact where it is cheap or a sketch would not pay; see chosenMethod.

@@ -41,10 +41,11 @@ static weights::TensorForm matrixForm(const weights::Encoding &encoding,
 
 FailureOr<LayerWeights>
 LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
-                   const weights::ArchiveSource &source) {
+                   const weights::ArchiveSource &source,
+                   const weights::StatisticsCache *cache) {
   LayerWeights result;
   result.header.source = source;
-  ParamSources sources(provider);
+  ParamSources sources(provider, cache);
   SymbolTableCollection symbols;
   auto addRecord = [&](std::string name, weights::RecordClass recordClass) {
     weights::ArchiveRecord record;

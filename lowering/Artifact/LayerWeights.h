@@ -17,10 +17,12 @@ namespace moec::lowering {
 /// for each cluster and expert.
 class LayerWeights {
 public:
-  /// Plans the archive; nothing is read but tables. The module may change afterwards, the provider must outlive this.
+  /// Plans the archive; nothing is read but tables. The module may change afterwards; the provider, and the cache of
+  /// statistics if there is one, must outlive this.
   static mlir::FailureOr<LayerWeights> plan(mlir::ModuleOp module,
                                             const weights::WeightProvider &provider,
-                                            const weights::ArchiveSource &source);
+                                            const weights::ArchiveSource &source,
+                                            const weights::StatisticsCache *cache = nullptr);
 
   bool isEmpty() const { return header.records.empty(); }
   std::string layoutHash() const;

@@ -48,6 +48,11 @@ static weights::MatrixShape matrixShape(WeightType type) {
   return {type.getCount(), type.getRows(), type.getCols()};
 }
 
+static weights::MatrixSide getPlainSide(Side side) {
+  return side == Side::input ? weights::MatrixSide::Input
+                             : weights::MatrixSide::Output;
+}
+
 static ParamOp lookup(ParamOp user, FlatSymbolRefAttr name) {
   return SymbolTable::lookupNearestSymbolFrom<ParamOp>(user, name);
 }
@@ -99,9 +104,7 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makePermuted(ParamOp param) {
   return take(param, weights::permutedMatrices(
                          param.getSymName().str(), *of,
                          std::vector<int32_t>(range.begin(), range.end()),
-                         permuted.getSide() == Side::input
-                             ? weights::MatrixSide::Input
-                             : weights::MatrixSide::Output));
+                         getPlainSide(permuted.getSide())));
 }
 
 FailureOr<ParamSources::Base>
@@ -157,6 +160,82 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
   return isInput ? known->second.input : known->second.output;
 }
 
+static weights::MixMap getMixMap(Phi phi) {
+  switch (phi) {
+  case Phi::identity:
+    return weights::MixMap::Identity;
+  case Phi::silu:
+    return weights::MixMap::Silu;
+  case Phi::tanh:
+    return weights::MixMap::Tanh;
+  }
+  llvm_unreachable("unknown map");
+}
+
+static double getNoise(FloatAttr noise) {
+  return noise ? noise.getValueAsDouble() : weights::defaultMixNoise;
+}
+
+FailureOr<weights::MatrixSourcePtr> ParamSources::makeMixPart(ParamOp param) {
+  auto mix = cast<BasisMixAttr>(param.getSource());
+  auto ofBases = BasisMixAttr::get(param.getContext(), MixPart::bases,
+                                   mix.getBases(), mix.getSide(), mix.getRank(),
+                                   mix.getPhi(), mix.getNoise(), mix.getOf());
+  std::pair<Operation *, Attribute> key(param->getParentOp(), ofBases);
+  auto known = mixes.find(key);
+  if (known == mixes.end()) {
+    FailureOr<weights::MatrixSourcePtr> of =
+        openLeaf(lookup(param, mix.getOf()));
+    if (failed(of))
+      return failure();
+    weights::BasisMixOptions options;
+    options.bases = mix.getBases();
+    options.rank = mix.getRank();
+    options.side = getPlainSide(mix.getSide());
+    options.map = getMixMap(mix.getPhi());
+    options.noise = getNoise(mix.getNoise());
+    auto fit = [cache = cache, of = *of,
+                options]() -> weights::Result<weights::BasisMix> {
+      auto found = weights::cachedBasisMix(cache, of, options);
+      if (!found)
+        return weights::Error{found.error()};
+      return std::move(found->value);
+    };
+    known = mixes
+                .try_emplace(
+                    key, weights::basisMixSources(param.getSymName().str(),
+                                                  (*of)->shape(), options, fit))
+                .first;
+  }
+  return mix.getPart() == MixPart::bases ? known->second.bases
+                                         : known->second.coefficients;
+}
+
+FailureOr<weights::MatrixSourcePtr>
+ParamSources::openMix(ParamOp bases, ParamOp coefficients, Phi phi) {
+  FailureOr<weights::MatrixSourcePtr> ofBases = openLeaf(bases);
+  FailureOr<weights::MatrixSourcePtr> shares = openLeaf(coefficients);
+  if (failed(ofBases) || failed(shares))
+    return failure();
+  return take(bases, weights::mixedMatrices(bases.getSymName().str() + ".mixed",
+                                            *ofBases, *shares, getMixMap(phi)));
+}
+
+FailureOr<weights::MatrixSourcePtr> ParamSources::makeMixFactor(ParamOp param) {
+  auto factor = cast<MixFactorAttr>(param.getSource());
+  FailureOr<weights::MatrixSourcePtr> of =
+      openLeaf(lookup(param, factor.getOf()));
+  FailureOr<weights::MatrixSourcePtr> mixed =
+      openMix(lookup(param, factor.getBases()),
+              lookup(param, factor.getCoefficients()), factor.getPhi());
+  if (failed(of) || failed(mixed))
+    return failure();
+  return take(
+      param, weights::leastSquaresFactors(param.getSymName().str(), *of, *mixed,
+                                          getPlainSide(factor.getSide()),
+                                          getNoise(factor.getNoise())));
+}
+
 FailureOr<weights::MatrixSourcePtr> ParamSources::makeSource(ParamOp param) {
   auto weight = cast<WeightType>(param.getType());
   std::string name = param.getSymName().str();
@@ -176,6 +255,10 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeSource(ParamOp param) {
     return makePermuted(param);
   if (isa<SvdAttr>(source))
     return makeFactor(param);
+  if (isa<BasisMixAttr>(source))
+    return makeMixPart(param);
+  if (isa<MixFactorAttr>(source))
+    return makeMixFactor(param);
   std::vector<float> numbers;
   for (APFloat value : cast<DenseElementsAttr>(source).getValues<APFloat>()) {
     bool losesInfo;

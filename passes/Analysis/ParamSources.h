@@ -4,6 +4,7 @@
 #define MOEC_PASSES_ANALYSIS_PARAMSOURCES_H
 
 #include "dialects/MoE/IR/MoE.h"
+#include "weights/CachedStatistics.h"
 #include "weights/Recipes.h"
 #include "weights/WeightProvider.h"
 #include "llvm/ADT/DenseMap.h"
@@ -21,9 +22,11 @@ mlir::FailureOr<weights::Encoding> getStoredEncoding(moe::ParamOp param);
 /// diagnostics at the param they arise at.
 class ParamSources {
 public:
-  /// `provider` resolves external sources; it must outlive this.
-  explicit ParamSources(const weights::WeightProvider &provider)
-      : provider(provider) {}
+  /// `provider` resolves external sources, `cache`, if any, keeps fits of mixed bases; both must outlive this and what it
+  /// opens.
+  explicit ParamSources(const weights::WeightProvider &provider,
+                        const weights::StatisticsCache *cache = nullptr)
+      : provider(provider), cache(cache) {}
 
   /// Values of the source, before the param's encoding.
   mlir::FailureOr<weights::MatrixSourcePtr> openSource(moe::ParamOp param);
@@ -44,18 +47,29 @@ public:
   mlir::FailureOr<Base> openBase(const weights::MatrixSource &of,
                                  moe::ParamOp base, moe::ParamOp table);
 
+  /// The moe.weight.mix of two leaves.
+  mlir::FailureOr<weights::MatrixSourcePtr>
+  openMix(moe::ParamOp bases, moe::ParamOp coefficients, moe::Phi phi);
+
 private:
   mlir::FailureOr<weights::MatrixSourcePtr> makeSource(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makeMean(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makePermuted(moe::ParamOp param);
   mlir::FailureOr<weights::MatrixSourcePtr> makeFactor(moe::ParamOp param);
+  mlir::FailureOr<weights::MatrixSourcePtr> makeMixPart(moe::ParamOp param);
+  mlir::FailureOr<weights::MatrixSourcePtr> makeMixFactor(moe::ParamOp param);
 
   const weights::WeightProvider &provider;
+  const weights::StatisticsCache *cache;
   llvm::DenseMap<mlir::Operation *, weights::MatrixSourcePtr> sources, leaves;
   /// Both factors of an SVD come from one computation: by module and recipe of the input side.
   llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
                  weights::LowRankSources>
       factors;
+  /// And bases with their coefficients: by module and recipe of the bases.
+  llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
+                 weights::BasisMixSources>
+      mixes;
 };
 
 } // namespace moec

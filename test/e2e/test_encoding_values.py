@@ -149,6 +149,25 @@ def svd_alone(rank):
     return f
 
 
+def mixed(side, phi=None, bases_encoding=None, noise=None):
+    """Factors beside bases and coefficients that are given: of the mix as it is stored."""
+    f = Program(f"mixed_{side}_{phi or 'plain'}_{bases_encoding or 'plain'}{'' if noise is None else f'_{noise:.0%}'[:-1]}")
+    of, _ = sources(f)
+    rank, encoding = 8, ENCODINGS.get(bases_encoding)
+    v, shares = f.floats(3, *((8, rank) if side == "input" else (rank, 12))), f.floats(6, 1, 3)
+    bases = f.param(*v.shape[1:], "basis[3]", dense(v), moe.stored(v, encoding), suffix=words(encoding))
+    coefficients = f.param(1, 3, "expert[6]", dense(shares), shares)
+    mix = f.mix(bases, coefficients, phi)
+    words_of = f"on {side}{f' phi {phi}' if phi else ''}{'' if noise is None else f' noise {noise}'}"
+    factor = moe.recipe_mix_factor(of.data, mix.data, side, 0.002 if noise is None else noise).astype(np.float32)
+    source = f"#moe.mix_factor<{words_of} {bases.symbol} by {coefficients.symbol} of {of.symbol}>"
+    own = f.param(*factor.shape[1:], "expert[6]", source, factor)
+    whole = f.mul(mix, own) if side == "input" else f.mul(own, mix)
+    f.read(own, tolerance=1e-4)
+    f.read(whole, tolerance=1e-4)
+    return f
+
+
 def permuted(side):
     """Rows or columns of each expert in an order of its own; recipes read them as any param."""
     f = Program(f"permuted_{side}")
@@ -194,6 +213,7 @@ PROGRAMS = {f.name: f for f in [
     permuted("input"), permuted("output"), permuted_for_all(),
     svd(1), svd(3), svd(8), svd(8, "int4_group_8"), svd(3, "int4_group_8"), svd(3, "bf16", "bf16"), svd(8, "int8_group_8", "f16"),
     svd_alone(1), svd_alone(3),
+    mixed("input"), mixed("output"), mixed("input", "silu", "int8_group_8"), mixed("output", "tanh", noise=0.1), mixed("input", noise=0.5),
 ]}
 
 

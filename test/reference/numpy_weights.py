@@ -130,6 +130,17 @@ def recipe_svd(of, base, table, rank):
     return np.stack(inputs), np.stack(outputs)
 
 
+def recipe_mix_factor(of, mixed, side, noise=0.002):
+    """`#moe.mix_factor`: of [n, IN, OUT] beside mixed [n, IN, r] (side "input") -> [n, r, OUT], or [n, r, OUT] -> [n, IN, r]."""
+    if side == "output":
+        flipped = recipe_mix_factor(of.transpose(0, 2, 1), mixed.transpose(0, 2, 1), "input", noise)
+        return flipped.transpose(0, 2, 1)
+    left, right = mixed.astype(np.float64), of.astype(np.float64)
+    gram = left.transpose(0, 2, 1) @ left
+    share = 2 * noise**2 * np.trace(gram, axis1=1, axis2=2) / gram.shape[1]
+    return np.linalg.solve(gram + share[:, None, None] * np.eye(gram.shape[1]), left.transpose(0, 2, 1) @ right)
+
+
 @dataclass
 class Encoding:
     """2.2: `<format [group g] [zero_point] [scale t] [along side]>`."""

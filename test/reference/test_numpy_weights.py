@@ -96,6 +96,19 @@ def test_svd_is_the_best_approximation_and_has_fixed_signs(shape):
     assert np.allclose(alone_a @ alone_b, of)
 
 
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_mix_factors_are_least_squares(side):
+    of = floats(3, 6, 4)
+    mixed = floats(3, 6, 2, seed=1) if side == "input" else floats(3, 2, 4, seed=1)
+    found = moe.recipe_mix_factor(of, mixed, side, noise=0)
+    for i in range(3):
+        left, right = (mixed[i], of[i]) if side == "input" else (mixed[i].T, of[i].T)
+        best = np.linalg.lstsq(left.astype(np.float64), right.astype(np.float64), rcond=None)[0]
+        assert np.allclose(found[i] if side == "input" else found[i].T, best)
+    # Noise makes them smaller.
+    assert np.linalg.norm(moe.recipe_mix_factor(of, mixed, side, noise=0.5)) < 0.9 * np.linalg.norm(found)
+
+
 def e4m3_numbers():
     """All finite E4M3 numbers from their bit patterns."""
     numbers = []

@@ -14,6 +14,7 @@
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/Passes.h"
+#include "passes/LayerParams.h"
 #include "passes/Pipelines.h"
 #include "passes/TerminalProgress.h"
 #include "tools/Execution/Loss.h"
@@ -238,6 +239,19 @@ private:
     manager.addPass(createFactorizeExpertsPass(options));
   }
 
+  void addMixes(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
+    MixExpertsPassOptions options;
+    options.weights = {"model=" + request.input};
+    options.cacheDirectory = request.cache;
+    options.bases = asked.bases;
+    options.rank = asked.rank;
+    options.phi = *moe::symbolizePhi(asked.phi);
+    options.baseEncoding = asked.baseEncoding;
+    options.factorEncoding = asked.residualEncoding;
+    manager.addPass(createMixExpertsPass(options));
+  }
+
   /// What was asked for of the passes that lose.
   void addCompression(PassManager &manager) const {
     const CompressionRequest &asked = request.compression;
@@ -248,6 +262,8 @@ private:
       manager.addPass(createEncodeExpertsPass(options));
       return;
     }
+    if (asked.hasMixes())
+      return addMixes(manager);
     // Clusters are for what their members share.
     if (asked.hasBase())
       addClustering(manager);
@@ -305,6 +321,9 @@ private:
     const CompressionRequest &asked = request.compression;
     if (!asked.enabled)
       return "experts as they are, in " + request.encoding;
+    if (asked.hasMixes())
+      return "mixes of " + std::to_string(asked.bases) +
+             " bases a layer, routers flat";
     if (!asked.hasBase())
       return "no bases, routers flat";
     bool isRandom = asked.clustering == "random";
@@ -373,8 +392,15 @@ private:
   }
 
   ExitCode planWeights() {
+    if (!statistics) {
+      auto opened = openCacheOf(*module, request.cache);
+      if (failed(opened))
+        return compileError;
+      statistics = *std::move(opened);
+    }
     FailureOr<lowering::LayerWeights> plan =
-        lowering::LayerWeights::plan(*module, provider, source);
+        lowering::LayerWeights::plan(*module, provider, source,
+                                     statistics ? &*statistics : nullptr);
     if (failed(plan))
       return compileError;
     layerWeights = *std::move(plan);
@@ -582,6 +608,7 @@ private:
   const CompileRequest &request;
   lowering::LibraryOptions library;
   weights::WeightProvider provider;
+  std::optional<weights::StatisticsCache> statistics;
   weights::ArchiveSource source;
   std::optional<frontend::Checkpoint> checkpoint;
   std::optional<weights::Profile> profile;

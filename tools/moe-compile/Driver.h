@@ -20,6 +20,10 @@ struct CompressionRequest {
   /// "similarity" or "random".
   std::string clustering = "similarity";
   int64_t clusters = 4;
+  /// Bases that all experts of a layer mix, instead of clusters; 0 for none.
+  int64_t bases = 0;
+  /// "identity", "silu" or "tanh".
+  std::string phi = "identity";
   double alpha = 0.7;
   uint64_t seed = 0;
   int64_t rank = 0;
@@ -38,8 +42,9 @@ struct CompressionRequest {
   /// "max", "top2_sum" or "sum".
   std::string clusterScore = "max";
 
-  bool hasBase() const { return base != "none"; }
-  bool hasResidual() const { return residual != "none"; }
+  bool hasMixes() const { return bases > 0; }
+  bool hasBase() const { return base != "none" && !hasMixes(); }
+  bool hasResidual() const { return residual != "none" && !hasMixes(); }
 };
 
 /// What the command line asks for.

@@ -103,7 +103,7 @@ std::string moec::describeLayers(ModuleOp module) {
           param->getAttrOfType<DenseF64ArrayAttr>("moe.relative_error");
       if (!error)
         continue;
-      // The error is said of the base, of A where there is none, or of the plain matrix.
+      // The error is said of the base or bases, of A where there is none, or of the plain matrix.
       std::string form;
       if (local.consume_back(".base") || local.consume_back(".a")) {
         int64_t rank = 0;
@@ -113,6 +113,11 @@ std::string moec::describeLayers(ModuleOp module) {
                      module.lookupSymbol<ParamOp>(factor).getType())
                      .getCols();
         form = "rank " + std::to_string(rank);
+      } else if (local.consume_back(".bases")) {
+        auto type = cast<WeightType>(param.getType());
+        form = std::to_string(type.getCount()) + " bases " +
+               std::to_string(type.getRows()) + " x " +
+               std::to_string(type.getCols());
       } else {
         form = weights::toString(getPlainEncoding(param.getEncodingAttr()));
       }

@@ -90,8 +90,19 @@ static cl::opt<int64_t>
 static cl::opt<int64_t> rankOption(
     "rank",
     cl::desc("With --compress: rank of residuals (default 16, unless "
-             "--error-budget or --bytes is given)"),
+             "--error-budget or --bytes is given), or of mixed bases (default: "
+             "the smaller side of each matrix)"),
     cl::init(0), cl::cat(category));
+static cl::opt<int64_t> bases(
+    "bases",
+    cl::desc("With --compress: experts as mixes of so many bases of their "
+             "layer, each times a factor of its own, instead of clusters"),
+    cl::init(0), cl::cat(category));
+static cl::opt<std::string>
+    phi("phi",
+        cl::desc("With --bases: map that mixes go through, element by "
+                 "element: identity, silu or tanh"),
+        cl::init("identity"), cl::cat(category));
 static cl::opt<double>
     errorBudget("error-budget",
                 cl::desc("With --compress: largest relative error of a matrix"),
@@ -142,7 +153,8 @@ static cl::opt<std::string> encoding(
     cl::cat(category));
 static cl::opt<std::string>
     residualEncoding("residual-encoding",
-                     cl::desc("With --compress: encoding of residuals"),
+                     cl::desc("With --compress: encoding of residuals, or of "
+                              "the factors beside mixed bases"),
                      cl::cat(category));
 static cl::opt<int64_t> twoStage(
     "two-stage",
@@ -167,8 +179,8 @@ static cl::opt<std::string>
             cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string>
     cache("cache",
-          cl::desc("With --compress: directory where similarities and spectra "
-                   "of weights are kept by content"),
+          cl::desc("With --compress: directory where similarities, spectra "
+                   "and mixes of weights are kept by content"),
           cl::value_desc("directory"), cl::cat(category));
 static cl::opt<bool> instrument(
     "instrument",
@@ -308,6 +320,27 @@ static int usage(const Twine &message) {
   return usageError;
 }
 
+/// Refuses mixes that are none, and options that they have no use for.
+static int checkMixes() {
+  if (phi != "identity" && phi != "silu" && phi != "tanh")
+    return usage("expected --phi to be identity, silu or tanh, found '" + phi +
+                 "'");
+  if (!bases.getNumOccurrences())
+    return phi.getNumOccurrences()
+               ? usage("--phi is for --bases, found no --bases")
+               : int(compiled);
+  if (bases < 1)
+    return usage("expected --bases to be positive, found " + Twine(bases));
+  if (!compress)
+    return usage("--bases is for --compress, found no --compress");
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &clustering, &clusters, &alpha, &seed, &baseOption, &residual,
+           &twoStage, &align, &whiten, &errorBudget, &byteBudget})
+    if (option->getNumOccurrences())
+      return usage("--" + option->ArgStr + " is for clusters, found --bases");
+  return compiled;
+}
+
 /// Refuses a form of experts that is none, and options that it has no use for.
 static int checkForm() {
   if (clustering != "similarity" && clustering != "random")
@@ -400,6 +433,8 @@ int main(int argc, char **argv) {
   request.activations = activations;
   asked.clustering = clustering;
   asked.clusters = clusters;
+  asked.bases = bases;
+  asked.phi = phi;
   asked.alpha = alpha;
   asked.seed = seed;
   asked.rank = rankOption;
@@ -423,6 +458,8 @@ int main(int argc, char **argv) {
   if (rankOption < 0 || errorBudget < 0 || byteBudget < 0)
     return usage("expected --rank, --error-budget and --bytes to be positive");
   if (int code = checkForm())
+    return code;
+  if (int code = checkMixes())
     return code;
   if (whiten != "none" && whiten != "diagonal" && whiten != "full")
     return usage("expected --whiten to be none, diagonal or full, found '" +

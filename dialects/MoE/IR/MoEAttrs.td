@@ -79,6 +79,32 @@ def MoE_SvdAttr : MoE_Attr<"Svd", "svd", "recipe: one factor of the truncated SV
   }];
 }
 
+def MoE_BasisMixAttr : MoE_Attr<"BasisMix", "basis_mix", "recipe: bases, or how much of each an expert has"> {
+  let description = [{
+    `<bases|coefficients of m on input|output rank r [phi silu|tanh] [noise e] of @w>`: with the best factors A_i beside them,
+    phi(sum over m of alpha[i, m]·B_m)·A_i with bases on the input side, and A_i·phi(sum ...) with bases on the output side, come
+    near `w[i]` (MoBE, arXiv 2508.05257; docs/factorization.md), also when they are rounded by `noise` of their size, 0.002 unless
+    said otherwise. Bases are IN x r or r x OUT, basis[m]; coefficients 1 x m, indexed as `@w` is.
+  }];
+  let parameters = (ins EnumParameter<MoE_MixPart>:$part, "int64_t":$bases, EnumParameter<MoE_Side>:$side, "int64_t":$rank,
+                        DefaultValuedParameter<"::moec::moe::Phi", "::moec::moe::Phi::identity">:$phi,
+                        OptionalParameter<"::mlir::FloatAttr">:$noise, "::mlir::FlatSymbolRefAttr":$of);
+  let assemblyFormat = "`<` $part `of` $bases `on` $side `rank` $rank (`phi` $phi^)? (`noise` $noise^)? `of` $of `>`";
+}
+
+def MoE_MixFactorAttr : MoE_Attr<"MixFactor", "mix_factor", "recipe: what matrices have of their own, beside mixed bases"> {
+  let description = [{
+    `<on input|output [phi silu|tanh] [noise e] @bases by @coefficients of @w>`: the A_i that bring M_i·A_i (input side, r x OUT) or A_i·M_i
+    (output side, IN x r) nearest to `w[i]`, where M_i is the moe.weight.mix of the bases as they are stored: factors make up
+    for some of what the others' encodings lost.
+  }];
+  let parameters = (ins EnumParameter<MoE_Side>:$side,
+                        DefaultValuedParameter<"::moec::moe::Phi", "::moec::moe::Phi::identity">:$phi,
+                        OptionalParameter<"::mlir::FloatAttr">:$noise, "::mlir::FlatSymbolRefAttr":$bases,
+                        "::mlir::FlatSymbolRefAttr":$coefficients, "::mlir::FlatSymbolRefAttr":$of);
+  let assemblyFormat = "`<` `on` $side (`phi` $phi^)? (`noise` $noise^)? $bases `by` $coefficients `of` $of `>`";
+}
+
 //===----------------------------------------------------------------------===//
 // Stages of a router
 //===----------------------------------------------------------------------===//

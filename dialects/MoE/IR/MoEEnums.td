@@ -13,6 +13,7 @@ class MoE_Enum<string name, string summary, list<string> cases>
 def MoE_Axis : MoE_Enum<"Axis", "what a weight is indexed by", ["none", "cluster", "expert", "basis"]>;
 def MoE_Side : MoE_Enum<"Side", "side of a matrix: rows are inputs, columns outputs", ["input", "output"]>;
 def MoE_Phi : MoE_Enum<"Phi", "element-wise map in weight space", ["identity", "silu", "tanh"]>;
+def MoE_MixPart : MoE_Enum<"MixPart", "what a fit of mixed bases gives", ["bases", "coefficients"]>;
 def MoE_Format : MoE_Enum<"Format", "representation of stored numbers",
                           ["f32", "bf16", "f16", "f8e4m3", "int8", "int4", "mxfp4"]>;
 def MoE_ScaleType : MoE_Enum<"ScaleType", "type of a group's scale", ["f32", "f16", "bf16"]>;

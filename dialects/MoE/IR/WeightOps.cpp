@@ -82,11 +82,11 @@ LogicalResult ParamOp::verify() {
   if (auto values = dyn_cast<DenseElementsAttr>(getSource())) {
     if (failed(verifyInlineValues(*this, values)))
       return failure();
-  } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, PermutedAttr, SvdAttr>(
-                 getSource())) {
+  } else if (!isa<ExternalAttr, SeededAttr, MeanAttr, PermutedAttr, SvdAttr,
+                  BasisMixAttr, MixFactorAttr>(getSource())) {
     return emitOpError("P1: expected inline values, #moe.external, "
-                       "#moe.seeded, #moe.mean, #moe.permuted or #moe.svd, "
-                       "found ")
+                       "#moe.seeded, #moe.mean, #moe.permuted, #moe.svd, "
+                       "#moe.basis_mix or #moe.mix_factor, found ")
            << getSource();
   } else if (isTable && !isa<ExternalAttr>(getSource())) {
     return emitOpError("P1: a table is given by inline values or "
@@ -118,6 +118,10 @@ static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
     return {mean.getOf(), mean.getTable()};
   if (auto permuted = dyn_cast<PermutedAttr>(source))
     return {permuted.getOf()};
+  if (auto mix = dyn_cast<BasisMixAttr>(source))
+    return {mix.getOf()};
+  if (auto factor = dyn_cast<MixFactorAttr>(source))
+    return {factor.getOf(), factor.getBases(), factor.getCoefficients()};
   if (auto svd = dyn_cast<SvdAttr>(source)) {
     SmallVector<FlatSymbolRefAttr> names{svd.getOf()};
     for (FlatSymbolRefAttr name :
@@ -254,6 +258,58 @@ static LogicalResult verifySvd(ParamOp op, SvdAttr svd,
   return success();
 }
 
+static LogicalResult verifyNoise(ParamOp op, FloatAttr noise) {
+  if (noise && !(noise.getValueAsDouble() >= 0 && noise.getValueAsDouble() <= 1))
+    return op.emitOpError("P4: expected noise from 0 to 1, found ") << noise;
+  return success();
+}
+
+static LogicalResult verifyBasisMix(ParamOp op, BasisMixAttr mix, Type input) {
+  auto of = dyn_cast<WeightType>(input);
+  if (!of || !of.isIndexed())
+    return op.emitOpError("P4: bases are mixed for an indexed weight, found ")
+           << input;
+  if (mix.getBases() < 1 || mix.getBases() > of.getCount())
+    return op.emitOpError("P4: expected 1 to ")
+           << of.getCount() << " bases, found " << mix.getBases();
+  int64_t rank = mix.getRank(), most = std::min(of.getRows(), of.getCols());
+  if (rank < 1 || rank > most)
+    return op.emitOpError("P4: rank ") << rank << " is outside 1 ... " << most;
+  WeightType basis = mix.getSide() == Side::input
+                         ? of.withShape(of.getRows(), rank)
+                         : of.withShape(rank, of.getCols());
+  WeightType expected = mix.getPart() == MixPart::bases
+                            ? basis.withAxis(Axis::basis, mix.getBases())
+                            : of.withShape(1, mix.getBases());
+  if (expected != op.getType())
+    return op.emitOpError("P4: this part of a mix has type ")
+           << expected << ", declared " << op.getType();
+  return verifyNoise(op, mix.getNoise());
+}
+
+static LogicalResult verifyMixFactor(ParamOp op, MixFactorAttr factor,
+                                     ArrayRef<Type> inputs) {
+  auto of = dyn_cast<WeightType>(inputs[0]);
+  auto bases = dyn_cast<WeightType>(inputs[1]);
+  auto coefficients = dyn_cast<WeightType>(inputs[2]);
+  bool isInput = factor.getSide() == Side::input;
+  if (!of || !bases || bases.getAxis() != Axis::basis ||
+      (isInput ? bases.getRows() != of.getRows()
+               : bases.getCols() != of.getCols()))
+    return op.emitOpError("P4: expected bases with the ")
+           << (isInput ? "rows" : "columns") << " of " << inputs[0]
+           << ", found " << inputs[1];
+  if (coefficients != of.withShape(1, bases.getCount()))
+    return op.emitOpError("P4: expected coefficients ")
+           << of.withShape(1, bases.getCount()) << ", found " << inputs[2];
+  WeightType expected = isInput ? of.withShape(bases.getCols(), of.getCols())
+                                : of.withShape(of.getRows(), bases.getRows());
+  if (expected != op.getType())
+    return op.emitOpError("P4: this factor has type ")
+           << expected << ", declared " << op.getType();
+  return verifyNoise(op, factor.getNoise());
+}
+
 LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   SmallVector<Type> inputs;
   for (FlatSymbolRefAttr name : recipeInputs(getSource())) {
@@ -269,6 +325,10 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     status = verifyPermuted(*this, permuted, inputs.front());
   else if (auto mean = dyn_cast<MeanAttr>(getSource()))
     status = verifyMean(*this, mean, inputs);
+  else if (auto mix = dyn_cast<BasisMixAttr>(getSource()))
+    status = verifyBasisMix(*this, mix, inputs.front());
+  else if (auto factor = dyn_cast<MixFactorAttr>(getSource()))
+    status = verifyMixFactor(*this, factor, inputs);
   else
     status = verifySvd(*this, cast<SvdAttr>(getSource()), inputs);
   return failed(status) ? failure() : verifyAcyclic(*this, symbols);

@@ -13,8 +13,8 @@ include "dialects/MoE/IR/MoEOpBase.td"
 def MoE_ParamOp : MoE_Op<"param", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "declares a stored weight or table: source, encoding, layout, residency";
   let description = [{
-    The source is inline values, `#moe.external`, `#moe.seeded`, or a recipe (`#moe.mean`, `#moe.permuted`, `#moe.svd`) that names
-    other params. A param has no code and no memory of its own: `moe.leaf` is its value, the weight provider its bytes.
+    The source is inline values, `#moe.external`, `#moe.seeded`, or a recipe (`#moe.mean`, `#moe.permuted`, `#moe.svd`,
+    `#moe.basis_mix`, `#moe.mix_factor`) that names other params. A param has no code and no memory of its own: `moe.leaf` is its value, the weight provider its bytes.
     Constraints P1–P5.
 
     ```mlir

@@ -1,4 +1,4 @@
-// Tests of similarities and spectra that are kept: what is found again is what
+// Tests of similarities, spectra and mixes that are kept: what is found again is what
 // was computed, and anything that matters makes another key.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/CachedStatistics.h"
@@ -75,6 +75,35 @@ TEST(CachedStatistics, keepsExpertsWithoutDirection) {
   auto again = cachedSimilarityOfWeights(&cache, sources);
   EXPECT_TRUE(again->isHit);
   EXPECT_EQ(again->value.withoutDirection, std::vector<int32_t>{1});
+}
+
+TEST(CachedStatistics, findsMixesAgain) {
+  TemporaryFolder folder;
+  StatisticsCache cache = openCache(folder);
+  MatrixSourcePtr of = experts(1).front();
+  BasisMixOptions options{2, 3};
+  auto first = cachedBasisMix(&cache, of, options);
+  ASSERT_TRUE(first) << first.error();
+  EXPECT_FALSE(first->isHit);
+  auto again = cachedBasisMix(&cache, of, options);
+  EXPECT_TRUE(again->isHit);
+  EXPECT_EQ(again->value.bases, first->value.bases);
+  EXPECT_EQ(again->value.coefficients, first->value.coefficients);
+  EXPECT_EQ(again->value.relativeErrors, first->value.relativeErrors);
+
+  EXPECT_FALSE(cachedBasisMix(&cache, experts(2).front(), options)->isHit);
+  for (BasisMixOptions other :
+       {BasisMixOptions{3, 3}, BasisMixOptions{2, 2},
+        BasisMixOptions{2, 3, MatrixSide::Output},
+        BasisMixOptions{2, 3, MatrixSide::Input, MixMap::Silu},
+        BasisMixOptions{2, 3, MatrixSide::Input, MixMap::Identity, 0.07},
+        BasisMixOptions{2, 3, MatrixSide::Input, MixMap::Identity,
+                        defaultMixNoise, 7}}) {
+    EXPECT_FALSE(cachedBasisMix(&cache, of, other)->isHit);
+    EXPECT_TRUE(cachedBasisMix(&cache, of, other)->isHit);
+  }
+  EXPECT_EQ(entriesOf(cache), 8);
+  EXPECT_FALSE(cachedBasisMix(nullptr, of, options)->isHit);
 }
 
 TEST(CachedStatistics, findsSpectraAgain) {

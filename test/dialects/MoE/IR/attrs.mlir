@@ -23,6 +23,10 @@ func.func private @encodings() attributes {
 // CHECK-LABEL: func.func private @sources
 // CHECK-SAME: external = #moe.external<"model"::"layers.0.gate">
 // CHECK-SAME: mean = #moe.mean<@w by @t>
+// CHECK-SAME: mix = #moe.basis_mix<bases of 3 on output rank 2 of @w>
+// CHECK-SAME: mix_coefficients = #moe.basis_mix<coefficients of 3 on input rank 2 phi silu noise 7.000000e-02 : f64 of @w>
+// CHECK-SAME: mix_factor = #moe.mix_factor<on input phi tanh noise 0.000000e+00 : f64 @b by @a of @w>
+// CHECK-SAME: mix_factor_plain = #moe.mix_factor<on output @b by @a of @w>
 // CHECK-SAME: odd_names = #moe.external<""::"a\22b\\c\0A::d">
 // CHECK-SAME: permuted = #moe.permuted<output of @w by dense<{{\[}}[1, 0], [0, 1]]> : tensor<2x2xi32>>
 // CHECK-SAME: seeded = #moe.seeded<7>
@@ -34,6 +38,10 @@ func.func private @sources() attributes {
   external = #moe.external<"model"::"layers.0.gate">, odd_names = #moe.external<"" :: "a\22b\\c\0A::d">,
   seeded = #moe.seeded<7>, seeded_negative = #moe.seeded<-1 scale 2.0e-2>, mean = #moe.mean<@w by @t>,
   permuted = #moe.permuted<output of @w by dense<[[1, 0], [0, 1]]> : tensor<2x2xi32>>,
+  mix = #moe.basis_mix<bases of 3 on output rank 2 phi identity of @w>,
+  mix_coefficients = #moe.basis_mix<coefficients of 3 on input rank 2 phi silu noise 0.07 of @w>,
+  mix_factor = #moe.mix_factor<on input phi tanh noise 0.0 @b by @a of @w>,
+  mix_factor_plain = #moe.mix_factor<on output @b by @a of @w>,
   svd_alone = #moe.svd<output rank 2 of @w whitened by @m>,
   svd_input = #moe.svd<input rank 4 of @w minus @base by @t>,
   svd_output = #moe.svd<output rank 4 of @w minus @base by @"odd name">}

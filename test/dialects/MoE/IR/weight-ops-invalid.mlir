@@ -8,22 +8,22 @@ moe.param @w : tensor<4xf32> = #moe.seeded<0>
 // -----
 
 // P1: the source.
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found 3 : i64}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted, #moe.svd, #moe.basis_mix or #moe.mix_factor, found 3 : i64}}
 moe.param @w : !moe.weight<4x4xf32> = 3
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found dense_resource<blob> : tensor<2xi32>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted, #moe.svd, #moe.basis_mix or #moe.mix_factor, found dense_resource<blob> : tensor<2xi32>}}
 moe.param @t : !moe.table<expert[2] -> cluster[2]> = dense_resource<blob> : tensor<2xi32>
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found array<i32: 0, 1>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted, #moe.svd, #moe.basis_mix or #moe.mix_factor, found array<i32: 0, 1>}}
 moe.param @t : !moe.table<expert[2] -> cluster[2]> = array<i32: 0, 1>
 
 // -----
 
-// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted or #moe.svd, found sparse<0, 1> : tensor<2000000000xi32>}}
+// expected-error @below {{P1: expected inline values, #moe.external, #moe.seeded, #moe.mean, #moe.permuted, #moe.svd, #moe.basis_mix or #moe.mix_factor, found sparse<0, 1> : tensor<2000000000xi32>}}
 moe.param @t : !moe.table<expert[2000000000] -> cluster[2]> = sparse<0, 1> : tensor<2000000000xi32>
 
 // -----
@@ -775,3 +775,68 @@ func.func @f() {
 
 // expected-error @below {{'moe.param' op attribute 'encoding' failed to satisfy constraint: representation of a stored weight}}
 "moe.param"() {sym_name = "w", type = !moe.weight<4x4xf32>, source = #moe.seeded<0>, encoding = #moe.seeded<0>} : () -> ()
+
+// -----
+// P4: bases are mixed for many matrices.
+moe.param @w : !moe.weight<8x6xf32> = #moe.seeded<1>
+// expected-error @below {{P4: bases are mixed for an indexed weight, found '!moe.weight<8x6xf32>'}}
+moe.param @b : !moe.weight<8x2xf32, basis[1]> = #moe.basis_mix<bases of 1 on input rank 2 of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: expected 1 to 4 bases, found 5}}
+moe.param @b : !moe.weight<8x2xf32, basis[5]> = #moe.basis_mix<bases of 5 on input rank 2 of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: rank 7 is outside 1 ... 6}}
+moe.param @b : !moe.weight<8x7xf32, basis[3]> = #moe.basis_mix<bases of 3 on input rank 7 of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: this part of a mix has type '!moe.weight<2x6xf32, basis[3]>', declared '!moe.weight<8x2xf32, basis[3]>'}}
+moe.param @b : !moe.weight<8x2xf32, basis[3]> = #moe.basis_mix<bases of 3 on output rank 2 of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: this part of a mix has type '!moe.weight<1x3xf32, expert[4]>', declared '!moe.weight<1x2xf32, expert[4]>'}}
+moe.param @b : !moe.weight<1x2xf32, expert[4]> = #moe.basis_mix<coefficients of 3 on output rank 2 of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: expected noise from 0 to 1, found 1.500000e+00 : f64}}
+moe.param @b : !moe.weight<1x3xf32, expert[4]> = #moe.basis_mix<coefficients of 3 on input rank 2 noise 1.5 of @w>
+
+// -----
+// P4: what experts have beside mixed bases.
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+moe.param @b : !moe.weight<8x2xf32, basis[3]> = #moe.seeded<2>
+moe.param @a : !moe.weight<1x3xf32, expert[4]> = #moe.seeded<3>
+// expected-error @below {{P4: expected bases with the columns of '!moe.weight<8x6xf32, expert[4]>', found '!moe.weight<8x2xf32, basis[3]>'}}
+moe.param @f : !moe.weight<2x6xf32, expert[4]> = #moe.mix_factor<on output @b by @a of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+// expected-error @below {{P4: expected bases with the rows of '!moe.weight<8x6xf32, expert[4]>', found '!moe.weight<8x6xf32, expert[4]>'}}
+moe.param @f : !moe.weight<2x6xf32, expert[4]> = #moe.mix_factor<on input @w by @w of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+moe.param @b : !moe.weight<8x2xf32, basis[3]> = #moe.seeded<2>
+moe.param @a : !moe.weight<1x2xf32, expert[4]> = #moe.seeded<3>
+// expected-error @below {{P4: expected coefficients '!moe.weight<1x3xf32, expert[4]>', found '!moe.weight<1x2xf32, expert[4]>'}}
+moe.param @f : !moe.weight<2x6xf32, expert[4]> = #moe.mix_factor<on input @b by @a of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+moe.param @b : !moe.weight<8x2xf32, basis[3]> = #moe.seeded<2>
+moe.param @a : !moe.weight<1x3xf32, expert[4]> = #moe.seeded<3>
+// expected-error @below {{P4: this factor has type '!moe.weight<2x6xf32, expert[4]>', declared '!moe.weight<2x6xf32, expert[3]>'}}
+moe.param @f : !moe.weight<2x6xf32, expert[3]> = #moe.mix_factor<on input @b by @a of @w>
+
+// -----
+moe.param @w : !moe.weight<8x6xf32, expert[4]> = #moe.seeded<1>
+moe.param @b : !moe.weight<8x2xf32, basis[3]> = #moe.seeded<2>
+moe.param @a : !moe.weight<1x3xf32, expert[4]> = #moe.seeded<3>
+// expected-error @below {{P4: expected noise from 0 to 1, found -1.000000e+00 : f64}}
+moe.param @f : !moe.weight<2x6xf32, expert[4]> = #moe.mix_factor<on input noise -1.0 @b by @a of @w>
