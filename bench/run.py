@@ -29,7 +29,9 @@ def processor():
     """The name of the CPU, and the newest instruction set of the CPU pipeline that it has."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return found.get("model name", "unknown CPU"), "x86-64-v4" if "avx512bw" in found.get("flags", "").split() else "x86-64-v3"
+    flags = found.get("flags", "").split()
+    newest = "sapphirerapids" if {"amx_bf16", "avx512_fp16"} <= set(flags) else "x86-64-v4" if "avx512bw" in flags else "x86-64-v3"
+    return found.get("model name", "unknown CPU"), newest
 
 
 def parse():

@@ -32,8 +32,8 @@ def options(description):
     return found
 
 
-def problems(found, encodings=("f16", "f32")):
-    """The problems of the suite with weights of these encodings; of f16, peers hold them as what they compute with."""
+def problems(found, encodings=("f16", "bf16", "f32")):
+    """The problems of the suite with weights of these encodings; of f16 and bf16, peers hold them as what they compute with."""
     with open(found.suite, encoding="utf-8") as file:
         suite = json.load(file)
     if suite["kind"] != "layer":
