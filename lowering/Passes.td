@@ -225,6 +225,27 @@ def ExpandCopiesPass : Pass<"moe-expand-copies"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def OrderLoopsPass : Pass<"moe-order-loops"> {
+  let summary = "makes columns of a result the innermost dimension of a reduction";
+  let description = [{
+    Of a linalg operation on buffers with a reduction, the last dimension of its result goes to the inside, if each operand that
+    depends on it has it as its last one too: loops then read and write numbers beside each other, and additions to different numbers
+    do not wait for each other. The sums of a number are added in the order that they had before, so no bit changes. Reductions along
+    rows stay: there is nothing else to go to the inside.
+
+    ```
+    linalg.matmul ins(%x, %w) outs(%y)     // for m, n, k   y[m, n] += x[m, k] * w[k, n]
+    ```
+
+    becomes
+
+    ```
+    linalg.generic {iterator_types = ["parallel", "reduction", "parallel"]} ...     // for m, k, n
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 def OutlineParallelPass : Pass<"moe-outline-parallel", "::mlir::ModuleOp"> {
   let summary = "runs parallel loops of entries on the caller's threads";
   let description = [{

@@ -81,6 +81,9 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
   manager.addPass(createPrefixEntriesPass());
   // What is left of copies is strided on the caller's side.
   manager.addNestedPass<func::FuncOp>(createExpandCopiesPass());
+  // The reference lowering keeps the order that an operation has.
+  if (isa)
+    manager.addNestedPass<func::FuncOp>(createOrderLoopsPass());
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
 }
 
