@@ -22,8 +22,10 @@ namespace {
 struct Group {
   Value clusters, ids, weights, slots;
   Value rowToken, rowOffsets, pairRow, pairExpert, pairWeight;
-  /// For each row the place in `clusters` that it comes from, or -1, and how many pairs it has.
-  Value rowPlace, rowPairs;
+  /// For each row the place in `clusters` that it comes from, or -1, and how many pairs it has. For each place its row, or -1.
+  Value rowPlace, rowPairs, placeRow;
+  /// For each row, and behind the last, the first pair that is not of a row before it.
+  Value pairFirst;
   Value places, rows, pairs, perToken, choices;
   int64_t groups, experts;
 };
@@ -113,6 +115,7 @@ static void storeRow(KernelCode &k, const Group &g, Value row, Value place) {
       })[0];
   k.store(k.toI32(token), g.rowToken, row);
   k.store(k.toI32(place), g.rowPlace, row);
+  k.store(k.toI32(row), g.placeRow, place);
   k.store(count, g.rowPairs, row);
 }
 
@@ -146,6 +149,7 @@ static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
            });
   });
   k.barrier();
+  k.when(isPlace, [&] { k.store(none, g.placeRow, place); });
   k.when(isRow, [&] {
     Value row = k.toIndex(k.add(k.load(perWarp, own), rank));
     k.when(k.isBelow(row, g.rows), [&] { storeRow(k, g, row, place); });
@@ -186,6 +190,10 @@ static void emitPairs(KernelCode &k, const Group &g, Value scratch,
       isRow, k.i32(), [&] { return Code::Values{k.load(g.rowPairs, row)}; },
       [&] { return Code::Values{zero}; })[0];
   Value ahead = k.sumBefore(count, scratch).first;
+  k.when(k.isBelow(row, k.add(g.rows, 1)), [&] {
+    Value at = k.min(k.add(begin, ahead), k.toI32(g.pairs));
+    k.store(at, g.pairFirst, row);
+  });
   k.when(k.compare(arith::CmpIPredicate::sgt, count, zero), [&] {
     Value place = k.toIndex(k.load(g.rowPlace, row));
     Value token = k.div(place, g.perToken), m = k.rem(place, g.perToken);
@@ -233,6 +241,9 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   g.pairWeight = destination(host, op.getPairWeight());
   g.rowPlace = host.allocate(g.rows, host.i32());
   g.rowPairs = host.allocate(g.rows, host.i32());
+  g.placeRow = rowsOfPlaces[g.rowToken] = host.allocate(g.places, host.i32());
+  g.pairFirst = firstPairs[g.pairRow] =
+      host.allocate(host.add(g.rows, 1), host.i32());
   g.groups = getIdType(op.getClusters()).getCount();
   IdType expert = getIdType(op.getIds());
   g.experts = expert.getCount() + expert.getSpecials();
@@ -293,56 +304,39 @@ LogicalResult ScheduledKernels::emit(ScatterCombineOp op) {
   Value index = contiguous(host, op.getIndex());
   Value weights = op.getWeights() ? contiguous(host, op.getWeights()) : Value();
   Value output = destination(host, op.getInit());
-  Value found = allocateFilled(host, tokens, host.number(0, host.i32()));
-  Value rowsOf =
-      allocateFilled(host, host.mul(tokens, most), host.number(-1, host.i32()));
-
+  Value rowsOf = rowsOfPlaces.lookup(index);
+  if (!rowsOf)
+    return op.emitOpError("adds up rows of no moe.group that has kernels in "
+                          "this function");
   LogicalResult status =
-      launch(host, "rows_of_tokens", host.ceilDiv(rows, threads), threads,
-             [&](KernelCode &k) {
-               Value row = k.add(k.mul(k.block(), threads), k.thread());
-               k.when(k.isBelow(row, rows), [&] {
-                 Value token = k.load(index, row);
-                 k.when(k.isWithin(token, tokens), [&] {
-                   Value at = k.toIndex(token);
-                   Value place = memref::AtomicRMWOp::create(
-                       k.b, k.loc, arith::AtomicRMWKind::addi,
-                       k.number(1, k.i32()), found, at);
-                   k.when(k.isWithin(place, k.index(most)), [&] {
-                     k.store(k.toI32(row), rowsOf,
-                             k.add(k.mul(at, most), k.toIndex(place)));
-                   });
-                 });
-               });
-             });
-  if (succeeded(status))
-    status = launch(host, "combine", tokens, threads, [&](KernelCode &k) {
-      Value sorted = k.shared(most, k.i32()), token = k.block();
-      k.when(k.isEqual(k.thread(), k.index(0)),
-             [&] { emitSorted(k, rowsOf, k.mul(token, most), sorted, most); });
-      k.barrier();
-      k.spread(columns, [&](Value column) {
-        Value at = k.add(k.mul(token, columns), column);
-        Value sum = op.getAccumulate() ? k.loadFloat(output, at) : k.zero();
-        sum = k.loop(k.index(0), k.index(most), 1, {sum},
-                     [&](Value m, ValueRange before) {
-                       Value row = k.load(sorted, m);
-                       Value isRow = k.isWithin(row, rows);
-                       return k.choose(
-                           isRow, {k.f32()},
-                           [&] {
-                             Value r = k.toIndex(row);
-                             Value x = k.loadFloat(
-                                 input, k.add(k.mul(r, columns), column));
-                             if (weights)
-                               x = k.mulF(k.loadFloat(weights, r), x);
-                             return Code::Values{k.addF(before[0], x)};
-                           },
-                           [&] { return Code::Values{before[0]}; });
-                     })[0];
-        k.storeFloat(sum, output, at);
+      launch(host, "combine", tokens, threads, [&](KernelCode &k) {
+        Value sorted = k.shared(most, k.i32()), token = k.block();
+        k.when(k.isEqual(k.thread(), k.index(0)), [&] {
+          emitSorted(k, rowsOf, k.mul(token, most), sorted, most);
+        });
+        k.barrier();
+        k.spread(columns, [&](Value column) {
+          Value at = k.add(k.mul(token, columns), column);
+          Value sum = op.getAccumulate() ? k.loadFloat(output, at) : k.zero();
+          sum = k.loop(k.index(0), k.index(most), 1, {sum},
+                       [&](Value m, ValueRange before) {
+                         Value row = k.load(sorted, m);
+                         Value isRow = k.isWithin(row, rows);
+                         return k.choose(
+                             isRow, {k.f32()},
+                             [&] {
+                               Value r = k.toIndex(row);
+                               Value x = k.loadFloat(
+                                   input, k.add(k.mul(r, columns), column));
+                               if (weights)
+                                 x = k.mulF(k.loadFloat(weights, r), x);
+                               return Code::Values{k.addF(before[0], x)};
+                             },
+                             [&] { return Code::Values{before[0]}; });
+                       })[0];
+          k.storeFloat(sum, output, at);
+        });
       });
-    });
   op.erase();
   return status;
 }

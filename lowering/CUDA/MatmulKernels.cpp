@@ -5,6 +5,7 @@
 #include "lowering/CUDA/FinishRows.h"
 #include "lowering/CUDA/TileMatmul.h"
 #include "lowering/CUDA/TiledProduct.h"
+#include "lowering/Passes.h"
 #include "lowering/ScheduleFields.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -85,8 +86,24 @@ LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
   });
 }
 
-/// Rows that no group has are zero.
+/// Whether somebody but kernels of the same groups, which leave unused rows out, reads a product later.
+static bool isReadByOthers(Operation *op, Value output) {
+  if (isa<BlockArgument>(output))
+    return true;
+  return llvm::any_of(output.getUsers(), [&](Operation *user) {
+    Operation *beside = op->getBlock()->findAncestorOpInBlock(*user);
+    if (beside && (beside == op || beside->isBeforeInBlock(op)))
+      return false;
+    return !isa<memref::DimOp>(user) &&
+           (!user->hasAttr(kernelAttrName) ||
+            !isa<GroupedUpOp, GroupedMatmulOp, ScatterCombineOp>(user));
+  });
+}
+
+/// Rows that no group has are zero where others look at them.
 LogicalResult ScheduledKernels::zeroUnused(Code &host, const TiledProduct &p) {
+  if (!p.isReadByOthers)
+    return success();
   return launch(
       host, "zero_unused", p.rows, /*threads=*/128, [&](KernelCode &k) {
         Value used = k.load(p.offsets, k.index(p.groups));
@@ -100,38 +117,13 @@ LogicalResult ScheduledKernels::zeroUnused(Code &host, const TiledProduct &p) {
       });
 }
 
-/// pairFirst[row] to pairFirst[row + 1]: the pairs of a row, which are sorted by row; -1 stands behind all.
-LogicalResult ScheduledKernels::planPairs(Code &host, TiledProduct &p) {
-  constexpr int64_t threads = 128;
-  Value &plan = pairPlans[p.pairRow];
-  if (plan) {
-    p.pairFirst = plan;
+/// The first pair of each row, which its group worked out.
+LogicalResult ScheduledKernels::findPairs(Operation *op, TiledProduct &p) {
+  p.pairFirst = firstPairs.lookup(p.pairRow);
+  if (p.pairFirst)
     return success();
-  }
-  p.pairFirst = plan = host.allocate(host.add(p.rows, 1), host.i32());
-  Value blocks = host.ceilDiv(host.add(p.pairs, 1), threads);
-  return launch(host, "pairs_of_rows", blocks, threads, [&](KernelCode &k) {
-    Value pair = k.add(k.mul(k.block(), threads), k.thread());
-    auto rowOf = [&](Value at) {
-      Value row = k.load(p.pairRow, at);
-      return k.select(k.isWithin(row, p.rows), k.toIndex(row), p.rows);
-    };
-    Type type = k.b.getIndexType();
-    k.when(k.isBelow(pair, k.add(p.pairs, 1)), [&] {
-      Value row = k.choose(
-          k.isBelow(pair, p.pairs), type,
-          [&] { return Code::Values{rowOf(pair)}; },
-          [&] { return Code::Values{p.rows}; })[0];
-      Value from = k.choose(
-          k.isEqual(pair, k.index(0)), type,
-          [&] { return Code::Values{k.index(0)}; },
-          [&] {
-            return Code::Values{k.add(rowOf(k.sub(pair, k.index(1))), 1)};
-          })[0];
-      k.loop(from, k.add(row, 1), 1,
-             [&](Value i) { k.store(k.toI32(pair), p.pairFirst, i); });
-    });
-  });
+  return op->emitOpError("has pairs of no moe.group that has kernels in this "
+                         "function");
 }
 
 /// Numbers as tensor cores take them: a list of the weights' type.
@@ -343,6 +335,7 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
   p.pairWeight = contiguous(host, op.getPairWeights());
   for (Value factor : op.getResiduals())
     p.residuals.push_back(poolOf(host, factor));
+  p.isReadByOthers = isReadByOthers(op, op.getHidden());
   p.output = destination(host, op.getHidden());
   if (op.getShrink()) {
     p.shrink = poolOf(host, op.getShrink());
@@ -352,8 +345,7 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
         host.zero());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p)) &&
-                succeeded(planPairs(host, p)) &&
+                succeeded(planTiles(host, p)) && succeeded(findPairs(op, p)) &&
                 (p.residuals.empty() || succeeded(shrink(host, p))) &&
                 succeeded(multiply(host, p)) &&
                 (!p.shrink || succeeded(addParts(host, p)));
@@ -368,6 +360,7 @@ LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
   if (failed(product))
     return failure();
   TiledProduct &p = *product;
+  p.isReadByOthers = isReadByOthers(op, op.getInit());
   p.output = destination(host, op.getInit());
   if (op.getSegment()) {
     p.pairWeight = contiguous(host, op.getSegmentWeights());
@@ -376,7 +369,7 @@ LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
                 succeeded(planTiles(host, p)) &&
-                (!p.expand || succeeded(planPairs(host, p))) &&
+                (!p.expand || succeeded(findPairs(op, p))) &&
                 succeeded(multiply(host, p));
   op.erase();
   return success(isDone);

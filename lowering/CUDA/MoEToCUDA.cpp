@@ -22,16 +22,26 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-/// Who calls is told that weights that kernels read lie as their records do.
+/// Who calls is told that weights that kernels read, and their slots, lie as their records do.
 static LogicalResult requireCompactWeights(func::FuncOp entry) {
   auto arguments = getEntryArguments(entry);
   if (failed(arguments))
     return failure();
+  bool isDescribed = true;
   entry.walk([&](WrapOp wrap) {
-    auto argument = dyn_cast<BlockArgument>(wrap.getTensor());
-    if (argument && argument.getOwner() == &entry.getBody().front())
-      (*arguments)[argument.getArgNumber()].isContiguous = true;
+    for (Value part : {wrap.getTensor(), wrap.getSlots()}) {
+      auto argument = dyn_cast_if_present<BlockArgument>(part);
+      if (!argument || argument.getOwner() != &entry.getBody().front())
+        continue;
+      isDescribed &= argument.getArgNumber() < arguments->size();
+      if (isDescribed)
+        (*arguments)[argument.getArgNumber()].isContiguous = true;
+    }
   });
+  if (!isDescribed)
+    return entry.emitError("expected moec.arguments to describe each argument, "
+                           "found ")
+           << arguments->size() << " of " << entry.getNumArguments();
   setEntryArguments(entry, *arguments);
   return success();
 }

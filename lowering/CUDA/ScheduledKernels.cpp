@@ -74,7 +74,7 @@ MatrixPool ScheduledKernels::poolOf(Code &host, Value weight) {
   MatrixPool pool;
   // Who calls is told to bring them so.
   pool.list = listOf(host, wrap.getTensor());
-  pool.slots = wrap.getSlots() ? contiguous(host, wrap.getSlots()) : Value();
+  pool.slots = wrap.getSlots() ? listOf(host, wrap.getSlots()) : Value();
   pool.isIndexed = type.isIndexed();
   pool.entries = type.isIndexed() ? type.getCount() : 1;
   pool.places = type.isIndexed() ? stored.getDimSize(0) : 1;

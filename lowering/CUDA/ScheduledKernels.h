@@ -81,7 +81,7 @@ private:
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);
   mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
-  mlir::LogicalResult planPairs(Code &host, TiledProduct &product);
+  mlir::LogicalResult findPairs(mlir::Operation *op, TiledProduct &product);
   mlir::LogicalResult shrink(Code &host, TiledProduct &product);
   mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
   mlir::LogicalResult multiplyByWarpgroups(Code &host,
@@ -93,9 +93,11 @@ private:
   mlir::func::FuncOp entry;
   KernelTable &kernels;
   llvm::DenseMap<mlir::Value, mlir::Value> lists;
-  /// Products of one group share plans: by the list of offsets and the rows of tiles, and by the list of pairs' rows.
+  /// Products of one group share plans: by the list of offsets and the rows of tiles.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, TilePlan> tilePlans;
-  llvm::DenseMap<mlir::Value, mlir::Value> pairPlans;
+  /// What groups worked out beside their results: by the list of pairs' rows the first pair of each row, and by that of rows'
+  /// tokens the row of each place.
+  llvm::DenseMap<mlir::Value, mlir::Value> firstPairs, rowsOfPlaces;
 };
 
 } // namespace moec::lowering

@@ -33,6 +33,8 @@ struct TiledProduct {
 
   /// Rows, or hidden rows; and v.
   mlir::Value output, shrunk;
+  /// Whether unused rows of the output must be zero.
+  bool isReadByOthers = true;
 
   // Worked out.
   TilePlan tiles;

@@ -17,26 +17,21 @@
 // CHECK:          gpu.barrier
 // CHECK:      gpu.func @group_group_pairs_1(
 // CHECK:        gpu.shuffle up
+// Rows of a token, which the group worked out, are sorted by one thread and added in their order.
+// CHECK:      gpu.func @group_combine_2(
+// CHECK-SAME:   workgroup(%{{.*}} : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
+// CHECK:        gpu.barrier
+// CHECK:        arith.mulf
+// CHECK:        arith.addf
 func.func @group(%c: memref<?x2xi32>, %e: memref<?x4xi32>, %p: memref<?x4xf32>, %slots: memref<?x4xi32>, %rows: memref<?xi32>, %off: memref<4xi32>,
-                 %pair: memref<?xi32>, %expert: memref<?xi32>, %weight: memref<?xf32>) attributes {moec.arguments = []} {
+                 %pair: memref<?xi32>, %expert: memref<?xi32>, %weight: memref<?xf32>,
+                 %x: memref<?x16xf32>, %w: memref<?xf32>, %y: memref<?x16xf32>) attributes {moec.arguments = []} {
   %clusters = moe.id_cast %c : memref<?x2xi32> to memref<?x2x!moe.id<cluster[3]>>
   %ids = moe.id_cast %e : memref<?x4xi32> to memref<?x4x!moe.id<expert[6]>>
   %experts = moe.id_cast %expert : memref<?xi32> to memref<?x!moe.id<expert[6]>>
   moe.group ins(%clusters, %ids, %p : memref<?x2x!moe.id<cluster[3]>>, memref<?x4x!moe.id<expert[6]>>, memref<?x4xf32>) slots(%slots : memref<?x4xi32>)
     outs(%rows, %off, %pair, %experts, %weight : memref<?xi32>, memref<4xi32>, memref<?xi32>, memref<?x!moe.id<expert[6]>>, memref<?xf32>) {moe.kernel}
-  return
-}
-
-// Rows of a token are found by all, sorted by one, and added in their order.
-// CHECK:      gpu.func @combine_rows_of_tokens_2(
-// CHECK:        memref.atomic_rmw addi
-// CHECK:      gpu.func @combine_combine_3(
-// CHECK-SAME:   workgroup(%{{.*}} : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
-// CHECK:        gpu.barrier
-// CHECK:        arith.mulf
-// CHECK:        arith.addf
-func.func @combine(%x: memref<?x16xf32>, %i: memref<?xi32>, %w: memref<?xf32>, %y: memref<?x16xf32>) attributes {moec.arguments = []} {
-  moe.scatter_combine ins(%x, %i : memref<?x16xf32>, memref<?xi32>) weighted(%w : memref<?xf32>) outs(%y : memref<?x16xf32>)
+  moe.scatter_combine ins(%x, %rows : memref<?x16xf32>, memref<?xi32>) weighted(%w : memref<?xf32>) outs(%y : memref<?x16xf32>)
     {moe.kernel, moe.rows_per_token = 2 : i64}
   return
 }

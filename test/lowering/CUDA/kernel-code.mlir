@@ -11,4 +11,4 @@
 
 // PAIRS-COUNT-5: shfl.sync.up.b32
 // PAIRS:         bar.sync
-// PAIRS:         .visible .entry block0_zero_unused
+// PAIRS:         .visible .entry block0_tiles

@@ -8,17 +8,13 @@
 // Products of one group share its plans: tiles and pairs are counted once.
 // KERNELS:      block0_group_rows
 // KERNELS-NEXT: block0_group_pairs
-// KERNELS-NEXT: block0_zero_unused
 // KERNELS-NEXT: block0_tiles
-// KERNELS-NEXT: block0_pairs_of_rows
 // KERNELS-NEXT: block0_shrink
 // KERNELS-NEXT: block0_up
 // KERNELS-NEXT: block0_up
 // KERNELS-NEXT: block0_add_parts
-// KERNELS-NEXT: block0_zero_unused
 // KERNELS-NEXT: block0_matmul
 // KERNELS-NEXT: block0_matmul
-// KERNELS-NEXT: block0_rows_of_tokens
 // KERNELS-NEXT: block0_combine
 // KERNELS-NOT:  block0_up
 // KERNELS-NOT:  block0_matmul
@@ -45,6 +41,6 @@
 // DOWN:            .visible .entry block0_matmul_64
 // DOWN:            .shared .align {{[0-9]+}} .b8 {{.*}}[29184]
 // DOWN-COUNT-8:    mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
-// DOWN:            .visible .entry block0_rows_of_tokens
+// DOWN:            .visible .entry block0_combine
 
 // NOTHING-NOT: __nv

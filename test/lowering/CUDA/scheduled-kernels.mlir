@@ -6,7 +6,6 @@
 // CHECK-SAME:    %[[X:[a-z0-9]+]]: memref<?x32xbf16, strided<[?, ?], offset: ?>>
 // CHECK:         %[[COPY:.*]] = memref.alloc(%{{.*}}) {alignment = 64 : i64} : memref<?x32xbf16>
 // CHECK:         memref.copy %[[X]], %[[COPY]]
-// CHECK:         %[[SLOTS:.*]] = memref.alloc() {alignment = 64 : i64} : memref<4xi32>
 // CHECK:         gpu.launch_func
 func.func @strided(%x: memref<?x32xbf16, strided<[?, ?], offset: ?>>, %w: memref<2x32x16xbf16, strided<[?, ?, ?], offset: ?>>,
                    %slots: memref<4xi32, strided<[?], offset: ?>>, %off: memref<5xi32>, %out: memref<?x16xbf16>) attributes {moec.arguments = [

@@ -1,6 +1,8 @@
-// A variant for each target that is asked for, the oldest first; the plainest alone if nobody asks.
-// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --no-archive --target=cuda -o %t/one
+// A variant for each target that is asked for, the oldest first; and for all if nobody asks.
+// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --no-archive --target=cuda --isas=sm_80 -o %t/one
 // RUN: FileCheck %s --input-file=%t/one/manifest.json --check-prefix=ONE
+// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --no-archive --pipeline=cuda -o %t/two
+// RUN: FileCheck %s --input-file=%t/two/manifest.json --check-prefix=TWO
 // RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --no-archive --pipeline=cuda --isas=sm_90a,sm_80 -o %t/two
 // RUN: FileCheck %s --input-file=%t/two/manifest.json --check-prefix=TWO
 
