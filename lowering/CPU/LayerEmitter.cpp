@@ -112,27 +112,11 @@ std::string moec::lowering::reasonAgainstKernels(Operation *op) {
 FailureOr<Schedule> moec::lowering::scheduleOf(Operation *op,
                                                const InstructionSet &isa) {
   Schedule schedule = isa.schedule;
-  auto overrides = op->getAttrOfType<DictionaryAttr>("moe.schedule");
+  auto overrides = op->getAttrOfType<DictionaryAttr>(scheduleAttrName);
   if (!overrides)
     return schedule;
-  for (NamedAttribute each : overrides) {
-    int64_t *field = schedule.field(each.getName());
-    auto value = dyn_cast<IntegerAttr>(each.getValue());
-    if (!field)
-      return op->emitError("moe.schedule: expected one of ")
-             << llvm::join(Schedule::fieldNames(), ", ") << ", found '"
-             << each.getName().getValue() << "'";
-    bool mayBeZero = each.getName() == "prefetch_rows" ||
-                     each.getName() == "bf16_dot" ||
-                     each.getName() == "amx_rows";
-    int64_t least = mayBeZero ? 0 : 1;
-    int64_t most = Schedule::mostOf(each.getName());
-    if (!value || value.getInt() < least || value.getInt() > most)
-      return op->emitError("moe.schedule: expected a number from ")
-             << least << " to " << most << " for " << each.getName().getValue()
-             << ", found " << each.getValue();
-    *field = value.getInt();
-  }
+  if (failed(readFields(op, overrides, Schedule::fields(), schedule)))
+    return failure();
   if (int64_t task = schedule.taskRows * schedule.taskPanels;
       task > Schedule::mostOfTask)
     return op->emitError(

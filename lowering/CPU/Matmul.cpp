@@ -413,13 +413,14 @@ private:
 
 std::string moec::lowering::scheduleSuffix(const Schedule &schedule,
                                            const Schedule &standard) {
+  // What tasks are cut into does not change the kernel.
+  static constexpr StringRef ofTasks[] = {"task_rows", "task_panels", "splits"};
   std::string text;
-  Schedule left = schedule, right = standard;
-  for (StringRef name : {"task_rows", "task_panels", "splits"})
-    *left.field(name) = *right.field(name);
-  for (StringRef name : Schedule::fieldNames())
-    if (int64_t value = *left.field(name); value != *right.field(name))
-      text += ("_" + name + Twine(value)).str();
+  for (const ScheduleField<Schedule> &field : Schedule::fields())
+    if (int64_t value = schedule.*field.place;
+        value != standard.*field.place &&
+        !llvm::is_contained(ofTasks, field.name))
+      text += ("_" + field.name + Twine(value)).str();
   return text;
 }
 

@@ -10,33 +10,25 @@
 
 using namespace moec::lowering;
 
-namespace {
-struct Field {
-  llvm::StringRef name;
-  int64_t Schedule::*place;
-  /// What code and stacks stand.
-  int64_t most;
-};
-} // namespace
-
-static constexpr Field fields[] = {
-    {"tile_rows", &Schedule::tileRows, 32},
-    {"tile_panels", &Schedule::tilePanels, 4},
-    {"panels_at_1", &Schedule::panelsAt1, 16},
-    {"panels_at_2", &Schedule::panelsAt2, 8},
-    {"loose_rows", &Schedule::looseRows, 16},
-    {"loose_panels", &Schedule::loosePanels, 4},
-    {"k_block", &Schedule::kBlock, 1024},
-    {"stream_rows", &Schedule::streamRows, 4096},
-    {"decode_rows", &Schedule::decodeRows, 4096},
-    {"task_rows", &Schedule::taskRows, 512},
-    {"task_panels", &Schedule::taskPanels, 64},
-    {"splits", &Schedule::splits, 256},
-    {"prefetch_rows", &Schedule::prefetchRows, 4096},
-    {"unroll", &Schedule::unroll, 16},
-    {"bf16_dot", &Schedule::bf16Dot, 1},
-    {"amx_rows", &Schedule::amxRows, 4096},
-    {"amx_block", &Schedule::amxBlock, 4096},
+// The most is what code and stacks stand.
+static constexpr ScheduleField<Schedule> fields[] = {
+    {"tile_rows", &Schedule::tileRows, 1, 32},
+    {"tile_panels", &Schedule::tilePanels, 1, 4},
+    {"panels_at_1", &Schedule::panelsAt1, 1, 16},
+    {"panels_at_2", &Schedule::panelsAt2, 1, 8},
+    {"loose_rows", &Schedule::looseRows, 1, 16},
+    {"loose_panels", &Schedule::loosePanels, 1, 4},
+    {"k_block", &Schedule::kBlock, 1, 1024},
+    {"stream_rows", &Schedule::streamRows, 1, 4096},
+    {"decode_rows", &Schedule::decodeRows, 1, 4096},
+    {"task_rows", &Schedule::taskRows, 1, 512},
+    {"task_panels", &Schedule::taskPanels, 1, 64},
+    {"splits", &Schedule::splits, 1, 256},
+    {"prefetch_rows", &Schedule::prefetchRows, 0, 4096},
+    {"unroll", &Schedule::unroll, 1, 16},
+    {"bf16_dot", &Schedule::bf16Dot, 0, 1},
+    {"amx_rows", &Schedule::amxRows, 0, 4096},
+    {"amx_block", &Schedule::amxBlock, 1, 4096},
 };
 
 // A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one
@@ -123,26 +115,4 @@ moec::lowering::bestInstructionSet(llvm::StringRef cpu,
   return *best;
 }
 
-int64_t *Schedule::field(llvm::StringRef name) {
-  for (const Field &each : fields)
-    if (each.name == name)
-      return &(this->*each.place);
-  return nullptr;
-}
-
-llvm::ArrayRef<llvm::StringRef> Schedule::fieldNames() {
-  static const llvm::SmallVector<llvm::StringRef> names = [] {
-    llvm::SmallVector<llvm::StringRef> all;
-    for (const Field &each : fields)
-      all.push_back(each.name);
-    return all;
-  }();
-  return names;
-}
-
-int64_t Schedule::mostOf(llvm::StringRef name) {
-  for (const Field &each : fields)
-    if (each.name == name)
-      return each.most;
-  return 0;
-}
+llvm::ArrayRef<ScheduleField<Schedule>> Schedule::fields() { return ::fields; }

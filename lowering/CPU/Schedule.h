@@ -3,7 +3,7 @@
 #ifndef MOEC_LOWERING_CPU_SCHEDULE_H
 #define MOEC_LOWERING_CPU_SCHEDULE_H
 
-#include "mlir/IR/BuiltinAttributes.h"
+#include "lowering/ScheduleFields.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/TargetParser/Triple.h"
@@ -48,12 +48,8 @@ struct Schedule {
   /// Rows of the reduction that are brought into scratch for them at a time.
   int64_t amxBlock;
 
-  /// One field by name, for overrides in IR and listings; null if there is
-  /// none.
-  int64_t *field(llvm::StringRef name);
-  static llvm::ArrayRef<llvm::StringRef> fieldNames();
-  /// The largest value of a field, 0 if there is no such field.
-  static int64_t mostOf(llvm::StringRef name);
+  /// All of them, as IR calls them.
+  static llvm::ArrayRef<ScheduleField<Schedule>> fields();
   /// The most rows times panels of a task, which lie on its stack.
   static constexpr int64_t mostOfTask = 8192;
 };
