@@ -53,6 +53,7 @@ public:
     w.stride = next();
     w.scaleStride = next();
     yStride = next();
+    reduction = next();
     adds = next();
   }
 
@@ -144,7 +145,7 @@ private:
     if (isInt8())
       sums = int8Sums(height, width, first, row, readers, sums);
     else
-      sums = reduce(height, width, c.index(0), c.index(k), row, readers, sums);
+      sums = reduce(height, width, c.index(0), reduction, row, readers, sums);
     for (int64_t p = 0; p < width; ++p)
       for (int64_t i = 0; i < height; ++i)
         c.storeVector(sums[p * height + i], y, place(i, p));
@@ -194,7 +195,7 @@ private:
                         ValueRange before) {
     int64_t size = form.group ? form.group : k, groups = k / size;
     return c.loop(
-        c.index(0), c.index(groups), 1, before,
+        c.index(0), c.div(reduction, size), 1, before,
         [&](Value group, ValueRange carried) {
           Value from = c.mul(group, size);
           auto ofRow = [&](Value list, int64_t i) {
@@ -234,7 +235,7 @@ private:
   int64_t k;
   Value x, scales, sums, y;
   Panels w;
-  Value rows, panels, yStride, adds;
+  Value rows, panels, yStride, reduction, adds;
 };
 } // namespace
 
@@ -243,12 +244,12 @@ void moec::lowering::callDotProduct(Code &c, MatmulKernels &kernels,
                                     const Schedule &schedule, int64_t k,
                                     const DotRows &x, const Panels &w,
                                     const Rows &y, Value adds, Value rows,
-                                    Value panels) {
+                                    Value panels, Value reduction) {
   std::string name =
       "dot_" + form.name() + "_k" + std::to_string(k) +
       scheduleSuffix(schedule, kernels.instructionSet().schedule);
   SmallVector<Type> types(7, c.pointer());
-  types.append(5, c.b.getIndexType());
+  types.append(6, c.b.getIndexType());
   types.push_back(c.b.getI1Type());
   func::FuncOp function =
       kernels.function(name, types, [&](Code &inner, ValueRange arguments) {
@@ -258,5 +259,5 @@ void moec::lowering::callDotProduct(Code &c, MatmulKernels &kernels,
   func::CallOp::create(c.b, c.loc, function,
                        ValueRange{x.codes, x.scales, x.sums, w.codes, w.scales,
                                   w.zeroPoints, y.data, rows, panels, w.stride,
-                                  w.scaleStride, y.stride, adds});
+                                  w.scaleStride, y.stride, reduction, adds});
 }

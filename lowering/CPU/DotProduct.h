@@ -23,11 +23,12 @@ bool hasDotProduct(const InstructionSet &isa, const Schedule &schedule,
                    moe::EncodingAttr rounding, const StoredForm &form,
                    int64_t k);
 
-/// y[i, :] = x[i, 0 ... k)·W for `panels` panels, added to y where `adds`.
+/// y[i, :] = x[i, 0 ... k)·W for `panels` panels, added to y where `adds`. `reduction` is k, or 0 where there is no matrix.
 void callDotProduct(Code &c, MatmulKernels &kernels, const StoredForm &form,
                     const Schedule &schedule, int64_t k, const DotRows &x,
                     const Panels &w, const Rows &y, mlir::Value adds,
-                    mlir::Value rows, mlir::Value panels);
+                    mlir::Value rows, mlir::Value panels,
+                    mlir::Value reduction);
 
 } // namespace moec::lowering
 

@@ -764,7 +764,7 @@ private:
       }
       auto fewRows = [&] {
         if (hasDot())
-          callDot(task, weights[i], w, y, hasInit);
+          callDot(task, weights[i], w, y, hasInit, reduction);
         else
           callPacked(task, weights[i], w, y, hasInit, reduction);
       };
@@ -808,7 +808,7 @@ private:
   }
 
   void callDot(Task &task, const Stored &weight, const Panels &w, const Rows &y,
-               Value adds) {
+               Value adds, Value reduction) {
     Code &t = task.t;
     Value first = task.block.first, groups = t.index(groupsOfRow());
     auto at = [&](Value list, Value place) {
@@ -817,7 +817,7 @@ private:
     DotRows x{at(coded, t.mul(first, k)), at(codeScales, t.mul(first, groups)),
               at(codeSums, t.mul(first, groups))};
     callDotProduct(t, layer.kernels, weight.form, schedule, k, x, w, y, adds,
-                   task.block.rows, task.count);
+                   task.block.rows, task.count, reduction);
   }
 
   /// For each pair of the block's segments.

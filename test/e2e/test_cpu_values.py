@@ -171,6 +171,36 @@ def test_dot_products(activations, encoding, tmp_path):
             tool("moe-run", reference, "--tokens", tokens, "--compare-with", kernels, "--max-error", ROUNDED[activations])
 
 
+@pytest.mark.parametrize("weights,rounding,schedule", [
+    ("int8", "int8 group 32", ""), ("bf16", "bf16", "moe.schedule = {amx_rows = 0, bf16_dot = 1}"), ("bf16", "bf16", ""),
+])  # fmt: skip
+def test_rounded_rows_without_a_matrix(weights, rounding, schedule, tmp_path):
+    """Slots outside of the pool: products of their rows are zero, not those of another matrix."""
+    element, scale_type = ("i8", "tensor<2x1x2x16xf32>") if weights == "int8" else ("bf16", "")
+    scaled = f"scales(%scales : {scale_type}) " if scale_type else ""
+    argument = f'%scales: {scale_type} {{moec.name = "scales"}}, ' if scale_type else ""
+    encoding = "int8 group 32" if weights == "int8" else "bf16"
+    text = f"""
+func.func @layer(%x: tensor<16x64xf32> {{moec.name = "x"}}, %codes: tensor<2x1x64x16x{element}> {{moec.name = "codes"}}, {argument}%slots: tensor<4xi32> {{moec.name = "slots"}})
+    -> (tensor<16x16xf32> {{moec.name = "y"}}) {{
+  %off = arith.constant dense<[0, 5, 6, 11, 16]> : tensor<5xi32>
+  %e = tensor.empty() : tensor<16x16xf32>
+  %w = moe.wrap %codes {scaled}slots(%slots : tensor<4xi32>) encoding <{encoding}> layout panel16 : tensor<2x1x64x16x{element}> to !moe.weight<64x16xf32, cluster[4]>
+  %y = moe.grouped_matmul ins(%x : tensor<16x64xf32>) rounded <{rounding}> weights(%w : !moe.weight<64x16xf32, cluster[4]>) groups(%off : tensor<5xi32>)
+    outs(%e : tensor<16x16xf32>) {{{schedule}}} -> tensor<16x16xf32>
+  return %y : tensor<16x16xf32>
+}}
+"""
+    module = tmp_path / "layer.mlir"
+    module.write_text(text)
+    for name, options in (("reference", ["--pipeline=reference"]), ("kernels", ["--pipeline=cpu", "--isas=sapphirerapids"])):
+        tool("moe-compile", module, "-o", tmp_path / name, *options)
+    skip_where_lacking(tmp_path / "kernels")
+    for seed in range(3):
+        tool("moe-run", tmp_path / "reference", "--seed", seed, "--int-range", 4, "--compare-with", tmp_path / "kernels",
+             "--max-error", 1e-5)
+
+
 @pytest.mark.parametrize("element,width", [("f32", 40), ("f32", 288), ("f32", 512), ("bf16", 96)])
 def test_tile_products(element, width, tmp_path):
     """bf16 in tile registers: one tile of rows and many, blocks of the reduction with and without a rest, odd numbers of panels, threads."""
