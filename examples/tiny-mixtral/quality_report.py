@@ -28,6 +28,7 @@ FAMILIES = (
     (r"exact|[A-Z0-9]+ experts.*", "plain experts: bf16, INT8, F8E4M3, INT4", "#000000", "square"),
     (r"per-expert SVD.*|no base", "per-expert SVD", "#D55E00", "up"),
     (r"one base.*|one cluster", "one base a layer (D²-MoE)", "#009E73", "down"),
+    (r".*mixed bases.*", "mixed bases (MoBE)", "#E69F00", "left"),
     (r".*merged experts.*|no residual", "merged experts", "#CC79A7", "diamond"),
     (r".*M = 1.*", "bases and residuals, one cluster for a token", "#56B4E9", "circle"),
     (r".*", "bases of clusters and residuals", "#0072B2", "circle"),
@@ -142,6 +143,7 @@ def mark(shape, x, y, colour, title="", size=5):
         "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
         "up": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),
         "down": ((0, 1.2), (1.1, -0.9), (-1.1, -0.9)),
+        "left": ((-1.2, 0), (0.9, -1.1), (0.9, 1.1)),
         "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
     }
     inside = f"<title>{html.escape(title)}</title>" if title else ""

@@ -32,6 +32,11 @@ def merged(clusters, encoding=None, **options):
     return {"compress": True, "residual": "none", "clusters": clusters, "base_encoding": encoding, **options}
 
 
+def mixed(bases, rank, encoding=None, **options):
+    """MoBE: experts mix bases of their layer, and multiply by a factor of their own."""
+    return {"compress": True, "bases": bases, "rank": rank, "base_encoding": encoding, "residual_encoding": encoding, **options}
+
+
 EXACT = {"exact": {}}
 
 SECTIONS = {
@@ -83,6 +88,7 @@ SECTIONS = {
         "per-expert SVD, rank 32": products(32),
         "per-expert SVD, rank 32, whitened": products(32, whiten="full"),
         "one base (D²-MoE), rank 32, 32, 16": one_base(None, bytes=2_640_000),
+        "4 mixed bases (MoBE), int8": mixed(4, None, INT8),
         "8 merged experts": merged(8),
         "8 merged experts, by usage": merged(8, base="usage"),
     },
@@ -93,6 +99,8 @@ SECTIONS = {
         "per-expert SVD, rank 48, int4": products(48, INT4_16, whiten="full"),
         "one base (D²-MoE), rank 32, int8": one_base(32, INT8, INT8_16),
         "one base (D²-MoE), rank 48, int4": one_base(48, INT4, INT4_16),
+        "4 mixed bases (MoBE), int4": mixed(4, None, INT4),
+        "4 mixed bases (MoBE), SiLU, int4": mixed(4, None, INT4, phi="silu"),
         "4 merged experts": merged(4, base="usage"),
         "8 merged experts, int8": merged(8, INT8, base="usage"),
     },
@@ -100,6 +108,7 @@ SECTIONS = {
         "per-expert SVD, rank 32, int4": products(32, INT4_16, whiten="full"),
         "one base (D²-MoE), rank 16, int8": one_base(16, INT8, INT8_16),
         "one base (D²-MoE), rank 32, int4": one_base(32, INT4, INT4_16),
+        "2 mixed bases (MoBE), rank 64, int4": mixed(2, 64, INT4_16),
         "8 merged experts, int4": merged(8, INT4, base="usage"),
         "4 merged experts, int8": merged(4, INT8, base="usage"),
     },

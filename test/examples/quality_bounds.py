@@ -25,5 +25,7 @@ BOUNDS = {
     "INT8 experts": (0.002, 0.99),
     "INT4 experts": (0.02, 0.93),
     "one base (D²-MoE), rank 32, int8": (0.05, 0.92),
+    "4 mixed bases (MoBE), int8": (0.012, 0.955),
+    "4 mixed bases (MoBE), int4": (0.061, 0.9),
     "8 merged experts": (0.2, 0.85),
 }
