@@ -84,7 +84,9 @@ def test_a_signal_leaves_nothing(tmp_path, older, number, is_there):
     before = contents(out.parent)
     ready = tmp_path / "ready"
     command = [binary("moe-compile"), MODEL, "-o", out, *QUICK, f"--cc={slow_linker(tmp_path, ready)}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Who runs the tests in the background may have made them deaf to some signals.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # fmt: skip
     wait_for(ready, process)
     scratch = [path.name for path in out.parent.iterdir() if path.name.startswith("artifact.tmp-")]
     assert len(scratch) == 1 and (out.parent / scratch[0] / "weights.safetensors").exists()
