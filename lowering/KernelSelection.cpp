@@ -84,6 +84,11 @@ Value lowering::numbersOf(Value ids) {
   return cast ? cast.getInput() : ids;
 }
 
+bool lowering::isOnTensors(Operation *op) {
+  return llvm::any_of(op->getOperandTypes(),
+                      [](Type type) { return isa<TensorType>(type); });
+}
+
 void lowering::eraseViews(func::FuncOp entry) {
   SmallVector<Operation *> views;
   entry.walk([&](Operation *op) {

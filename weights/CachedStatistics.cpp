@@ -1,5 +1,5 @@
-// Similarities, spectra and mixes that are computed once for weights of one
-// content. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Similarities, spectra and mixes that are computed once for weights of one content.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // The texts that go into keys begin with a name and a version: who changes what
 // a computation gives, beyond rounding, counts the version up.

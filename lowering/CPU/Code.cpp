@@ -81,10 +81,6 @@ Value Code::min(Value lhs, Value rhs) {
   return b.createOrFold<arith::MinUIOp>(loc, lhs, rhs);
 }
 
-Value Code::max(Value lhs, Value rhs) {
-  return b.createOrFold<arith::MaxUIOp>(loc, lhs, rhs);
-}
-
 Value Code::compare(arith::CmpIPredicate how, Value lhs, Value rhs) {
   return b.createOrFold<arith::CmpIOp>(loc, how, lhs, rhs);
 }
@@ -117,9 +113,9 @@ Value Code::isWithin(Value i32, Value bound) {
 // Control
 //===----------------------------------------------------------------------===//
 
-void Code::loop(Value from, Value to, int64_t step,
+void Code::loop(Value from, Value to, Value step,
                 llvm::function_ref<void(Value)> body) {
-  scf::ForOp::create(b, loc, from, to, index(step), ValueRange(),
+  scf::ForOp::create(b, loc, from, to, step, ValueRange(),
                      [&](OpBuilder &, Location, Value i, ValueRange) {
                        OpBuilder::InsertionGuard guard(b);
                        body(i);
@@ -127,10 +123,10 @@ void Code::loop(Value from, Value to, int64_t step,
                      });
 }
 
-Code::Values Code::loop(Value from, Value to, int64_t step, ValueRange inits,
+Code::Values Code::loop(Value from, Value to, Value step, ValueRange inits,
                         llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, index(step), inits,
+      b, loc, from, to, step, inits,
       [&](OpBuilder &, Location, Value i, ValueRange carried) {
         scf::YieldOp::create(b, loc, body(i, carried));
       });

@@ -65,7 +65,6 @@ public:
     return ceilDiv(lhs, index(rhs));
   }
   mlir::Value min(mlir::Value lhs, mlir::Value rhs);
-  mlir::Value max(mlir::Value lhs, mlir::Value rhs);
   mlir::Value compare(mlir::arith::CmpIPredicate how, mlir::Value lhs,
                       mlir::Value rhs);
   mlir::Value isBelow(mlir::Value lhs, mlir::Value rhs) {
@@ -84,11 +83,20 @@ public:
   mlir::Value isWithin(mlir::Value i32, mlir::Value bound);
 
   //===--- control ---===//
-  void loop(mlir::Value from, mlir::Value to, int64_t step,
+  void loop(mlir::Value from, mlir::Value to, mlir::Value step,
             llvm::function_ref<void(mlir::Value)> body);
-  Values loop(mlir::Value from, mlir::Value to, int64_t step,
+  void loop(mlir::Value from, mlir::Value to, int64_t step,
+            llvm::function_ref<void(mlir::Value)> body) {
+    loop(from, to, index(step), body);
+  }
+  Values loop(mlir::Value from, mlir::Value to, mlir::Value step,
               mlir::ValueRange inits,
               llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);
+  Values loop(mlir::Value from, mlir::Value to, int64_t step,
+              mlir::ValueRange inits,
+              llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body) {
+    return loop(from, to, index(step), inits, body);
+  }
   void when(mlir::Value condition, llvm::function_ref<void()> then,
             llvm::function_ref<void()> otherwise = nullptr);
   Values choose(mlir::Value condition, mlir::TypeRange types,

@@ -11,7 +11,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_CONVERTMOETOCPUPASS
@@ -45,22 +44,15 @@ struct ConvertMoEToCPUPass
   LogicalResult convert(func::FuncOp entry, MatmulKernels &kernels) {
     allocateNumbers(entry);
     LayerEmitter layer(entry, kernels);
-    for (Operation *op : findScheduled(entry)) {
+    auto check = [](Operation *op) -> LogicalResult {
       if (std::string reason = reasonAgainstKernels(op); !reason.empty())
         return op->emitOpError("cannot become a kernel: ") << reason;
-      if (llvm::any_of(op->getOperandTypes(),
-                       [](Type type) { return isa<TensorType>(type); }))
+      if (isOnTensors(op))
         return op->emitOpError("is on tensors: expected buffers");
-      LogicalResult emitted =
-          llvm::TypeSwitch<Operation *, LogicalResult>(op)
-              .Case<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
-                    GroupedUpOp>([&](auto each) { return layer.emit(each); })
-              .Default(failure());
-      if (failed(emitted))
-        return failure();
-    }
-    eraseViews(entry);
-    return success();
+      return success();
+    };
+    return emitScheduled<GroupOp, GatherOp, ScatterCombineOp, GroupedMatmulOp,
+                         GroupedUpOp>(entry, layer, check);
   }
 
   void runOnOperation() override {

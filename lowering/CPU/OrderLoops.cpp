@@ -1,5 +1,5 @@
-// moe-order-loops: columns of a result are the innermost dimension of a
-// reduction. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe-order-loops: columns of a result are the innermost dimension of a reduction.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"

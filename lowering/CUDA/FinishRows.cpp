@@ -1,5 +1,5 @@
-// Rows of a tile, finished one after the other: a lane has some of their
-// columns. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// Rows of a tile, finished one after the other: a lane has some of their columns.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishRows.h"
 
 #include "lowering/CPU/Activation.h"

@@ -62,23 +62,24 @@ struct Touch {
 /// What an operation does to memory; nothing else than loads and stores.
 using Touches = llvm::MapVector<Value, Touch>;
 
-/// Whether two views have their rows in the same places: they are one, or of the same bytes.
-void merge(Touch &into, const Touch &other) {
-  into.isWritten |= other.isWritten;
-  if (into.rowsOf != other.rowsOf)
-    into.rowsOf = Value();
+/// Another view of the same memory may have its rows elsewhere.
+void addTouch(Touches &touches, Value root, const Touch &touch) {
+  auto [known, isNew] = touches.try_emplace(root, touch);
+  if (isNew)
+    return;
+  Touch &merged = known->second;
+  merged.isWritten |= touch.isWritten;
+  if (merged.rowsOf != touch.rowsOf)
+    merged.rowsOf = Value();
 }
 
 /// Adds one load or store, `row` of `buffer`. Fails if it is not seen what memory that is.
-LogicalResult addTouch(Touches &touches, Value buffer, bool isWrite,
-                       bool isOwnRow) {
+LogicalResult addAccess(Touches &touches, Value buffer, bool isWrite,
+                        bool isOwnRow) {
   Value root = rootOf(buffer);
   if (!root)
     return failure();
-  Touch touch{isWrite, isOwnRow ? buffer : Value()};
-  auto [known, isNew] = touches.try_emplace(root, touch);
-  if (!isNew)
-    merge(known->second, touch);
+  addTouch(touches, root, {isWrite, isOwnRow ? buffer : Value()});
   return success();
 }
 
@@ -91,11 +92,11 @@ FailureOr<Touches> touchesOf(Operation *op, Value row) {
   WalkResult walk = op->walk([&](Operation *inner) {
     LogicalResult added = success();
     if (auto load = dyn_cast<memref::LoadOp>(inner))
-      added = addTouch(touches, load.getMemRef(), /*isWrite=*/false,
-                       isOwn(load.getIndices()));
+      added = addAccess(touches, load.getMemRef(), /*isWrite=*/false,
+                        isOwn(load.getIndices()));
     else if (auto store = dyn_cast<memref::StoreOp>(inner))
-      added = addTouch(touches, store.getMemRef(), /*isWrite=*/true,
-                       isOwn(store.getIndices()));
+      added = addAccess(touches, store.getMemRef(), /*isWrite=*/true,
+                        isOwn(store.getIndices()));
     else if (!inner->hasTrait<OpTrait::HasRecursiveMemoryEffects>() &&
              !isMemoryEffectFree(inner))
       added = failure();
@@ -126,9 +127,7 @@ public:
       // Who calls may hand in one buffer twice.
       if (touch.isWritten && isa<BlockArgument>(root))
         return false;
-      auto [known, isNew] = merged.try_emplace(root, touch);
-      if (!isNew)
-        merge(known->second, touch);
+      addTouch(merged, root, touch);
     }
     if (!llvm::all_of(merged, [](const auto &each) {
           return !each.second.isWritten || each.second.rowsOf;

@@ -36,19 +36,6 @@ static Value blocksFor(Code &host, Value count) {
   return host.add(host.div(count, groupThreads), 1);
 }
 
-/// i = first + block · threads + thread, … over all `blocks`, below `end`.
-static void spreadOverBlocks(KernelCode &k, Value first, Value end,
-                             Value blocks,
-                             llvm::function_ref<void(Value)> body) {
-  Value start = k.add(k.mul(k.block(), groupThreads), k.thread());
-  Value stride = k.mul(blocks, groupThreads);
-  Value turns = k.ceilDiv(
-      k.sub(k.max(end, k.add(first, start)), k.add(first, start)), stride);
-  k.loop(k.index(0), turns, 1, [&](Value turn) {
-    body(k.add(k.add(first, start), k.mul(turn, stride)));
-  });
-}
-
 /// Offsets of the groups, which block 0 stores; `next` gets the first row of each group that is this block's. Returns how many
 /// rows there are.
 static Value emitOffsets(KernelCode &k, const Group &g, Value next,
@@ -123,7 +110,7 @@ static void storeRow(KernelCode &k, const Group &g, Value row, Value place) {
 /// each group.
 static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
   Value none = k.number(-1, k.i32()), groups = k.index(g.groups);
-  Value place = k.add(k.mul(k.block(), groupThreads), k.thread());
+  Value place = k.threadOfGrid();
   Value isPlace = k.isBelow(place, g.places);
   Value cluster = k.choose(
       isPlace, k.i32(), [&] { return Code::Values{k.load(g.clusters, place)}; },
@@ -157,10 +144,9 @@ static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
 }
 
 /// Rows that no place has.
-static void emitUnusedRows(KernelCode &k, const Group &g, Value total,
-                           Value blocks) {
+static void emitUnusedRows(KernelCode &k, const Group &g, Value total) {
   Value none = k.number(-1, k.i32());
-  spreadOverBlocks(k, k.toIndex(total), g.rows, blocks, [&](Value row) {
+  k.spreadOverGrid(k.toIndex(total), g.rows, [&](Value row) {
     k.store(none, g.rowToken, row);
     k.store(none, g.rowPlace, row);
     k.store(k.number(0, k.i32()), g.rowPairs, row);
@@ -168,8 +154,7 @@ static void emitUnusedRows(KernelCode &k, const Group &g, Value total,
 }
 
 /// Pairs in the order of rows, those of a row in the order of choices.
-static void emitPairs(KernelCode &k, const Group &g, Value scratch,
-                      Value blocks) {
+static void emitPairs(KernelCode &k, const Group &g, Value scratch) {
   Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
   Value first = k.mul(k.block(), groupThreads);
   // Of all rows, and of those of earlier blocks.
@@ -184,7 +169,7 @@ static void emitPairs(KernelCode &k, const Group &g, Value scratch,
       });
   Value all = k.sumBefore(counted[0], scratch).second;
   Value begin = k.sumBefore(counted[1], scratch).second;
-  Value row = k.add(first, k.thread());
+  Value row = k.threadOfGrid();
   Value isRow = k.isBelow(row, g.rows);
   Value count = k.choose(
       isRow, k.i32(), [&] { return Code::Values{k.load(g.rowPairs, row)}; },
@@ -214,7 +199,7 @@ static void emitPairs(KernelCode &k, const Group &g, Value scratch,
   Value none = k.number(-1, k.i32());
   Value nothing =
       arith::ConstantOp::create(k.b, k.loc, k.b.getFloatAttr(weight, 0));
-  spreadOverBlocks(k, k.toIndex(all), g.pairs, blocks, [&](Value pair) {
+  k.spreadOverGrid(k.toIndex(all), g.pairs, [&](Value pair) {
     k.store(none, g.pairRow, pair);
     k.store(none, g.pairExpert, pair);
     k.store(nothing, g.pairWeight, pair);
@@ -248,21 +233,20 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   IdType expert = getIdType(op.getIds());
   g.experts = expert.getCount() + expert.getSpecials();
 
-  Value blocks = blocksFor(host, g.places);
   LogicalResult status =
-      launch(host, "group_rows", blocks, groupThreads, [&](KernelCode &k) {
-        Value next = k.shared(g.groups, k.i32());
-        Value perWarp = k.shared(groupWarps * g.groups, k.i32());
-        Value total = emitOffsets(k, g, next, k.shared(groupWarps, k.i32()));
-        emitRows(k, g, next, perWarp);
-        emitUnusedRows(k, g, total, blocks);
-      });
-  Value rowBlocks = blocksFor(host, g.rows);
+      launch(host, "group_rows", blocksFor(host, g.places), groupThreads,
+             [&](KernelCode &k) {
+               Value next = k.shared(g.groups, k.i32());
+               Value perWarp = k.shared(groupWarps * g.groups, k.i32());
+               Value total =
+                   emitOffsets(k, g, next, k.shared(groupWarps, k.i32()));
+               emitRows(k, g, next, perWarp);
+               emitUnusedRows(k, g, total);
+             });
   if (succeeded(status))
-    status = launch(host, "group_pairs", rowBlocks, groupThreads,
-                    [&](KernelCode &k) {
-                      emitPairs(k, g, k.shared(groupWarps, k.i32()), rowBlocks);
-                    });
+    status = launch(
+        host, "group_pairs", blocksFor(host, g.rows), groupThreads,
+        [&](KernelCode &k) { emitPairs(k, g, k.shared(groupWarps, k.i32())); });
   op.erase();
   return status;
 }

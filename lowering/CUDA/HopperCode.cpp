@@ -14,19 +14,10 @@ using namespace moec::lowering;
 // Places
 //===----------------------------------------------------------------------===//
 
-Value HopperCode::blocks() {
-  return gpu::GridDimOp::create(b, loc, gpu::Dimension::x);
-}
-
 Code::Values
 HopperCode::stride(Value count, ValueRange inits,
                    llvm::function_ref<Values(Value, ValueRange)> body) {
-  auto loop =
-      scf::ForOp::create(b, loc, block(), count, blocks(), inits,
-                         [&](OpBuilder &, Location, Value i, ValueRange state) {
-                           scf::YieldOp::create(b, loc, body(i, state));
-                         });
-  return Values(loop.getResults());
+  return loop(block(), count, blocks(), inits, body);
 }
 
 void HopperCode::once(llvm::function_ref<void()> body) {

@@ -20,7 +20,6 @@ public:
   explicit HopperCode(const KernelCode &k) : KernelCode(k) {}
 
   //===--- places ---===//
-  mlir::Value blocks();
   /// i = block, block + blocks, … below `count`.
   Values stride(mlir::Value count, mlir::ValueRange inits,
                 llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);

@@ -22,8 +22,17 @@ Value KernelCode::block() {
   return gpu::BlockIdOp::create(b, loc, gpu::Dimension::x);
 }
 
+Value KernelCode::blocks() {
+  return gpu::GridDimOp::create(b, loc, gpu::Dimension::x);
+}
+
 void KernelCode::spread(Value count, llvm::function_ref<void(Value)> body) {
   loop(thread(), count, threads, body);
+}
+
+void KernelCode::spreadOverGrid(Value first, Value end,
+                                llvm::function_ref<void(Value)> body) {
+  loop(add(first, threadOfGrid()), end, mul(blocks(), threads), body);
 }
 
 //===----------------------------------------------------------------------===//

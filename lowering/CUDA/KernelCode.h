@@ -24,10 +24,16 @@ public:
   //===--- places ---===//
   mlir::Value thread();
   mlir::Value block();
+  mlir::Value blocks();
+  /// This one's number among all of the grid.
+  mlir::Value threadOfGrid() { return add(mul(block(), threads), thread()); }
   mlir::Value lane() { return rem(thread(), index(warpSize)); }
   mlir::Value warp() { return div(thread(), warpSize); }
   /// i = thread, thread + threads, … below `count`.
   void spread(mlir::Value count, llvm::function_ref<void(mlir::Value)> body);
+  /// The same from `first` on, below `end`, by the threads of all blocks.
+  void spreadOverGrid(mlir::Value first, mlir::Value end,
+                      llvm::function_ref<void(mlir::Value)> body);
 
   //===--- shared memory ---===//
   /// A list that the threads of a block share, of undefined contents; to be called at the kernel's begin.

@@ -207,7 +207,7 @@ public:
                                          k.b.getIntegerType(8))) {}
 
   void emit() {
-    int64_t runs = p.runsOf(s), tiles = p.columnTiles(s);
+    int64_t runs = p.runsOf(s);
     Value tile = k.div(k.block(), runs);
     SharedSums sums;
     sums.columns = sums.pitch = s.columns;
@@ -231,9 +231,9 @@ public:
         operands.hasMatrix =
             operands.hasMatrix ? k.both(operands.hasMatrix, isThere) : isThere;
       }
-      int64_t ofRun = llvm::divideCeil(tiles, runs);
-      Value first = k.mul(sums.run, ofRun);
-      Value last = k.min(k.add(first, ofRun), k.index(tiles));
+      Value first = k.mul(sums.run, p.tilesOfRun(s));
+      Value last =
+          k.min(k.add(first, p.tilesOfRun(s)), k.index(p.columnTiles(s)));
       k.loop(first, last, 1, [&](Value columnTile) {
         sums.firstColumn = k.mul(columnTile, s.columns);
         sums.lists = multiplyTile(k, s, operands, sums.firstColumn, bytes);
@@ -275,7 +275,7 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
   Value numbers = host.mul(p.pairs, p.shrink->columns);
   return launch(host, "add_parts", host.ceilDiv(numbers, threads), threads,
                 [&](KernelCode &k) {
-                  Value i = k.add(k.mul(k.block(), threads), k.thread());
+                  Value i = k.threadOfGrid();
                   k.when(k.isBelow(i, numbers), [&] {
                     Value sum =
                         k.loop(k.index(0), p.runs, 1, {k.zero()},
@@ -294,7 +294,8 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 //===----------------------------------------------------------------------===//
 
 template <typename Op>
-FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op) {
+FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
+                                                    Value output) {
   TiledProduct p;
   ProductForm form = formOf(op);
   auto schedules = readTileSchedules(op, form);
@@ -317,6 +318,8 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op) {
                                    host.index(s.mostRows * p.groups)));
   p.runs = pick(host, p,
                 [&](const TileSchedule &s) { return host.index(p.runsOf(s)); });
+  p.isReadByOthers = isReadByOthers(op, output);
+  p.output = destination(host, output);
   if (!op.getPairRow())
     return p;
   p.pairRow = contiguous(host, op.getPairRow());
@@ -328,15 +331,13 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op) {
 LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
-  FailureOr<TiledProduct> product = productOf(host, op);
+  FailureOr<TiledProduct> product = productOf(host, op, op.getHidden());
   if (failed(product))
     return failure();
   TiledProduct &p = *product;
   p.pairWeight = contiguous(host, op.getPairWeights());
   for (Value factor : op.getResiduals())
     p.residuals.push_back(poolOf(host, factor));
-  p.isReadByOthers = isReadByOthers(op, op.getHidden());
-  p.output = destination(host, op.getHidden());
   if (op.getShrink()) {
     p.shrink = poolOf(host, op.getShrink());
     p.shrunk = destination(host, op.getShrunk());
@@ -356,12 +357,10 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
 LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
   OpBuilder builder(op);
   Code host(builder, op.getLoc());
-  FailureOr<TiledProduct> product = productOf(host, op);
+  FailureOr<TiledProduct> product = productOf(host, op, op.getInit());
   if (failed(product))
     return failure();
   TiledProduct &p = *product;
-  p.isReadByOthers = isReadByOthers(op, op.getInit());
-  p.output = destination(host, op.getInit());
   if (op.getSegment()) {
     p.pairWeight = contiguous(host, op.getSegmentWeights());
     p.segment = contiguous(host, op.getSegment());

@@ -11,7 +11,6 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_CONVERTMOETOCUDAPASS
@@ -56,22 +55,14 @@ struct ConvertMoEToCUDAPass
     if (failed(requireCompactWeights(entry)))
       return failure();
     ScheduledKernels scheduled(entry, kernels);
-    for (Operation *op : findScheduled(entry)) {
-      if (!op->hasAttr(kernelAttrName) ||
-          llvm::any_of(op->getOperandTypes(),
-                       [](Type type) { return isa<TensorType>(type); }))
-        return op->emitOpError("has no kernel: expected one that "
-                               "moe-select-cuda-kernels marked, on buffers");
-      LogicalResult emitted =
-          llvm::TypeSwitch<Operation *, LogicalResult>(op)
-              .Case<GroupOp, ScatterCombineOp, GroupedMatmulOp, GroupedUpOp>(
-                  [&](auto each) { return scheduled.emit(each); })
-              .Default(failure());
-      if (failed(emitted))
-        return failure();
-    }
-    eraseViews(entry);
-    return success();
+    auto check = [](Operation *op) -> LogicalResult {
+      if (op->hasAttr(kernelAttrName) && !isOnTensors(op))
+        return success();
+      return op->emitOpError("has no kernel: expected one that "
+                             "moe-select-cuda-kernels marked, on buffers");
+    };
+    return emitScheduled<GroupOp, ScatterCombineOp, GroupedMatmulOp,
+                         GroupedUpOp>(entry, scheduled, check);
   }
 
   void runOnOperation() override {

@@ -76,7 +76,8 @@ private:
 
   /// What both products have, and their stages: in MatmulKernels.cpp.
   template <typename Op>
-  mlir::FailureOr<TiledProduct> productOf(Code &host, Op op);
+  mlir::FailureOr<TiledProduct> productOf(Code &host, Op op,
+                                          mlir::Value output);
   mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);

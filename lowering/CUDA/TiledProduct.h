@@ -62,6 +62,10 @@ struct TiledProduct {
   int64_t runsOf(const TileSchedule &schedule) const {
     return std::min(columnTiles(schedule), schedule.runs);
   }
+  /// Tiles of columns in a run, at most.
+  int64_t tilesOfRun(const TileSchedule &schedule) const {
+    return llvm::divideCeil(columnTiles(schedule), runsOf(schedule));
+  }
   WarpgroupShape shapeOf(const TileSchedule &schedule) const {
     return WarpgroupShape(schedule, weights.size(), !isFinishedInRegisters);
   }

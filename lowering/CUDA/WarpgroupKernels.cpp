@@ -41,8 +41,7 @@ class WarpgroupKernel {
 public:
   WarpgroupKernel(KernelCode &code, const TiledProduct &p,
                   const TileSchedule &s)
-      : k(code), p(p), s(s), shape(p.shapeOf(s)),
-        tilesOfRun(llvm::divideCeil(p.columnTiles(s), p.runsOf(s))),
+      : k(code), p(p), s(s), shape(p.shapeOf(s)), tilesOfRun(p.tilesOfRun(s)),
         shared(k.dynamicShared()) {}
 
   void emit(Value x, ValueRange weights, Value runs) {

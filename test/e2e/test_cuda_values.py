@@ -32,8 +32,13 @@ class NarrowLayer(Layer):
         return self.element
 
 
-def compare(text, path, monkeypatch, seed, bound, counts=TOKENS):
+def use_driver(monkeypatch):
+    """The emulator's, unless a GPU's is asked for."""
     monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
+
+
+def compare(text, path, monkeypatch, seed, bound, counts=TOKENS):
+    use_driver(monkeypatch)
     reference = compile_with(text, path / "reference", "--pipeline=reference")
     kernels = compile_with(text, path / "cuda", "--target=cuda", "--isas=sm_80")
     for tokens in counts:
@@ -60,7 +65,7 @@ def test_any_layers(number, tmp_path, monkeypatch):
 
 def test_all_routers(tmp_path, monkeypatch):
     """The stages of a router are one kernel, a block for each token, with the sums of the reference lowering in their order."""
-    monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
+    use_driver(monkeypatch)
     # exp has no device code in f64.
     routers = {name: router for name, router in ROUTERS.items() if router.element != "f64"}
     text = module_of({name: router.program(name, random_logits(3, router.n)) for name, router in routers.items()})

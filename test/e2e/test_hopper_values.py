@@ -17,7 +17,7 @@ import pytest
 
 from program import binary, tool
 from test_cpu_values import BOUNDS, compile_with
-from test_cuda_values import COUNT, EMULATOR, NarrowLayer
+from test_cuda_values import COUNT, NarrowLayer, use_driver
 
 BITS = {"f16": lambda x: struct.pack("<e", x), "bf16": lambda x: struct.pack("<f", x)[2:]}
 NAMES = {"f16": "F16", "bf16": "BF16"}
@@ -25,7 +25,7 @@ NAMES = {"f16": "F16", "bf16": "BF16"}
 
 @pytest.fixture(autouse=True)
 def emulator(monkeypatch):
-    monkeypatch.setenv("MOERT_CUDA_DRIVER", os.environ.get("MOERT_CUDA_DRIVER", str(EMULATOR)))
+    use_driver(monkeypatch)
 
 
 def compile_both(text, path):

@@ -52,16 +52,26 @@ BasisMix fit(const MatrixShape &shape, const Floats &values,
   return mix ? *mix : BasisMix();
 }
 
-/// What bases, coefficients and factors as sources stand for, all experts.
-Floats expand(const BasisMix &mix, const MatrixShape &shape,
-              const Floats &values, const BasisMixOptions &options) {
+/// Mixes and factors of all experts, as sources of bases and coefficients give
+/// them.
+std::pair<Floats, Floats> mixesAndFactors(const BasisMix &mix,
+                                          const MatrixShape &shape,
+                                          const Floats &values,
+                                          const BasisMixOptions &options) {
   auto parts = basisMixSources("mix", shape, options,
                                [&]() -> Result<BasisMix> { return mix; });
   auto mixed =
       *mixedMatrices("mixed", parts.bases, parts.coefficients, options.map);
   auto factors = *leastSquaresFactors("own", matricesOf("w", shape, values),
                                       mixed, options.side, options.noise);
-  Floats left = *readAll(*mixed), right = *readAll(*factors), result;
+  return {*readAll(*mixed), *readAll(*factors)};
+}
+
+/// What they stand for.
+Floats expand(const BasisMix &mix, const MatrixShape &shape,
+              const Floats &values, const BasisMixOptions &options) {
+  auto [left, right] = mixesAndFactors(mix, shape, values, options);
+  Floats result;
   if (options.side == MatrixSide::Output)
     std::swap(left, right);
   for (int64_t i = 0; i < shape.entries; ++i) {
@@ -181,13 +191,7 @@ TEST_P(BasisMixOn, moreBasesLeaveLess) {
 /// What a fit minimises.
 double objective(const BasisMix &mix, const MatrixShape &shape,
                  const Floats &values, const BasisMixOptions &options) {
-  auto parts = basisMixSources("mix", shape, options,
-                               [&]() -> Result<BasisMix> { return mix; });
-  auto mixed =
-      *mixedMatrices("mixed", parts.bases, parts.coefficients, options.map);
-  auto factors = *leastSquaresFactors("own", matricesOf("w", shape, values),
-                                      mixed, options.side, options.noise);
-  Floats left = *readAll(*mixed), right = *readAll(*factors);
+  auto [left, right] = mixesAndFactors(mix, shape, values, options);
   size_t ofMix = left.size() / size_t(shape.entries);
   size_t ofFactor = right.size() / size_t(shape.entries);
   Floats all = expand(mix, shape, values, options);
