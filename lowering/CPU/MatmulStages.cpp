@@ -13,7 +13,7 @@
 //         there are does not change a bit
 //
 // docs/cpu.md shows the loops.
-#include "lowering/CPU/Activation.h"
+#include "lowering/Code/Activation.h"
 #include "lowering/CPU/DotProduct.h"
 #include "lowering/CPU/LayerEmitter.h"
 #include "lowering/CPU/RoundRows.h"

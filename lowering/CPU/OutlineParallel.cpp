@@ -1,6 +1,6 @@
 // moe-outline-parallel: parallel loops of entries run on the caller's threads.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 

@@ -4,7 +4,7 @@
 #define MOEC_LOWERING_CPU_ROUNDROWS_H
 
 #include "dialects/MoE/IR/MoE.h"
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 
 namespace moec::lowering {
 

@@ -5,7 +5,7 @@
 #define MOEC_LOWERING_CPU_STOREDWEIGHT_H
 
 #include "dialects/MoE/IR/MoE.h"
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 
 #include <optional>
 #include <string>

@@ -3,7 +3,7 @@
 #ifndef MOEC_LOWERING_CPU_TILING_H
 #define MOEC_LOWERING_CPU_TILING_H
 
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 
 namespace moec::lowering {
 

@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishFragments.h"
 
-#include "lowering/CPU/Activation.h"
+#include "lowering/Code/Activation.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"

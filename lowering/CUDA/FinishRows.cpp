@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishRows.h"
 
-#include "lowering/CPU/Activation.h"
+#include "lowering/Code/Activation.h"
 
 using namespace mlir;
 using namespace moec::lowering;

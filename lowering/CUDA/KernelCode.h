@@ -3,7 +3,7 @@
 #ifndef MOEC_LOWERING_CUDA_KERNELCODE_H
 #define MOEC_LOWERING_CUDA_KERNELCODE_H
 
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 
 #include <array>

@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/KernelTable.h"
 
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 #include "lowering/Library/EntryArguments.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"

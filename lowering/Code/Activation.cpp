@@ -1,6 +1,6 @@
 // Activations as arithmetic.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "lowering/CPU/Activation.h"
+#include "lowering/Code/Activation.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"

@@ -1,8 +1,8 @@
 // A small vocabulary over OpBuilder for CPU kernels: index arithmetic, loops,
 // memory, vectors of 16 numbers.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_LOWERING_CPU_CODE_H
-#define MOEC_LOWERING_CPU_CODE_H
+#ifndef MOEC_LOWERING_CODE_CODE_H
+#define MOEC_LOWERING_CODE_CODE_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -158,4 +158,4 @@ public:
 
 } // namespace moec::lowering
 
-#endif // MOEC_LOWERING_CPU_CODE_H
+#endif // MOEC_LOWERING_CODE_CODE_H

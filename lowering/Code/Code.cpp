@@ -1,6 +1,6 @@
 // A small vocabulary over OpBuilder for CPU kernels.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"

@@ -1,10 +1,10 @@
 // Activations as arithmetic.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
-#ifndef MOEC_LOWERING_CPU_ACTIVATION_H
-#define MOEC_LOWERING_CPU_ACTIVATION_H
+#ifndef MOEC_LOWERING_CODE_ACTIVATION_H
+#define MOEC_LOWERING_CODE_ACTIVATION_H
 
 #include "dialects/MoE/IR/MoE.h"
-#include "lowering/CPU/Code.h"
+#include "lowering/Code/Code.h"
 
 namespace moec::lowering {
 
@@ -15,4 +15,4 @@ mlir::Value activate(Code &c, moe::ActivationAttr act, mlir::Value up,
 
 } // namespace moec::lowering
 
-#endif // MOEC_LOWERING_CPU_ACTIVATION_H
+#endif // MOEC_LOWERING_CODE_ACTIVATION_H
