@@ -1,0 +1,239 @@
+// What an expert layer costs on a target: bytes, operations, time, energy.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "weights/CostModel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moec::weights {
+
+//===----------------------------------------------------------------------===//
+// What tokens meet
+//===----------------------------------------------------------------------===//
+
+double expectedDistinct(double things, double chance, double tokens) {
+  if (chance >= 1)
+    return tokens > 0 ? things : 0;
+  // 1 - (1 - p)^T, right for small p too.
+  return -things * std::expm1(tokens * std::log1p(-chance));
+}
+
+double chanceOfGroup(int64_t experts, int64_t members, int64_t choices) {
+  double missed = 1;
+  for (int64_t i = 0; i < choices; ++i)
+    missed *=
+        std::max(0.0, double(experts - members - i) / double(experts - i));
+  return 1 - missed;
+}
+
+static Meetings uniformMeetings(const ExpertLayerShape &shape, double tokens) {
+  Meetings meetings;
+  meetings.experts =
+      expectedDistinct(double(shape.experts),
+                       double(shape.choices) / double(shape.experts), tokens);
+  if (!shape.hasBase())
+    return meetings;
+  double clusters = double(shape.clusters);
+  double chance =
+      shape.clustersPerToken > 0
+          ? std::min(1.0, double(shape.clustersPerToken) / clusters)
+          : chanceOfGroup(shape.experts, shape.experts / shape.clusters,
+                          shape.choices);
+  meetings.clusters = expectedDistinct(clusters, chance, tokens);
+  meetings.tokenClusters = tokens * clusters * chance;
+  return meetings;
+}
+
+static Meetings countedMeetings(const ExpertLayerShape &shape, double tokens,
+                                const ExpertTraffic &traffic) {
+  Meetings meetings;
+  std::vector<double> missed(size_t(std::max<int64_t>(shape.clusters, 0)), 1.0);
+  for (size_t expert = 0; expert < traffic.counts.size(); ++expert) {
+    double chance = double(traffic.counts[expert]) /
+                    double(std::max<int64_t>(traffic.tokens, 1));
+    meetings.experts += expectedDistinct(1, chance, tokens);
+    if (shape.hasBase())
+      missed[size_t(traffic.clusterOf[expert])] *= std::max(0.0, 1 - chance);
+  }
+  if (!shape.hasBase())
+    return meetings;
+  double perToken = 0;
+  for (double chance : missed)
+    perToken += 1 - chance;
+  // Two stages leave a token its few clusters, in the same proportions.
+  double kept = shape.clustersPerToken > 0 && perToken > 0
+                    ? std::min(1.0, double(shape.clustersPerToken) / perToken)
+                    : 1;
+  for (double chance : missed)
+    meetings.clusters += expectedDistinct(1, kept * (1 - chance), tokens);
+  meetings.tokenClusters = tokens * perToken * kept;
+  return meetings;
+}
+
+Meetings meetingsOf(const ExpertLayerShape &shape, int64_t tokens,
+                    const std::optional<ExpertTraffic> &traffic) {
+  return traffic && traffic->tokens > 0
+             ? countedMeetings(shape, double(tokens), *traffic)
+             : uniformMeetings(shape, double(tokens));
+}
+
+//===----------------------------------------------------------------------===//
+// What has to be read and computed
+//===----------------------------------------------------------------------===//
+
+double bytesPerValue(const Encoding &encoding) {
+  double bits = 0;
+  switch (encoding.format) {
+  case Format::F32:
+    bits = 32;
+    break;
+  case Format::BF16:
+  case Format::F16:
+    bits = 16;
+    break;
+  case Format::F8E4M3:
+  case Format::Int8:
+    bits = 8;
+    break;
+  case Format::Int4:
+  case Format::MXFP4:
+    bits = 4;
+    break;
+  }
+  if (encoding.group == 0)
+    return bits / 8;
+  double scale = encoding.format == Format::MXFP4   ? 1
+                 : encoding.scale == ScaleType::F32 ? 4
+                                                    : 2;
+  return bits / 8 +
+         (scale + (encoding.zeroPoint ? 1 : 0)) / double(encoding.group);
+}
+
+Needs &Needs::operator+=(const Needs &other) {
+  weightBytes += other.weightBytes;
+  activationBytes += other.activationBytes;
+  flops += other.flops;
+  for (auto [format, count] : other.values)
+    values[format] += count;
+  return *this;
+}
+
+static void addWeights(Needs &needs, double values, const Encoding &encoding) {
+  needs.weightBytes += values * bytesPerValue(encoding);
+  needs.values[encoding.format] += values;
+}
+
+Needs matrixNeeds(const ExpertLayerShape &shape, int64_t rows, int64_t cols,
+                  const LayerEncodings &encodings, int64_t tokens,
+                  const Meetings &meetings, BaseProducts products) {
+  Needs needs;
+  double whole = double(rows) * double(cols);
+  double factors = double(shape.rank) * double(rows + cols);
+  double chosen = double(tokens) * double(shape.choices);
+  if (shape.hasBase()) {
+    addWeights(needs, meetings.clusters * whole, encodings.base);
+    double times =
+        products == BaseProducts::PerCluster ? meetings.tokenClusters : chosen;
+    needs.flops += times * 2 * whole;
+  } else if (!shape.hasResidual()) {
+    addWeights(needs, meetings.experts * whole, encodings.base);
+    needs.flops += chosen * 2 * whole;
+  }
+  if (shape.hasResidual()) {
+    addWeights(needs, meetings.experts * factors, encodings.residual);
+    needs.flops += chosen * 2 * factors;
+  }
+  return needs;
+}
+
+Needs layerNeeds(const ExpertLayerShape &shape, const LayerEncodings &encodings,
+                 int64_t tokens, const Meetings &meetings,
+                 double activationBytes, BaseProducts products) {
+  Needs needs;
+  auto add = [&](int64_t rows, int64_t cols) {
+    needs +=
+        matrixNeeds(shape, rows, cols, encodings, tokens, meetings, products);
+  };
+  if (shape.isGated)
+    add(shape.width, shape.inner);
+  add(shape.width, shape.inner);
+  add(shape.inner, shape.width);
+  needs.activationBytes =
+      2 * double(tokens) * double(shape.width) * activationBytes;
+  return needs;
+}
+
+double residentBytes(const ExpertLayerShape &shape,
+                     const LayerEncodings &encodings) {
+  // As if one token met everything; how often is all the same to bytes.
+  Meetings all{double(shape.experts), double(shape.clusters), 0};
+  return layerNeeds(shape, encodings, 0, all, 0).weightBytes;
+}
+
+//===----------------------------------------------------------------------===//
+// What that takes
+//===----------------------------------------------------------------------===//
+
+double operandBytes(const TargetDescription &target) {
+  Encoding plain;
+  plain.format = target.operands;
+  return bytesPerValue(plain);
+}
+
+TimeBound timeBound(const Needs &needs, const TargetDescription &target) {
+  TimeBound bound;
+  bound.memorySeconds = needs.bytes() / target.memory.front().bytesPerSecond;
+  bound.computeSeconds =
+      needs.flops / target.arithmetic.at(target.operands).flopsPerSecond;
+  for (auto [format, count] : needs.values)
+    if (auto rate = target.decode.find(format); rate != target.decode.end())
+      bound.computeSeconds += count / rate->second;
+  return bound;
+}
+
+double energyOf(const Needs &needs, const TargetDescription &target) {
+  return needs.bytes() * target.memory.front().joulesPerByte +
+         needs.flops * target.arithmetic.at(target.operands).joulesPerFlop;
+}
+
+namespace {
+/// Links from a tier to another, one behind the other.
+struct Way {
+  double bytesPerSecond = 0;
+  double latencySeconds = 0;
+};
+} // namespace
+
+Result<double> fetchSeconds(const TargetDescription &target,
+                            std::string_view tier, double bytes) {
+  const MemoryTier *from = target.tier(tier);
+  if (!from)
+    return Error{"expected a tier of target " + target.name + ", found '" +
+                 std::string(tier) + "'"};
+  const std::string &goal = target.memory.front().name;
+  if (from->nearMemoryCompute || from->name == goal)
+    return 0.0;
+  // The way of fewest links: each tier is reached once, by the link that
+  // reached it first.
+  std::vector<std::string_view> reached = {tier};
+  std::map<std::string_view, Way> ways = {{tier, {from->bytesPerSecond, 0}}};
+  for (size_t i = 0; i < reached.size(); ++i)
+    for (const MemoryLink &link : target.links) {
+      if (link.from != reached[i] || ways.contains(link.to))
+        continue;
+      const Way &here = ways.at(reached[i]);
+      ways[link.to] = {std::min(here.bytesPerSecond, link.bytesPerSecond),
+                       here.latencySeconds + link.latencySeconds};
+      reached.push_back(link.to);
+    }
+  auto way = ways.find(goal);
+  if (way == ways.end())
+    return Error{"target " + target.name + ": expected links from " +
+                 std::string(tier) + " to " + goal + ", found none"};
+  return way->second.latencySeconds + bytes / way->second.bytesPerSecond;
+}
+
+} // namespace moec::weights

@@ -1,0 +1,149 @@
+// What an expert layer costs on a target: bytes, operations, time, energy.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+//
+// The algebra is that of docs/precision.md: bounds that no program beats, not
+// predictions. Rank, precision, placement and residency are chosen by it.
+#ifndef MOEC_WEIGHTS_COSTMODEL_H
+#define MOEC_WEIGHTS_COSTMODEL_H
+
+#include "weights/Encoding.h"
+#include "weights/TargetDescription.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+
+namespace moec::weights {
+
+/// The sizes of an expert layer.
+struct ExpertLayerShape {
+  /// D, the width of inputs and outputs, and F, that of hidden activations.
+  int64_t width = 0;
+  int64_t inner = 0;
+  /// Whether there is a gate beside up.
+  bool isGated = true;
+  /// E experts, of which a token chooses k.
+  int64_t experts = 0;
+  int64_t choices = 0;
+  /// G clusters whose members share a base; 0: experts share nothing.
+  int64_t clusters = 0;
+  /// Clusters that a token's choices are limited to; 0: flat choices.
+  int64_t clustersPerToken = 0;
+  /// Of the residuals; 0: experts have nothing of their own beside the base.
+  int64_t rank = 0;
+
+  bool hasBase() const { return clusters > 0; }
+  bool hasResidual() const { return rank > 0; }
+};
+
+/// Counted traffic of a layer, for which choices are not uniform.
+struct ExpertTraffic {
+  /// Tokens seen, and of them those that chose each expert.
+  int64_t tokens = 0;
+  std::span<const int64_t> counts;
+  /// The cluster of each expert; empty without clusters.
+  std::span<const int32_t> clusterOf;
+};
+
+/// What T tokens are expected to meet.
+struct Meetings {
+  /// Different experts, and different clusters.
+  double experts = 0;
+  double clusters = 0;
+  /// Pairs of a token and a cluster it meets: how often a base is multiplied.
+  double tokenClusters = 0;
+};
+
+/// n·(1 - (1 - p)^T): of n things, each met by a token with chance p, how many
+/// different ones T tokens meet.
+double expectedDistinct(double things, double chance, double tokens);
+
+/// The chance that k different choices among `experts` hit a given group of
+/// `members`: 1 - C(E - n, k) / C(E, k).
+double chanceOfGroup(int64_t experts, int64_t members, int64_t choices);
+
+/// Tokens choose independently of one another, and all experts alike or as
+/// `traffic` counted. Clusters are of even size without traffic; with it, a
+/// token's choices are taken as independent of one another.
+Meetings meetingsOf(const ExpertLayerShape &shape, int64_t tokens,
+                    const std::optional<ExpertTraffic> &traffic = {});
+
+/// Bits and scales of one value; what groups cost is shared among members.
+double bytesPerValue(const Encoding &encoding);
+
+/// How a layer's matrices are stored: `base` is that of clusters, or of plain
+/// experts where the shape has no clusters and no rank.
+struct LayerEncodings {
+  Encoding base;
+  Encoding residual;
+};
+
+/// What has to be read and computed.
+struct Needs {
+  double weightBytes = 0;
+  double activationBytes = 0;
+  /// A multiply-add counts as two.
+  double flops = 0;
+  /// Weights that are read, by their format: what has to become operands.
+  std::map<Format, double> values;
+
+  double bytes() const { return weightBytes + activationBytes; }
+  Needs &operator+=(const Needs &other);
+};
+
+/// How products of a base are counted.
+enum class BaseProducts {
+  /// Once for each token and cluster: what moe-share-base makes of them.
+  PerCluster,
+  /// Once for each choice, as plain experts are.
+  PerChoice
+};
+
+/// One rows x cols matrix of the layer. Activations are not counted.
+Needs matrixNeeds(const ExpertLayerShape &shape, int64_t rows, int64_t cols,
+                  const LayerEncodings &encodings, int64_t tokens,
+                  const Meetings &meetings,
+                  BaseProducts products = BaseProducts::PerCluster);
+
+/// Gate, up and down together, fused ideally: inputs are read and outputs
+/// written once, in `activationBytes` bytes a number, and hidden activations
+/// stay where they arise. The router is left out.
+Needs layerNeeds(const ExpertLayerShape &shape, const LayerEncodings &encodings,
+                 int64_t tokens, const Meetings &meetings,
+                 double activationBytes,
+                 BaseProducts products = BaseProducts::PerCluster);
+
+/// Bytes that all weights of the layer take: every base and every residual.
+double residentBytes(const ExpertLayerShape &shape,
+                     const LayerEncodings &encodings);
+
+/// Bytes of a number of the target's operands.
+double operandBytes(const TargetDescription &target);
+
+/// A time that no program beats: the larger of what memory takes, and of what
+/// arithmetic takes together with decoding.
+struct TimeBound {
+  double memorySeconds = 0;
+  double computeSeconds = 0;
+
+  double seconds() const {
+    return memorySeconds > computeSeconds ? memorySeconds : computeSeconds;
+  }
+  bool isMemoryBound() const { return memorySeconds >= computeSeconds; }
+};
+TimeBound timeBound(const Needs &needs, const TargetDescription &target);
+
+/// Joules of the same: bytes from the first tier, and operations.
+double energyOf(const Needs &needs, const TargetDescription &target);
+
+/// Seconds until `bytes` of a tier are where arithmetic reads them: over the
+/// links from tier to tier, the slowest one's rate, and the latency of each;
+/// nothing for the first tier, and for a tier that computes. Fails where no
+/// links lead there.
+Result<double> fetchSeconds(const TargetDescription &target,
+                            std::string_view tier, double bytes);
+
+} // namespace moec::weights
+
+#endif // MOEC_WEIGHTS_COSTMODEL_H
