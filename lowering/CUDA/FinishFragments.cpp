@@ -13,18 +13,21 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-/// Of the reduction and of columns, in one block; the most that a residual may have.
-static constexpr int64_t blockSize = 16, mostRank = 16;
+/// Of the reduction and of columns, in one block.
+static constexpr int64_t blockSize = 16;
 /// Columns of each matrix that are finished together: what is carried from expert to expert stays in registers.
 static constexpr int64_t chunkColumns = 32;
+static constexpr int64_t blocksOfChunk = chunkColumns / blockSize;
+/// What a lane has of 16 rows and a block of columns.
+static constexpr int64_t numbersOfBlock = 8;
 
 static bool hasFragmentForm(ValueRange weights, Type element) {
   return llvm::all_of(weights, [&](Value weight) {
     auto wrap = weight.getDefiningOp<WrapOp>();
     auto type = cast<WeightType>(wrap.getType());
-    int64_t rank = std::min(type.getRows(), type.getCols());
+    // Two columns of a row are one load.
     return getElementTypeOrSelf(wrap.getTensor().getType()) == element &&
-           rank % blockSize == 0 && rank <= mostRank;
+           type.getCols() % 2 == 0;
   });
 }
 
@@ -60,6 +63,12 @@ using Fragment = std::array<Value, 4>;
 struct ExpertRows {
   Value expert;
   std::array<Value, 2> pair, isThere, weight;
+};
+
+/// Rows of a low-rank product, by pair: `rank` columns from `first` on of rows of `length` numbers.
+struct LowRows {
+  Value list;
+  int64_t length, first, rank;
 };
 
 class FragmentFinisher {
@@ -203,18 +212,24 @@ private:
   }
 
   //===--- factors ---===//
-  /// 16 x 16 of a list whose row `pair` begins at pair * length: zeros for rows that have none.
-  Fragment leftFactor(const ExpertRows &rows, Value list, int64_t length,
-                      int64_t column) {
+  /// 16 x 16 of low-rank rows from column `column` on: zeros for rows that have none, and past the rank.
+  Fragment leftFactor(const ExpertRows &rows, const LowRows &low,
+                      Value column) {
     Fragment factor;
     for (int64_t part = 0; part < 4; ++part) {
       int64_t row = part % 2;
-      Value at = k.add(k.mul(rows.pair[row], length),
-                       k.add(k.mul(quad, 2), column + part / 2 * 8));
+      Value own = k.add(column, k.add(k.mul(quad, 2), part / 2 * 8));
+      Value begin = k.add(k.mul(rows.pair[row], low.length), low.first);
       std::array<Value, 2> numbers;
-      for (int64_t i = 0; i < 2; ++i)
-        numbers[i] = k.select(rows.isThere[row],
-                              k.loadFloat(list, k.add(at, i)), k.zero());
+      for (int64_t i = 0; i < 2; ++i) {
+        Value at = k.add(own, i), isInside = rows.isThere[row];
+        if (low.rank % blockSize != 0) {
+          isInside = k.both(isInside, k.isBelow(at, k.index(low.rank)));
+          at = k.select(isInside, at, k.index(0));
+        }
+        numbers[i] = k.select(isInside, k.loadFloat(low.list, k.add(begin, at)),
+                              k.zero());
+      }
       factor[part] = k.pack(p.element, numbers[0], numbers[1]);
     }
     return factor;
@@ -259,24 +274,28 @@ private:
     }
   }
 
-  /// Adds list[pair]·matrix to the numbers of a block of columns.
-  void expand(const ExpertRows &rows, ArrayRef<Fragment> low,
-              const MatrixPool &matrix, int64_t block,
-              MutableArrayRef<Value> numbers) {
+  /// numbers + low[pair]·matrix for the chunk's columns. One block of the rank is in registers at a time, whatever the rank is.
+  Code::Values expand(const ExpertRows &rows, const LowRows &low,
+                      const MatrixPool &matrix, ValueRange numbers) {
     auto [begin, isThere] = matrix.find(k, rows.expert);
-    for (auto [i, left] : llvm::enumerate(low))
-      multiply(left,
-               rightFactors(matrix, begin, isThere, k.index(i * blockSize),
-                            columnOf(block)),
-               numbers);
+    return k.rolledLoop(
+        low.rank, blockSize, numbers,
+        [&, begin = begin, isThere = isThere](Value rank, ValueRange before) {
+          Fragment left = leftFactor(rows, low, rank);
+          Code::Values sums(before);
+          for (int64_t block = 0; block < blocksOfChunk; ++block)
+            multiply(
+                left,
+                rightFactors(matrix, begin, isThere, rank, columnOf(block)),
+                numbersOf(sums, block));
+          return sums;
+        });
   }
 
-  SmallVector<Fragment> lowOf(const ExpertRows &rows, Value list,
-                              int64_t length, int64_t first, int64_t rank) {
-    SmallVector<Fragment> low;
-    for (int64_t column = 0; column < rank; column += blockSize)
-      low.push_back(leftFactor(rows, list, length, first + column));
-    return low;
+  /// Of numbers of a chunk, those of a block of columns.
+  static MutableArrayRef<Value> numbersOf(Code::Values &chunk, int64_t block) {
+    return MutableArrayRef<Value>(chunk).slice(block * numbersOfBlock,
+                                               numbersOfBlock);
   }
 
   //===--- what an expert adds ---===//
@@ -304,96 +323,104 @@ private:
 
   /// before + weight·h, and this chunk's part of v.
   Code::Values addExpert(const ExpertRows &rows, ValueRange before) {
-    SmallVector<SmallVector<Fragment>> low;
-    int64_t first = 0;
-    for (size_t i = 0; i < p.residuals.size(); i += 2) {
-      int64_t rank = p.residuals[i].columns;
-      low.push_back(lowOf(rows, p.low, p.lowColumns(), first, rank));
-      first += rank;
-    }
-    Code::Values shrunk;
-    if (p.shrink)
-      shrunk.assign(p.shrink->columns / 2, k.zero());
+    SmallVector<Code::Values> products = productsOf(rows);
     Code::Values results(before);
-    for (int64_t block = 0; block < chunkColumns / blockSize; ++block) {
-      Fragment hidden = hiddenOf(rows, low, block, results);
-      if (p.shrink)
-        shrink(rows, hidden, block, shrunk);
-    }
+    SmallVector<Fragment> hidden;
+    for (int64_t block = 0; block < blocksOfChunk; ++block)
+      hidden.push_back(
+          hiddenOf(rows, products, block, numbersOf(results, block)));
     if (p.shrink)
-      addToParts(rows, shrunk);
+      shrink(rows, hidden);
     return results;
   }
 
-  /// h of a block of columns, in pairs; what is added up grows by weight·h.
-  Fragment hiddenOf(const ExpertRows &rows, ArrayRef<SmallVector<Fragment>> low,
-                    int64_t block, MutableArrayRef<Value> results) {
+  /// What each weight of the expert gives.
+  SmallVector<Code::Values> productsOf(const ExpertRows &rows) {
     SmallVector<Code::Values> products;
+    int64_t first = 0;
     for (size_t matrix = 0; matrix < p.weights.size(); ++matrix) {
       Code::Values numbers;
-      for (int64_t i = 0; i < 8; ++i)
-        numbers.push_back(base(matrix, 8 * block + i));
-      if (matrix < low.size())
-        expand(rows, low[matrix], p.residuals[2 * matrix + 1], block, numbers);
+      for (int64_t i = 0; i < chunkColumns / 2; ++i)
+        numbers.push_back(base(matrix, i));
+      if (2 * matrix < p.residuals.size()) {
+        int64_t rank = p.residuals[2 * matrix].columns;
+        LowRows low{p.low, p.lowColumns(), first, rank};
+        numbers = expand(rows, low, p.residuals[2 * matrix + 1], numbers);
+        first += rank;
+      }
       products.push_back(numbers);
     }
-    bool hasGate = products.size() == 2;
+    return products;
+  }
+
+  /// h of a block of columns, in pairs; what is added up grows by weight·h.
+  Fragment hiddenOf(const ExpertRows &rows, ArrayRef<Code::Values> products,
+                    int64_t block, MutableArrayRef<Value> results) {
     Fragment hidden;
-    for (int64_t i = 0; i < 8; i += 2) {
-      std::array<Value, 2> h = {products[0][i], products[0][i + 1]};
+    for (int64_t i = 0; i < numbersOfBlock; i += 2) {
+      int64_t at = block * numbersOfBlock + i;
+      std::array<Value, 2> h = {products[0][at], products[0][at + 1]};
       if (p.act)
-        h = activatePair(h[0], h[1], hasGate ? products[1][i] : Value(),
-                         hasGate ? products[1][i + 1] : Value());
+        h = products.size() == 2
+                ? activatePair(h[0], h[1], products[1][at], products[1][at + 1])
+                : activatePair(h[0], h[1], Value(), Value());
       hidden[i / 2] = k.pack(p.element, h[0], h[1]);
       h = k.unpack(p.element, hidden[i / 2]);
-      for (int64_t j = 0; j < 2; ++j) {
-        Value &sum = results[8 * block + i + j];
-        sum = k.addF(sum, k.mulF(rows.weight[i / 2 % 2], h[j]));
-      }
+      for (int64_t j = 0; j < 2; ++j)
+        results[i + j] =
+            k.addF(results[i + j], k.mulF(rows.weight[i / 2 % 2], h[j]));
     }
     return hidden;
   }
 
-  /// h's pairs lie as a left factor's do.
-  void shrink(const ExpertRows &rows, const Fragment &hidden, int64_t block,
-              MutableArrayRef<Value> shrunk) {
+  /// h's pairs lie as left factors do. A block of the rank at a time, as in expand.
+  void shrink(const ExpertRows &rows, ArrayRef<Fragment> hidden) {
     auto [begin, isThere] = p.shrink->find(k, rows.expert);
-    for (int64_t column = 0; column < p.shrink->columns; column += blockSize)
-      multiply(hidden,
-               rightFactors(*p.shrink, begin, isThere, columnOf(block),
-                            k.index(column)),
-               shrunk.slice(column / 2, 8));
+    k.rolledLoop(p.shrink->columns, blockSize, {},
+                 [&, begin = begin, isThere = isThere](Value rank, ValueRange) {
+                   Code::Values shrunk(numbersOfBlock, k.zero());
+                   for (auto [block, left] : llvm::enumerate(hidden))
+                     multiply(left,
+                              rightFactors(*p.shrink, begin, isThere,
+                                           columnOf(block), rank),
+                              shrunk);
+                   addToParts(rows, rank, shrunk);
+                   return Code::Values();
+                 });
   }
 
-  /// Only this warp writes these, tile after tile.
-  void addToParts(const ExpertRows &rows, ValueRange shrunk) {
+  /// Columns of v from `first` on. Only this warp writes these, tile after tile.
+  void addToParts(const ExpertRows &rows, Value first, ValueRange shrunk) {
     int64_t rank = p.shrink->columns;
     for (int64_t row = 0; row < 2; ++row)
       k.when(rows.isThere[row], [&] {
         Value line = k.add(k.mul(sums.run, p.pairs), rows.pair[row]);
-        for (int64_t i = 0; i < rank / 2; ++i) {
-          if (i / 2 % 2 != row)
-            continue;
-          Value column = k.add(k.mul(quad, 2), i / 4 * 8 + i % 2);
-          Value at = k.add(k.mul(line, rank), column);
-          k.store(k.addF(k.load(p.parts, at), shrunk[i]), p.parts, at);
+        for (int64_t half = 0; half < 2; ++half) {
+          Value column = k.add(first, k.add(k.mul(quad, 2), 8 * half));
+          auto add = [&] {
+            for (int64_t i = 0; i < 2; ++i) {
+              Value at = k.add(k.mul(line, rank), k.add(column, i));
+              Value added = shrunk[4 * half + 2 * row + i];
+              k.store(k.addF(k.load(p.parts, at), added), p.parts, at);
+            }
+          };
+          if (rank % blockSize == 0)
+            add();
+          else
+            k.when(k.isBelow(column, k.index(rank)), add);
         }
       });
   }
 
   /// before + weight·segment·expand.
   Code::Values addSegment(const ExpertRows &rows, ValueRange before) {
-    SmallVector<Fragment> low =
-        lowOf(rows, p.segment, p.expand->rows, 0, p.expand->rows);
-    Code::Values results(before);
-    for (int64_t block = 0; block < chunkColumns / blockSize; ++block) {
-      Code::Values added(8, k.zero());
-      expand(rows, low, *p.expand, block, added);
-      for (int64_t i = 0; i < 8; ++i) {
-        Value &sum = results[8 * block + i];
-        sum = k.addF(sum, k.mulF(rows.weight[i / 2 % 2], added[i]));
-      }
-    }
+    int64_t rank = p.expand->rows;
+    Code::Values added =
+        expand(rows, LowRows{p.segment, rank, /*first=*/0, rank}, *p.expand,
+               Code::Values(before.size(), k.zero()));
+    Code::Values results;
+    for (auto [i, sum] : llvm::enumerate(before))
+      results.push_back(k.addF(sum, k.mulF(rows.weight[i / 2 % 2], added[i])));
     return results;
   }
 

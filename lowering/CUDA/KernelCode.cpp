@@ -6,6 +6,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace moec::lowering;
@@ -87,6 +88,32 @@ void KernelCode::barrier() { gpu::BarrierOp::create(b, loc); }
 void KernelCode::atomicAdd(Value value, Value list, Value at) {
   memref::AtomicRMWOp::create(b, loc, arith::AtomicRMWKind::addi, value, list,
                               at);
+}
+
+//===----------------------------------------------------------------------===//
+// Control
+//===----------------------------------------------------------------------===//
+
+Code::Values
+KernelCode::rolledLoop(int64_t end, int64_t step, ValueRange inits,
+                       llvm::function_ref<Values(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(
+      b, loc, index(0), index(end), index(step), inits,
+      [&](OpBuilder &, Location, Value i, ValueRange carried) {
+        scf::YieldOp::create(b, loc, body(i, carried));
+      });
+  // LLVM leaves it alone, and tells ptxas to.
+  MLIRContext *context = b.getContext();
+  auto unroll = LLVM::LoopUnrollAttr::get(
+      context, /*disable=*/b.getBoolAttr(true), /*count=*/{},
+      /*runtimeDisable=*/{}, /*full=*/{}, /*followupUnrolled=*/{},
+      /*followupRemainder=*/{}, /*followupAll=*/{});
+  loop->setAttr(loopAnnotationAttrName,
+                LLVM::LoopAnnotationAttr::get(
+                    context, /*disableNonforced=*/{}, /*vectorize=*/{},
+                    /*interleave=*/{}, unroll, {}, {}, {}, {}, {}, {}, {}, {},
+                    {}, {}, {}));
+  return Values(loop.getResults());
 }
 
 //===----------------------------------------------------------------------===//

@@ -35,6 +35,15 @@ public:
   void spreadOverGrid(mlir::Value first, mlir::Value end,
                       llvm::function_ref<void(mlir::Value)> body);
 
+  //===--- control ---===//
+  /// On a loop: that it stays one.
+  static constexpr llvm::StringLiteral loopAnnotationAttrName =
+      "llvm.loop_annotation";
+  /// A loop from 0 that is not unrolled, where turns beside each other would want too many registers.
+  Values
+  rolledLoop(int64_t end, int64_t step, mlir::ValueRange inits,
+             llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);
+
   //===--- shared memory ---===//
   /// A list that the threads of a block share, of undefined contents; to be called at the kernel's begin.
   mlir::Value shared(int64_t elements, mlir::Type element);

@@ -110,6 +110,14 @@ struct ConvertKernelsToNVVMPass
     global.setAlignment(HopperCode::patternBytes);
   }
 
+  /// What a loop says about itself, where LLVM looks for it.
+  static void annotateLoop(LLVM::BrOp latch) {
+    Attribute said =
+        latch->removeDiscardableAttr(KernelCode::loopAnnotationAttrName);
+    if (auto annotation = dyn_cast_or_null<LLVM::LoopAnnotationAttr>(said))
+      latch.setLoopAnnotationAttr(annotation);
+  }
+
   void runOnOperation() override {
     expandMath();
     if (failed(checkMath()))
@@ -136,6 +144,7 @@ struct ConvertKernelsToNVVMPass
       return signalPassFailure();
     getOperation()->walk(takeMapsByValue);
     getOperation()->walk(declareDynamicShared);
+    getOperation()->walk(annotateLoop);
   }
 };
 } // namespace

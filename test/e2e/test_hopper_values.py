@@ -99,9 +99,9 @@ ROWS = ((0, 1, 127, 128, 129, 65), (0, 0, 390, 0, 0, 0))
 
 
 @pytest.mark.parametrize("rows", ROWS, ids=("ragged", "hot"))
-@pytest.mark.parametrize("element, rank, seed", (("bf16", 16, 1), ("bf16", 16, 2), ("f16", 16, 3), ("bf16", 8, 4)))
+@pytest.mark.parametrize("element, rank, seed", (("bf16", 16, 1), ("bf16", 64, 2), ("f16", 32, 3), ("bf16", 8, 4), ("f16", 22, 5), ("bf16", 5, 6)))
 def test_rows_of_clusters(element, rank, rows, seed, tmp_path, monkeypatch):
-    """Both choices of a token are in one cluster, which has three: a row of two pairs. Rank 16 is finished in registers."""
+    """Both choices of a token are in one cluster, which has three: a row of two pairs. Even ranks are finished in registers."""
     members = [cluster for cluster in range(len(rows)) for _ in range(3)]
     artifacts = compile_both(layer(element, 72, 72, members, rank), tmp_path)
     pick = random.Random(seed)
@@ -112,11 +112,12 @@ def test_rows_of_clusters(element, rank, rows, seed, tmp_path, monkeypatch):
     compare(*artifacts, BOUNDS[element], "--tokens", len(chosen), "--input", logits)
 
 
-def test_ptxas_is_content(tmp_path):
+@pytest.mark.parametrize("rank", (8, 16, 48, 64))
+def test_ptxas_is_content(rank, tmp_path):
     """No spills, nothing that it made slower to keep right (C75xx), for the sizes of a large layer."""
     if not shutil.which("ptxas"):
         pytest.skip("ptxas is not here")
-    text = layer("bf16", 4096, 14336, [0, 0, 1, 1], rank=16)
+    text = layer("bf16", 4096, 14336, [0, 0, 1, 1], rank)
     compile_with(text, tmp_path / "layer.ptx", "--target=cuda", "--isas=sm_90a", "--emit=ptx")
     done = subprocess.run(["ptxas", "-arch=sm_90a", "-v", tmp_path / "layer.ptx", "-o", tmp_path / "cubin"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,9 @@
 // RUN: moe-compile %t.mlir --optimize --separate-weights --target=cuda --isas=sm_90a --emit=ptx -o %t.ptx
 // RUN: awk '/entry block0_up_128/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=UP
 // RUN: awk '/entry block0_matmul_128/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=DOWN
+// RUN: sed 's/x4xbf16, expert/x24xbf16, expert/; s/<4x96/<24x96/; s/<4x64/<24x64/' %S/Inputs/layer.mlir > %t.mlir
+// RUN: moe-compile %t.mlir --optimize --separate-weights --target=cuda --isas=sm_90a --emit=ptx -o %t.ptx
+// RUN: awk '/entry block0_up_128/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=RANK24
 
 // CHECK-LABEL: gpu.func @act_{{.*}}matmul_128
 // CHECK:      nvvm.wgmma.mma_async
@@ -40,6 +43,13 @@ func.func @act(%x: memref<?x32xf16>, %u: memref<2x32x16xf16>, %g: memref<2x32x16
 // Of 16 columns the experts' up and gate are two products each, and two more are h·A.
 // UP-COUNT-6: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // UP:         .visible .entry block0_add_parts
+
+// Of a larger rank there are 16 in registers at a time.
+// RANK24:         wgmma.wait_group.sync.aligned 0
+// RANK24:         .pragma "nounroll"
+// RANK24-COUNT-4: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// RANK24:         .pragma "nounroll"
+// RANK24-COUNT-4: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 
 // DOWN:         wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16
 // DOWN:         wgmma.wait_group.sync.aligned 0

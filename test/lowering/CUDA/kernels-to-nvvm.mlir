@@ -1,6 +1,8 @@
 // What the toolkit has in a library becomes arithmetic; what GPUs have becomes an instruction.
 // RUN: moe-opt %s --convert-kernels-to-nvvm | FileCheck %s --implicit-check-not=__nv --implicit-check-not='math.'
 
+// CHECK: #[[$UNROLL:.*]] = #llvm.loop_unroll<disable = true>
+// CHECK: #[[$ROLLED:.*]] = #llvm.loop_annotation<unroll = #[[$UNROLL]]>
 gpu.module @moec_kernels {
   // CHECK: llvm.mlir.global external @{{.*}}() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
   // CHECK-LABEL: llvm.func @functions(
@@ -21,6 +23,18 @@ gpu.module @moec_kernels {
     %g = math.absf %f : f32
     memref.store %g, %x[%i] : memref<64xf32>
     gpu.return
+  }
+
+  // A loop that is not to be unrolled says so where LLVM looks for it.
+  // CHECK-LABEL: llvm.func @rolled(
+  // CHECK:         llvm.br ^{{.*}} {loop_annotation = #[[$ROLLED]]}
+  gpu.func @rolled(%x: memref<64xf32>) kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %v = arith.constant 1.0 : f32
+    %i = gpu.thread_id x
+    cf.br ^body
+  ^body:
+    memref.store %v, %x[%i] : memref<64xf32>
+    cf.br ^body {llvm.loop_annotation = #llvm.loop_annotation<unroll = <disable = true>>}
   }
 
   // A view that the kernel has a tensor map of becomes the map, handed over by value. What the launch gives of shared memory is
