@@ -4,9 +4,11 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
     python3 bench/device.py prepare           where the tools are: compiles all layers into build/device-bench
-    python3 bench/device.py run -o FILE.md    where the device is: compares with the reference, then times; under eight minutes
+    python3 bench/device.py run -o FILE.md    where the device is: validates, then times; under eight minutes
 
-`run` needs build/bin, build/lib and build/device-bench, and nothing else: no compiler, no Python package. Weights are made on the
+`run` needs build/bin, build/lib and build/device-bench, and nothing else: no compiler, no Python package. It begins with single
+instructions (micro_kernels.py; --golden FILE keeps what the device made of them), then compares layers with the reference. --peers PYTHON, one
+that has PyTorch and transformers, times those on the same shapes. Weights are made on the
 device. Times are medians of replayed graphs by the device's clock; a layer is everything from hidden states and router logits to
 the output, a router is timed alone too. Work and bytes are those of the algorithm for uniform routing: 2·P for each (token, cluster)
 and 2·R for each (token, expert); bases and residuals of the clusters and experts that some token chose, once.
@@ -20,6 +22,8 @@ import pathlib
 import subprocess
 import sys
 from dataclasses import dataclass
+
+import micro_kernels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TARGETS = ("sm_80", "sm_90a")
@@ -189,7 +193,23 @@ def time_entry(artifact, entry, tokens, target, options):
     return {line["tokens"]: line["seconds"] for line in map(json.loads, out.splitlines())}
 
 
-def measure(directory, shapes, tokens, target, rates, options, report):
+def time_peers(shape, tokens, arguments, report):
+    """Seconds by contender and number of tokens."""
+    sizes = ",".join(map(str, (shape.d, shape.f, shape.experts, shape.clusters, shape.k, shape.rank)))
+    command = [arguments.peers, ROOT / "bench" / "peers" / "device_layer.py", "--shape", sizes, "--tokens", ",".join(map(str, tokens))]
+    quick = ["--device", arguments.peers_device, *(["--rounds", "1"] if arguments.quick else [])]
+    done = subprocess.run(list(map(str, command + quick)), capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()
+    for line in [line for line in said if "left out" in line] + (said[-1:] if done.returncode else []):
+        report(f"\nPeers: {line}")
+    found = {}
+    for line in map(json.loads, done.stdout.splitlines()):
+        found.setdefault(line["contender"], {})[line["tokens"]] = line["seconds"]
+    return found
+
+
+def measure(directory, shapes, tokens, arguments, rates, options, report):
+    target = arguments.isa
     for shape in shapes:
         report(f"\n### {shape.name}: d={shape.d} f={shape.f} E={shape.experts} G={shape.clusters} k={shape.k} r={shape.rank}, {target}\n")
         report("| form | tokens | layer, µs | router, µs | TFLOP/s | of cuBLAS | GB/s | of copy | uncompressed ÷ this |")
@@ -205,6 +225,12 @@ def measure(directory, shapes, tokens, target, rates, options, report):
                     f"| {form} | {count} | {seconds * 1e6:.1f} | {routers[count] * 1e6:.1f} | {operations / seconds * 1e-12:.3g} | {products} | "
                     f"{moved / seconds * 1e-9:.4g} | {moved / seconds / rates['copy']:.2f} | {layers['uncompressed'][count] / seconds:.2f} |"
                 )
+        if arguments.peers:
+            report("\n| peer | tokens | layer, µs | ÷ two-stage | ÷ uncompressed |\n|---|---|---|---|---|")
+            for name, times in time_peers(shape, tokens, arguments, report).items():
+                for count, seconds in times.items():
+                    ratios = " | ".join(f"{seconds / layers[form][count]:.2f}" for form in ("two-stage", "uncompressed"))
+                    report(f"| {name} | {count} | {seconds * 1e6:.1f} | {ratios} |")
 
 
 def run(directory, arguments, shapes, checked):
@@ -216,10 +242,16 @@ def run(directory, arguments, shapes, checked):
 
     quick = ["--rounds", "2", "--milliseconds", "0"] if arguments.quick else []
     report("# Layers on a CUDA device\n\nMade by `python3 bench/device.py run`.\n")
+    driver = micro_kernels.Driver()
+    results, wrong = micro_kernels.check(driver, report=report)
+    if arguments.golden:
+        micro_kernels.record(arguments.golden, driver, results)
+    if wrong:
+        report("The emulator is wrong about these, or the device is: what follows was compared with the reference lowering, not with it.")
     validate(directory, checked, (1, 19) if arguments.quick else (1, 19, 300), report)
     rates = json.loads(tool("device-time-entry", "--rates", *quick, *(["--bytes", "65536"] if arguments.quick else [])))
     report(f"\n{rates['device']}. Copies {rates['copy'] * 1e-9:.4g} GB/s, read and written; cuBLAS bf16 {rates['blas'] * 1e-12:.4g} TFLOP/s.")
-    measure(directory, shapes, (1, 19) if arguments.quick else TOKENS, arguments.isa, rates, quick, report)
+    measure(directory, shapes, (1, 19) if arguments.quick else TOKENS, arguments, rates, quick, report)
     if arguments.output:
         pathlib.Path(arguments.output).write_text("\n".join(lines) + "\n")
 
@@ -233,6 +265,9 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a tiny layer alone: shows that all of it works, in the emulator too")
     parser.add_argument("--isa", default=TARGETS[-1], choices=TARGETS, help="the variant that is timed")
     parser.add_argument("--directory", type=pathlib.Path, default=BUILD / "device-bench")
+    parser.add_argument("--peers", metavar="PYTHON", help="with run: an interpreter that has PyTorch and transformers")
+    parser.add_argument("--peers-device", default="cuda", help="where peers compute; cpu shows that they work")
+    parser.add_argument("--golden", type=pathlib.Path, help="with run: where results of single instructions go, as JSON")
     parser.add_argument("-o", "--output", help="with run: where the tables go too")
     arguments = parser.parse_args()
     shapes, checked = ([TINY], [TINY]) if arguments.quick else (SHAPES, [TINY, MEDIUM])

@@ -4,6 +4,7 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -62,3 +63,32 @@ def test_peers(tmp_path, program, modules, names):
     for result in results:
         is_rounded = "bf16" in result["contender"] or "int8" in result["contender"]
         assert result["median_s"] > 0 and 0 < result["max_error"] <= (0.1 if is_rounded else 1e-4)
+
+
+def test_peers_of_a_device():
+    """On a CPU: each contender solves a layer and checks itself; none is left out."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    options = ["--shape", "64,96,16,4,2,16", "--tokens", "1,7", "--device", "cpu", "--rounds", "1"]
+    done = subprocess.run([sys.executable, BENCH.parent / "peers" / "device_layer.py", *options], capture_output=True, text=True)
+    assert done.returncode == 0 and "left out" not in done.stderr, done.stderr[-2000:]
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    names = [f"transformers {way}" for way in ("grouped_mm", "batched_mm", "eager")] + ["bases and residuals by grouped_mm"]
+    assert [(r["contender"], r["tokens"]) for r in results] == [(name, tokens) for name in names for tokens in (1, 7)]
+    assert all(r["seconds"] > 0 and 0 < r["error"] <= 0.1 for r in results)
+
+
+def test_device_bench_with_peers(tmp_path, monkeypatch):
+    """The benchmark of devices in the emulator, peers on the CPU."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    build = pathlib.Path(os.environ["MOEC_BIN"]).parent
+    monkeypatch.setenv("MOEC_BUILD", str(build))
+    monkeypatch.setenv("MOERT_CUDA_DRIVER", str(build / "lib" / "libmoec-emulated-cuda.so"))
+    script = str(BENCH.parent / "device.py")
+    printed(script, "prepare", "--quick", "--directory", str(tmp_path))
+    text = printed(script, "run", "--quick", "--directory", str(tmp_path), "--peers", sys.executable, "--peers-device", "cpu")
+    rows = re.findall(r"^\| (transformers \w+|bases and .*) \| (\d+) \| [\d.]+ \| [\d.]+ \| [\d.]+ \|$", text, re.MULTILINE)
+    # Of rank 4: rows of factors are 8 bytes, of which PyTorch has no grouped products.
+    assert [row[1] for row in rows] == ["1", "19", "1", "1", "19"]
+    assert re.findall(r"^Peers: (.*?): left out", text, re.MULTILINE) == [f"bases and residuals by grouped_mm, {n} tokens" for n in (1, 19)]
