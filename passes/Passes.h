@@ -18,6 +18,8 @@ enum class BaseKind { mean, usage, fisher, none };
 enum class ResidualKind { svd, none };
 /// Second moments that weigh a residual's error.
 enum class Whitening { none, diagonal, full };
+/// Mixes of encodings that have a name.
+enum class PrecisionPreset { none, paper, exact, small, fast };
 /// What rows are rounded to before weights multiply them.
 enum class Activations { f32, bf16, int8 };
 /// Whose kernels a layout is for.

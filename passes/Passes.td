@@ -148,6 +148,43 @@ def EncodeExpertsPass : MoE_ModulePass<"moe-encode-experts"> {
   ];
 }
 
+def SelectPrecisionPass : MoE_ModulePass<"moe-select-precision"> {
+  let summary = "chooses the encodings of experts, bases and residuals within a budget";
+  let description = [{
+    ```
+    moe.param private @layer0.up.base ... = #moe.mean<@layer0.up by @layer0.cluster> encoding <bf16>
+      becomes
+    moe.param private @layer0.up.base ... = #moe.mean<@layer0.up by @layer0.cluster> encoding <int4 group 32 scale f16>
+    ```
+    Takes matrices of experts as leaves, and what moe-factorize-experts makes of them; mixed bases are left as they are. Each
+    matrix role of a layer is a unit, whose base and residuals are chosen together from all pairs of encodings: residuals
+    are fitted to each base as it is stored, and the error is measured on what is stored, of outputs where the profile
+    has second moments of the inputs, else of weights. Over all units the budget is kept, and of what keeps it the least error
+    (bytes, latency-us), the fewest bytes (error-budget) or the shortest time (error-budget or none, with target-tokens) is taken;
+    times are bounds of the cost model. Lossy; remarks state the numbers behind each choice. docs/precision.md.
+
+    Presets: `paper` f16 bases and experts, int4 residuals; `exact` as they are stored; `small` the fewest bytes, and `fast` the
+    shortest time at target-tokens, whose rounding adds at most 0.1 to the relative error, squares added, or within
+    error-budget.
+  }];
+  let options = [
+    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
+    Option<"preset", "preset", "::moec::PrecisionPreset", "::moec::PrecisionPreset::none", "What is asked for, by name",
+           [{::llvm::cl::values(clEnumValN(::moec::PrecisionPreset::none, "none", "what the other options say"),
+                                clEnumValN(::moec::PrecisionPreset::paper, "paper", "f16 bases, int4 residuals"),
+                                clEnumValN(::moec::PrecisionPreset::exact, "exact", "as they are stored"),
+                                clEnumValN(::moec::PrecisionPreset::small, "small", "fewest bytes"),
+                                clEnumValN(::moec::PrecisionPreset::fast, "fast", "shortest time"))}]>,
+    Option<"bytes", "bytes", "int64_t", "0", "Bytes that the matrices of all experts together may take">,
+    Option<"errorBudget", "error-budget", "double", "0", "Largest relative error, root mean square over matrices">,
+    Option<"latency", "latency-us", "double", "0", "Microseconds that the matrices of all layers may take at target-tokens">,
+    Option<"targetTokens", "target-tokens", "int64_t", "0", "Tokens of a call; 0: 1, and time is not what counts">,
+    Option<"target", "target-description", "std::string", "\"x86-64-core\"", "Built-in target, or file that describes one">,
+    Option<"encodings", "encodings", "std::string", "",
+           "Encodings to choose from beside that of the checkpoint, between commas (default: the usual ones)">
+  ];
+}
+
 def RouteTwoStagePass : Pass<"moe-route-two-stage", "::mlir::ModuleOp"> {
   let summary = "restricts each token to a few clusters, chosen by their members' scores";
   let description = [{

@@ -1,4 +1,4 @@
-// Similarities, spectra and mixes that are computed once for weights of one content.
+// Similarities, spectra, mixes and errors that are computed once for weights of one content.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // The texts that go into keys begin with a name and a version: who changes what
@@ -118,6 +118,42 @@ std::optional<BasisMix> mixOf(const std::vector<NamedArray> &arrays,
                   *errors};
 }
 
+std::vector<NamedArray>
+arraysOf(const std::vector<std::vector<double>> &errors) {
+  std::vector<double> all;
+  for (const std::vector<double> &ofCandidate : errors)
+    all.insert(all.end(), ofCandidate.begin(), ofCandidate.end());
+  int64_t candidates = int64_t(errors.size());
+  int64_t experts = candidates == 0 ? 0 : int64_t(errors.front().size());
+  return {{"relative_errors", {candidates, experts}, std::move(all)}};
+}
+
+std::optional<std::vector<std::vector<double>>>
+errorsOf(const std::vector<NamedArray> &arrays, int64_t candidates,
+         int64_t experts) {
+  if (arrays.size() != 1)
+    return std::nullopt;
+  auto *all =
+      valuesOf<double>(arrays[0], "relative_errors", {candidates, experts});
+  if (!all)
+    return std::nullopt;
+  std::vector<std::vector<double>> errors;
+  for (auto place = all->begin(); place != all->end(); place += experts)
+    errors.emplace_back(place, place + experts);
+  return errors;
+}
+
+/// Moments in a key: the source is hashed, the share in the text. The bits, not the few digits of to_string.
+void addMoments(std::string &text, std::vector<MatrixSourcePtr> &sources,
+                const char *name, const MomentsSource &inputs) {
+  if (!inputs.moments)
+    return;
+  sources.push_back(inputs.moments);
+  char digits[60];
+  std::snprintf(digits, sizeof(digits), ", %s %a", name, inputs.regularization);
+  text += digits;
+}
+
 /// What is under the key, or what `compute` gives, which is put there.
 template <typename Read, typename Compute>
 auto lookUp(const StatisticsCache *cache,
@@ -183,14 +219,7 @@ cachedResidualSpectra(const StatisticsCache *cache, MatrixSourcePtr of,
   for (int32_t entry : table)
     text += " " + std::to_string(entry);
   std::vector<MatrixSourcePtr> sources{of, base};
-  if (options.inputs.moments) {
-    sources.push_back(options.inputs.moments);
-    // The bits, not the few digits of to_string.
-    char digits[40];
-    std::snprintf(digits, sizeof(digits), ", whitened %a",
-                  options.inputs.regularization);
-    text += digits;
-  }
+  addMoments(text, sources, "whitened", options.inputs);
   return lookUp(
       cache, sources, text,
       [&](const std::vector<NamedArray> &arrays) {
@@ -227,6 +256,32 @@ Result<Cached<BasisMix>> cachedBasisMix(const StatisticsCache *cache,
         return mixOf(arrays, ofBases, ofCoefficients, shape.entries);
       },
       [&] { return fitBasisMix(*of, options, parallel); });
+}
+
+Result<Cached<std::vector<std::vector<double>>>>
+cachedPrecisionErrors(const StatisticsCache *cache,
+                      const PrecisionProblem &problem,
+                      const ParallelOptions &parallel) {
+  std::string text = "precision errors 1, rank " + std::to_string(problem.rank);
+  std::vector<MatrixSourcePtr> sources{problem.of};
+  if (problem.base) {
+    sources.push_back(problem.base);
+    text += ", by";
+    for (int32_t entry : problem.table)
+      text += " " + std::to_string(entry);
+  }
+  addMoments(text, sources, "fitted", problem.fitted);
+  addMoments(text, sources, "measured", problem.measured);
+  for (const LayerEncodings &candidate : problem.candidates)
+    text +=
+        ", " + toString(candidate.base) + " + " + toString(candidate.residual);
+  return lookUp(
+      cache, sources, text,
+      [&](const std::vector<NamedArray> &arrays) {
+        return errorsOf(arrays, int64_t(problem.candidates.size()),
+                        problem.of->shape().entries);
+      },
+      [&] { return precisionErrors(problem, parallel); });
 }
 
 } // namespace moec::weights

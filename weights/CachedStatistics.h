@@ -1,10 +1,11 @@
-// Similarities, spectra and mixes that are computed once for weights of one content.
+// Similarities, spectra, mixes and errors that are computed once for weights of one content.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_WEIGHTS_CACHEDSTATISTICS_H
 #define MOEC_WEIGHTS_CACHEDSTATISTICS_H
 
 #include "weights/BasisMix.h"
 #include "weights/ExpertFactors.h"
+#include "weights/PrecisionErrors.h"
 #include "weights/Similarity.h"
 #include "weights/StatisticsCache.h"
 
@@ -41,6 +42,12 @@ Result<Cached<BasisMix>> cachedBasisMix(const StatisticsCache *cache,
                                         MatrixSourcePtr of,
                                         const BasisMixOptions &options,
                                         const ParallelOptions &parallel = {});
+
+/// precisionErrors, likewise.
+Result<Cached<std::vector<std::vector<double>>>>
+cachedPrecisionErrors(const StatisticsCache *cache,
+                      const PrecisionProblem &problem,
+                      const ParallelOptions &parallel = {});
 
 } // namespace moec::weights
 

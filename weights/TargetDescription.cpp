@@ -31,7 +31,7 @@ constexpr BuiltIn builtIns[] = {
   "source": "one core with AVX-512, rates measured in bench/RESULTS.md; energy and capacity are estimates",
   "operands": "f32",
   "arithmetic": {"f32": {"flops_per_second": 190e9, "joules_per_flop": 25e-12}},
-  "decode": {"int4": 34e9},
+  "decode": {"int4": 34e9, "f8e4m3": 10e9},
   "memory": [
     {"name": "dram", "bytes": 64e9, "bytes_per_second": 17e9, "joules_per_byte": 160e-12},
     {"name": "nvme", "bytes": 2e12, "bytes_per_second": 7e9, "joules_per_byte": 1e-9}],

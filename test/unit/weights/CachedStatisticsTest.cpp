@@ -215,4 +215,42 @@ TEST(CachedStatistics, passesErrorsOn) {
   EXPECT_FALSE(cachedSimilarityOfWeights(&cache, experts(1)));
 }
 
+TEST(CachedStatistics, findsErrorsOfEncodingsAgain) {
+  TemporaryFolder folder;
+  StatisticsCache cache = openCache(folder);
+  PrecisionProblem problem;
+  problem.of = seededMatrices("up", {4, 16, 8}, 1, 1);
+  problem.table = {0, 1, 1, 0};
+  problem.base = *meanMatrices("base", problem.of, problem.table, 2);
+  problem.rank = 2;
+  // One candidate that holds the values, and one of another encoding.
+  problem.candidates = {{{Format::F16}, {}}, {{Format::Int8, 8}, {Format::F16}}};
+  auto first = cachedPrecisionErrors(&cache, problem);
+  ASSERT_TRUE(first) << first.error();
+  EXPECT_FALSE(first->isHit);
+  auto again = cachedPrecisionErrors(&cache, problem);
+  EXPECT_TRUE(again->isHit);
+  EXPECT_EQ(again->value, first->value);
+  EXPECT_EQ(again->value.size(), 2u);
+
+  // All that a problem has is in its key.
+  PrecisionProblem other = problem;
+  other.candidates[1].residual = {Format::BF16};
+  EXPECT_FALSE(cachedPrecisionErrors(&cache, other)->isHit);
+  other = problem;
+  other.rank = 3;
+  EXPECT_FALSE(cachedPrecisionErrors(&cache, other)->isHit);
+  other = problem;
+  other.table = {0, 1, 0, 1};
+  EXPECT_FALSE(cachedPrecisionErrors(&cache, other)->isHit);
+  MomentsSource moments{matricesOf("m", {1, 1, 16}, std::vector<float>(16, 1.0f)), 1e-6};
+  other = problem;
+  other.fitted = moments;
+  EXPECT_FALSE(cachedPrecisionErrors(&cache, other)->isHit);
+  other = problem;
+  other.measured = moments;
+  EXPECT_FALSE(cachedPrecisionErrors(&cache, other)->isHit);
+  EXPECT_TRUE(cachedPrecisionErrors(&cache, other)->isHit);
+}
+
 } // namespace
