@@ -225,6 +225,28 @@ def ExpandCopiesPass : Pass<"moe-expand-copies"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def WrapProductsPass : Pass<"moe-wrap-products"> {
+  let summary = "products beside a layer become products of stored weights";
+  let description = [{
+    A linalg operation on buffers that adds to rows y the rows x times a matrix of known extents, stored as [IN, OUT] or [OUT, IN], becomes a
+    `moe.grouped_matmul` of that matrix: convert-moe-to-cpu then computes a router's logits with the kernels of experts. x and y are of one type,
+    f32, f16 or bf16, and the matrix of one of them. What is f16 or bf16 is summed in f32 and rounded once, with which it is nearer to the sum than
+    in the order that linalg says. Anything else stays.
+
+    ```
+    linalg.matmul ins(%x, %w : memref<?x64xf32>, memref<64x32xf32>) outs(%y : memref<?x32xf32>)
+    ```
+
+    becomes
+
+    ```
+    %weight = moe.wrap %w : memref<64x32xf32> to !moe.weight<64x32xf32>
+    moe.grouped_matmul accumulate ins(%x : memref<?x64xf32>) weights(%weight : !moe.weight<64x32xf32>) outs(%y : memref<?x32xf32>)
+    ```
+  }];
+  let dependentDialects = ["::moec::moe::MoEDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def OrderLoopsPass : Pass<"moe-order-loops"> {
   let summary = "makes columns of a result the innermost dimension of a reduction";
   let description = [{

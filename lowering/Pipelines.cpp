@@ -70,6 +70,7 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
                                         const InstructionSet *isa) {
   buildBuffers(manager);
   if (isa) {
+    manager.addPass(createWrapProductsPass());
     ConvertMoEToCPUPassOptions kernels;
     kernels.instructionSet = isa->name.str();
     manager.addPass(createConvertMoEToCPUPass(kernels));

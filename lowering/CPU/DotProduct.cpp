@@ -18,7 +18,7 @@ bool moec::lowering::hasDotProduct(const InstructionSet &isa,
                                    const Schedule &schedule,
                                    moe::EncodingAttr rounding,
                                    const StoredForm &form, int64_t k) {
-  if (!isa.hasDot)
+  if (!isa.hasDot || form.isRowMajor)
     return false;
   if (rounding.getFormat() == Format::bf16)
     return schedule.bf16Dot && form.format == Format::bf16 && k % 2 == 0;

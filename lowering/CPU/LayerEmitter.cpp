@@ -22,7 +22,7 @@ using namespace moec::moe;
 static std::string reasonAgainstTypes(ValueRange values) {
   for (Value value : values) {
     Type element = cast<ShapedType>(value.getType()).getElementType();
-    if (!element.isF32() && !element.isF16() && !element.isBF16())
+    if (!plainFormatOf(element))
       return (llvm::Twine("it computes in ") + debugString(element)).str();
   }
   return "";
@@ -36,10 +36,9 @@ static bool isReadableBias(Value bias) {
     return false;
   EncodingAttr encoding = wrap.getEncodingAttr();
   if (encoding)
-    return llvm::is_contained({Format::f32, Format::f16, Format::bf16},
-                              encoding.getFormat());
-  Type element = cast<WeightType>(wrap.getType()).getElementType();
-  return element.isF32() || element.isF16() || element.isBF16();
+    return isPlainFloat(encoding.getFormat());
+  return plainFormatOf(cast<WeightType>(wrap.getType()).getElementType())
+      .has_value();
 }
 
 static std::string reasonAgainst(ValueRange weights) {

@@ -43,6 +43,8 @@ public:
       yList = c.listAt(next(), c.i32());
       xStride = next();
     }
+    if (form.isRowMajor)
+      rowStride = next();
   }
 
   void emit() {
@@ -88,7 +90,11 @@ public:
 private:
   /// Whether there are 16 vector registers, and not 32.
   bool fewRegisters() const { return isa.vectorBits < 512; }
-  bool decodes() const { return isPacked && !form.isPlainF32(); }
+  /// Whether many rows get blocks of a panel from scratch: rows of a matrix in
+  /// row_major are apart, and would meet in few places of a cache.
+  bool decodes() const {
+    return isPacked && (!form.isPlainF32() || form.isRowMajor);
+  }
   /// Rows of the reduction in a block: whole groups.
   int64_t blockRows() const {
     if (!form.group)
@@ -181,8 +187,9 @@ private:
     Readers readers;
     for (int64_t p = 0; p < width; ++p)
       readers.panels.push_back(
-          readerOf(c, form, {codes, scales, zeroPoints, stride, scaleStride},
-                   c.add(panel, p)));
+          readerOf(
+          c, form, {codes, scales, zeroPoints, stride, scaleStride, rowStride},
+          c.add(panel, p)));
     return readers;
   }
 
@@ -406,7 +413,7 @@ private:
   bool isPacked;
   Value x, codes, scales, zeroPoints, init, y;
   Value rows, panels, k, stride, scaleStride, initStride, yStride, hasInit;
-  Value xList, initList, yList, xStride;
+  Value xList, initList, yList, xStride, rowStride;
   Value decoded;
 };
 } // namespace
@@ -435,7 +442,8 @@ PanelReader moec::lowering::readerOf(Code &c, const StoredForm &form,
       form.hasScales ? list(w.scales, form.scaleType(context), w.scaleStride)
                      : Value(),
       form.hasZeroPoints ? list(w.zeroPoints, c.b.getI8Type(), w.scaleStride)
-                         : Value());
+                         : Value(),
+      w.rowStride);
 }
 
 void moec::lowering::neverInline(func::FuncOp function) {
@@ -492,6 +500,8 @@ func::FuncOp MatmulKernels::matmul(const StoredForm &form,
     types.append(3, pointer);
     types.push_back(b.getIndexType());
   }
+  if (form.isRowMajor)
+    types.push_back(b.getIndexType());
   return function(name, types, [&](Code &c, ValueRange arguments) {
     MatmulEmitter(c, form, schedule, isa, isPacked, arguments).emit();
   });
@@ -506,9 +516,13 @@ void MatmulKernels::callPacked(Code &c, const StoredForm &form,
                                const Panels &w, const Rows &init, Value hasInit,
                                const Rows &y, Value rows, Value panels,
                                Value k) {
-  call(c, matmul(form, schedule, /*isPacked=*/true),
-       {x, w.codes, w.scales, w.zeroPoints, init.data, y.data, rows, panels, k,
-        w.stride, w.scaleStride, init.stride, y.stride, hasInit});
+  SmallVector<Value> operands{x,         w.codes,  w.scales,     w.zeroPoints,
+                              init.data, y.data,   rows,         panels,
+                              k,         w.stride, w.scaleStride, init.stride,
+                              y.stride,  hasInit};
+  if (w.rowStride)
+    operands.push_back(w.rowStride);
+  call(c, matmul(form, schedule, /*isPacked=*/true), operands);
 }
 
 void MatmulKernels::callLoose(Code &c, const StoredForm &form,
@@ -516,10 +530,14 @@ void MatmulKernels::callLoose(Code &c, const StoredForm &form,
                               const Panels &w, const Rows &init, Value hasInit,
                               const Rows &y, Value rows, Value panels,
                               Value k) {
-  call(c, matmul(form, schedule, /*isPacked=*/false),
-       {x.data, w.codes, w.scales, w.zeroPoints, init.data, y.data, rows,
-        panels, k, w.stride, w.scaleStride, init.stride, y.stride, hasInit,
-        x.list, init.list, y.list, x.stride});
+  SmallVector<Value> operands{
+      x.data,        w.codes,     w.scales, w.zeroPoints, init.data, y.data,
+      rows,          panels,      k,        w.stride,     w.scaleStride,
+      init.stride,   y.stride,    hasInit,  x.list,       init.list, y.list,
+      x.stride};
+  if (w.rowStride)
+    operands.push_back(w.rowStride);
+  call(c, matmul(form, schedule, /*isPacked=*/false), operands);
 }
 
 void MatmulKernels::callPack(Code &c, const Schedule &schedule, Type element,

@@ -20,9 +20,9 @@ struct Rows {
 };
 
 /// Panels of a stored weight, for a call: pointers at the first row that
-/// counts, elements from panel to panel.
+/// counts, elements from panel to panel, and in row_major from row to row.
 struct Panels {
-  mlir::Value codes, scales, zeroPoints, stride, scaleStride;
+  mlir::Value codes, scales, zeroPoints, stride, scaleStride, rowStride;
 };
 
 /// Reads one of them.

@@ -36,10 +36,14 @@ struct Stored {
   Value codes, scales, zeroPoints, slots;
 
   int64_t panels() const { return (cols + lanes - 1) / lanes; }
-  int64_t panelStride() const { return form.panelElements(rows); }
+  int64_t panelStride() const {
+    return form.isRowMajor ? lanes : form.panelElements(rows);
+  }
   int64_t scaleStride() const {
     return form.group ? rows / form.group * lanes : 0;
   }
+  /// Elements from a row of a panel to the next.
+  int64_t rowStride() const { return form.isRowMajor ? cols : lanes; }
 };
 
 struct StoredBias {
@@ -176,15 +180,64 @@ private:
     int64_t entries = 1;
     if (type.isIndexed())
       entries = cast<ShapedType>(wrap.getTensor().getType()).getDimSize(0);
-    return {*StoredForm::of(wrap),
-            type.getRows(),
-            type.getCols(),
-            entries,
-            type.isIndexed(),
-            list(wrap.getTensor()),
-            list(wrap.getScales()),
-            list(wrap.getZeroPoints()),
-            wrap.getSlots() ? layer.contiguous(c, wrap.getSlots()) : Value()};
+    Stored result{
+        *StoredForm::of(wrap),
+        type.getRows(),
+        type.getCols(),
+        entries,
+        type.isIndexed(),
+        Value(),
+        list(wrap.getScales()),
+        list(wrap.getZeroPoints()),
+        wrap.getSlots() ? layer.contiguous(c, wrap.getSlots()) : Value()};
+    if (result.form.isRowMajor)
+      takeRows(result, wrap.getTensor());
+    else
+      result.codes = list(wrap.getTensor());
+    return result;
+  }
+
+  /// Codes of a matrix in row_major: where they are, if kernels can read them
+  /// there. Columns that are no whole panels, and a matrix that lies transposed,
+  /// are brought into panels first.
+  void takeRows(Stored &weight, Value matrix) {
+    auto transposed = matrix.getDefiningOp<memref::TransposeOp>();
+    weight.codes =
+        layer.contiguous(c, transposed ? transposed.getIn() : matrix);
+    if (!transposed && weight.cols % lanes == 0)
+      return;
+    Value source = weight.codes;
+    weight.form.isRowMajor = false;
+    weight.codes = c.allocate(c.index(weight.panels() * weight.panelStride()),
+                              elementOf(source));
+    auto copyPanel = [&](Code &t, Mapping in, Value panel, Value count) {
+      Value from = in.lookup(source), to = in.lookup(weight.codes);
+      Value first = t.mul(panel, lanes);
+      t.loop(t.index(0), t.index(weight.rows), 1, [&](Value row) {
+        Value at = t.add(t.mul(panel, weight.panelStride()), t.mul(row, lanes));
+        if (!transposed) {
+          t.copy(from, t.add(t.mul(row, weight.cols), first), to, at, count);
+          return;
+        }
+        t.loop(t.index(0), count, 1, [&](Value j) {
+          Value place = t.add(t.mul(t.add(first, j), weight.rows), row);
+          t.store(t.load(from, place), to, t.add(at, j));
+        });
+      });
+    };
+    int64_t whole = weight.cols / lanes;
+    layer.stage(c, "panels", c.index(weight.panels()), {source, weight.codes},
+                [&](Code &t, Mapping in, Value panel) {
+                  t.when(
+                      t.isBelow(panel, t.index(whole)),
+                      [&] { copyPanel(t, in, panel, t.index(lanes)); },
+                      [&] {
+                        t.fillZeros(in.lookup(weight.codes),
+                                    t.mul(panel, weight.panelStride()),
+                                    t.index(weight.panelStride()));
+                        copyPanel(t, in, panel, t.index(weight.cols % lanes));
+                      });
+                });
   }
 
   StoredBias bias_(Value bias) {
@@ -250,7 +303,8 @@ private:
     Value element = t.mul(panel, w.panelStride());
     if (firstRow)
       element = t.add(element,
-                      t.mul(t.div(firstRow, w.form.rowsPerElement()), lanes));
+                      t.mul(t.div(firstRow, w.form.rowsPerElement()),
+                            w.rowStride()));
     Panels result;
     result.codes = t.address(in.lookup(w.codes), element);
     Value scale = w.form.group ? t.mul(panel, w.scaleStride()) : at;
@@ -261,6 +315,8 @@ private:
         w.zeroPoints ? t.address(in.lookup(w.zeroPoints), scale) : null(t);
     result.stride = t.index(w.panelStride());
     result.scaleStride = t.index(w.scaleStride());
+    if (w.form.isRowMajor)
+      result.rowStride = t.index(w.rowStride());
     return result;
   }
 

@@ -1,4 +1,4 @@
-// How kernels read stored weights of layout panel16.
+// How kernels read stored weights of panels and of rows.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CPU/StoredWeight.h"
 
@@ -13,22 +13,35 @@ using moec::moe::ScaleType;
 // StoredForm
 //===----------------------------------------------------------------------===//
 
+std::optional<Format> moec::lowering::plainFormatOf(Type element) {
+  if (element.isF32())
+    return Format::f32;
+  if (element.isF16())
+    return Format::f16;
+  if (element.isBF16())
+    return Format::bf16;
+  return std::nullopt;
+}
+
+bool moec::lowering::isPlainFloat(Format format) {
+  return llvm::is_contained({Format::f32, Format::f16, Format::bf16}, format);
+}
+
 std::optional<StoredForm> StoredForm::of(moe::WrapOp wrap) {
   auto weight = dyn_cast<moe::WeightType>(wrap.getType());
-  if (!weight || wrap.getLayoutOrDefault() != moe::Layout::panel16)
+  if (!weight)
     return std::nullopt;
   StoredForm form;
+  form.isRowMajor = wrap.getLayoutOrDefault() == moe::Layout::row_major;
+  if (form.isRowMajor &&
+      (weight.isIndexed() || !isa<MemRefType>(wrap.getTensor().getType())))
+    return std::nullopt;
   moe::EncodingAttr encoding = wrap.getEncodingAttr();
   if (!encoding) {
-    Type element = weight.getElementType();
-    if (element.isF32())
-      form.format = Format::f32;
-    else if (element.isF16())
-      form.format = Format::f16;
-    else if (element.isBF16())
-      form.format = Format::bf16;
-    else
+    std::optional<Format> format = plainFormatOf(weight.getElementType());
+    if (!format)
       return std::nullopt;
+    form.format = *format;
     return form;
   }
   form.format = encoding.getFormat();
@@ -37,6 +50,8 @@ std::optional<StoredForm> StoredForm::of(moe::WrapOp wrap) {
   form.hasZeroPoints = bool(wrap.getZeroPoints());
   form.scale = encoding.getScale();
   if (form.group && encoding.getAlong() != moe::Side::input)
+    return std::nullopt;
+  if (form.isRowMajor && !isPlainFloat(form.format))
     return std::nullopt;
   return form;
 }
@@ -49,6 +64,8 @@ std::string StoredForm::name() const {
     text += "_zp";
   if (hasScales && format != Format::mxfp4)
     text += "_" + moe::stringifyScaleType(scale).str();
+  if (isRowMajor)
+    text += "_rows";
   return text;
 }
 
@@ -157,6 +174,10 @@ Value PanelReader::scale(Value group) const {
   return c.broadcast(c.loadFloat(scales, c.index(0)));
 }
 
+Value PanelReader::placeOf(Value row) const {
+  return rowStride ? code->mul(row, rowStride) : code->mul(row, lanes);
+}
+
 Code::Values PanelReader::read(Value row) const {
   Code &c = *code;
   const StoredForm &form = *stored;
@@ -179,7 +200,7 @@ Code::Values PanelReader::read(Value row) const {
   case Format::f32:
   case Format::f16:
   case Format::bf16:
-    return {c.loadFloats(codes, c.mul(row, lanes))};
+    return {c.loadFloats(codes, placeOf(row))};
   case Format::int8: {
     Value loaded = c.loadVector(codes, c.mul(row, lanes));
     return {toFloat(wide(loaded, i32, /*isSigned=*/!form.hasZeroPoints))};
@@ -294,8 +315,10 @@ void PanelReader::prefetch(Value row, int64_t count, bool isNear) const {
   constexpr double line = 64;
   int64_t rowsOfLine =
       std::max<int64_t>(int64_t(line / stored->bytesPerRow()), 1);
+  if (stored->isRowMajor)
+    rowsOfLine = 1;
   for (int64_t done = 0; done < count; done += rowsOfLine) {
-    Value at = c.mul(c.div(c.add(row, done), stored->rowsPerElement()), lanes);
+    Value at = placeOf(c.div(c.add(row, done), stored->rowsPerElement()));
     memref::PrefetchOp::create(c.b, c.loc, codes, ValueRange{at},
                                /*isWrite=*/false,
                                /*localityHint=*/isNear ? 3 : 2,

@@ -1,5 +1,5 @@
-// How kernels read stored weights of layout panel16: 16 numbers of a row at a
-// time (docs/archive.md, docs/spec.md 2.2).
+// How kernels read stored weights: 16 numbers of a row at a time, of panels or
+// of whole rows (docs/archive.md, docs/spec.md 2.2).
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #ifndef MOEC_LOWERING_CPU_STOREDWEIGHT_H
 #define MOEC_LOWERING_CPU_STOREDWEIGHT_H
@@ -12,6 +12,11 @@
 
 namespace moec::lowering {
 
+/// The format of floats of that type; none where kernels do not read them.
+std::optional<moe::Format> plainFormatOf(mlir::Type element);
+/// Whether numbers of that format are floats that need no scale.
+bool isPlainFloat(moe::Format format);
+
 /// What a kernel must know of a weight: how its numbers are coded, not how many
 /// there are.
 struct StoredForm {
@@ -21,11 +26,14 @@ struct StoredForm {
   bool hasScales = false;
   bool hasZeroPoints = false;
   moe::ScaleType scale = moe::ScaleType::f32;
+  /// Panels are columns of a matrix in row_major, and not one behind the other.
+  bool isRowMajor = false;
 
   bool operator==(const StoredForm &) const = default;
 
   /// The form of a wrap's weight; nothing where kernels cannot read it: f64,
-  /// groups along columns, other layouts.
+  /// groups along columns, other layouts. In row_major they read the floats of one
+  /// matrix that is a buffer, as moe-wrap-products makes it.
   static std::optional<StoredForm> of(moe::WrapOp wrap);
 
   /// A name for functions: "int4_g32_zp_f16".
@@ -44,13 +52,15 @@ struct StoredForm {
 };
 
 /// Reads one panel inside a kernel. `codes`, `scales` and `zeroPoints` are
-/// lists at the panel's first row.
+/// lists at the panel's first row; its rows are `rowStride` elements apart, null
+/// where they are one behind the other.
 class PanelReader {
 public:
   PanelReader(Code &c, const StoredForm &form, mlir::Value codes,
-              mlir::Value scales, mlir::Value zeroPoints)
+              mlir::Value scales, mlir::Value zeroPoints,
+              mlir::Value rowStride)
       : code(&c), stored(&form), codes(codes), scales(scales),
-        zeroPoints(zeroPoints) {}
+        zeroPoints(zeroPoints), rowStride(rowStride) {}
 
   /// The zero point of a group as 16 floats; null where there are none.
   mlir::Value zeroPoint(mlir::Value group) const;
@@ -71,7 +81,8 @@ public:
   void prefetch(mlir::Value row, int64_t count, bool isNear) const;
 
 private:
-  mlir::Value readFloats(mlir::Value at) const;
+  /// Where a row's codes begin.
+  mlir::Value placeOf(mlir::Value row) const;
   /// f16 bits (in i16) to f32.
   mlir::Value fromHalfBits(mlir::Value bits) const;
   mlir::Value toFloat(mlir::Value ints) const;
@@ -84,7 +95,7 @@ private:
 
   Code *code;
   const StoredForm *stored;
-  mlir::Value codes, scales, zeroPoints;
+  mlir::Value codes, scales, zeroPoints, rowStride;
 };
 
 } // namespace moec::lowering
