@@ -186,8 +186,7 @@ private:
   Readers codesAt(Value panel, int64_t width) {
     Readers readers;
     for (int64_t p = 0; p < width; ++p)
-      readers.panels.push_back(
-          readerOf(
+      readers.panels.push_back(readerOf(
           c, form, {codes, scales, zeroPoints, stride, scaleStride, rowStride},
           c.add(panel, p)));
     return readers;
@@ -516,10 +515,9 @@ void MatmulKernels::callPacked(Code &c, const StoredForm &form,
                                const Panels &w, const Rows &init, Value hasInit,
                                const Rows &y, Value rows, Value panels,
                                Value k) {
-  SmallVector<Value> operands{x,         w.codes,  w.scales,     w.zeroPoints,
-                              init.data, y.data,   rows,         panels,
-                              k,         w.stride, w.scaleStride, init.stride,
-                              y.stride,  hasInit};
+  SmallVector<Value> operands{
+      x,      w.codes, w.scales, w.zeroPoints,  init.data,   y.data,   rows,
+      panels, k,       w.stride, w.scaleStride, init.stride, y.stride, hasInit};
   if (w.rowStride)
     operands.push_back(w.rowStride);
   call(c, matmul(form, schedule, /*isPacked=*/true), operands);
@@ -531,10 +529,9 @@ void MatmulKernels::callLoose(Code &c, const StoredForm &form,
                               const Rows &y, Value rows, Value panels,
                               Value k) {
   SmallVector<Value> operands{
-      x.data,        w.codes,     w.scales, w.zeroPoints, init.data, y.data,
-      rows,          panels,      k,        w.stride,     w.scaleStride,
-      init.stride,   y.stride,    hasInit,  x.list,       init.list, y.list,
-      x.stride};
+      x.data,   w.codes, w.scales, w.zeroPoints, init.data,     y.data,
+      rows,     panels,  k,        w.stride,     w.scaleStride, init.stride,
+      y.stride, hasInit, x.list,   init.list,    y.list,        x.stride};
   if (w.rowStride)
     operands.push_back(w.rowStride);
   call(c, matmul(form, schedule, /*isPacked=*/false), operands);

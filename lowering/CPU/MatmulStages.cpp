@@ -180,16 +180,16 @@ private:
     int64_t entries = 1;
     if (type.isIndexed())
       entries = cast<ShapedType>(wrap.getTensor().getType()).getDimSize(0);
-    Stored result{
-        *StoredForm::of(wrap),
-        type.getRows(),
-        type.getCols(),
-        entries,
-        type.isIndexed(),
-        Value(),
-        list(wrap.getScales()),
-        list(wrap.getZeroPoints()),
-        wrap.getSlots() ? layer.contiguous(c, wrap.getSlots()) : Value()};
+    Stored result{*StoredForm::of(wrap),
+                  type.getRows(),
+                  type.getCols(),
+                  entries,
+                  type.isIndexed(),
+                  Value(),
+                  list(wrap.getScales()),
+                  list(wrap.getZeroPoints()),
+                  wrap.getSlots() ? layer.contiguous(c, wrap.getSlots())
+                                  : Value()};
     if (result.form.isRowMajor)
       takeRows(result, wrap.getTensor());
     else
@@ -198,8 +198,8 @@ private:
   }
 
   /// Codes of a matrix in row_major: where they are, if kernels can read them
-  /// there. Columns that are no whole panels, and a matrix that lies transposed,
-  /// are brought into panels first.
+  /// there. Columns that are no whole panels, and a matrix that lies
+  /// transposed, are brought into panels first.
   void takeRows(Stored &weight, Value matrix) {
     auto transposed = matrix.getDefiningOp<memref::TransposeOp>();
     weight.codes =
@@ -302,9 +302,8 @@ private:
     Value panel = t.add(t.mul(at, w.panels()), firstPanel);
     Value element = t.mul(panel, w.panelStride());
     if (firstRow)
-      element = t.add(element,
-                      t.mul(t.div(firstRow, w.form.rowsPerElement()),
-                            w.rowStride()));
+      element = t.add(element, t.mul(t.div(firstRow, w.form.rowsPerElement()),
+                                     w.rowStride()));
     Panels result;
     result.codes = t.address(in.lookup(w.codes), element);
     Value scale = w.form.group ? t.mul(panel, w.scaleStride()) : at;

@@ -32,8 +32,8 @@ struct StoredForm {
   bool operator==(const StoredForm &) const = default;
 
   /// The form of a wrap's weight; nothing where kernels cannot read it: f64,
-  /// groups along columns, other layouts. In row_major they read the floats of one
-  /// matrix that is a buffer, as moe-wrap-products makes it.
+  /// groups along columns, other layouts. In row_major they read the floats of
+  /// one matrix that is a buffer, as moe-wrap-products makes it.
   static std::optional<StoredForm> of(moe::WrapOp wrap);
 
   /// A name for functions: "int4_g32_zp_f16".
@@ -52,13 +52,12 @@ struct StoredForm {
 };
 
 /// Reads one panel inside a kernel. `codes`, `scales` and `zeroPoints` are
-/// lists at the panel's first row; its rows are `rowStride` elements apart, null
-/// where they are one behind the other.
+/// lists at the panel's first row; its rows are `rowStride` elements apart,
+/// null where they are one behind the other.
 class PanelReader {
 public:
   PanelReader(Code &c, const StoredForm &form, mlir::Value codes,
-              mlir::Value scales, mlir::Value zeroPoints,
-              mlir::Value rowStride)
+              mlir::Value scales, mlir::Value zeroPoints, mlir::Value rowStride)
       : code(&c), stored(&form), codes(codes), scales(scales),
         zeroPoints(zeroPoints), rowStride(rowStride) {}
 

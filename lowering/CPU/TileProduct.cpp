@@ -34,8 +34,7 @@ bool moec::lowering::hasTileProduct(const InstructionSet &isa,
                                     const StoredForm &form, int64_t k) {
   bool isBF16 = rounding ? rounding.getFormat() == Format::bf16 : row.isBF16();
   return isa.hasTiles && schedule.amxRows && isBF16 &&
-         form.format == Format::bf16 && !form.isRowMajor &&
-         k % tileDepth == 0;
+         form.format == Format::bf16 && !form.isRowMajor && k % tileDepth == 0;
 }
 
 /// The most pairs of row tiles that rows of a task are cut into.

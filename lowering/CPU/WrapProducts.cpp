@@ -28,8 +28,7 @@ static BlockArgument argumentBehind(Value value) {
 static bool isMultiplyAdd(Block &body) {
   if (body.getNumArguments() != 3)
     return false;
-  auto sum =
-      body.getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+  auto sum = body.getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
   if (!sum)
     return false;
   Value before = body.getArgument(2);
@@ -48,7 +47,9 @@ struct Product {
   Value x, w, y;
   bool isTransposed;
 
-  Type element() const { return cast<MemRefType>(y.getType()).getElementType(); }
+  Type element() const {
+    return cast<MemRefType>(y.getType()).getElementType();
+  }
 };
 } // namespace
 
@@ -90,10 +91,9 @@ static Value wrap(OpBuilder &b, Location loc, const Product &product) {
         AffineMapAttr::get(AffineMap::getPermutationMap(
             ArrayRef<unsigned>{1, 0}, b.getContext())));
   auto type = cast<MemRefType>(matrix.getType());
-  auto weight =
-      moe::WeightType::get(b.getContext(), type.getDimSize(0),
-                           type.getDimSize(1), product.element(),
-                           moe::Axis::none, /*count=*/1);
+  auto weight = moe::WeightType::get(b.getContext(), type.getDimSize(0),
+                                     type.getDimSize(1), product.element(),
+                                     moe::Axis::none, /*count=*/1);
   moe::EncodingAttr encoding;
   if (type.getElementType() != product.element())
     encoding = moe::EncodingAttr::get(
