@@ -35,7 +35,7 @@ def plain(name):
 def candidates(path):
     """Folders that may hold the test of a source, and the plain names it may have."""
     folder = path.parent
-    if path.parts[0] == "runtime":
+    if path.is_relative_to("runtime/src"):
         return [pathlib.Path("test/unit/runtime"), pathlib.Path("test/runtime")], {plain(path.stem)}
     names = {plain(path.stem)}
     if path.parts[0] == "dialects":
@@ -50,7 +50,7 @@ def main():
         path
         for path in project.files(root, ".c", ".cpp")
         if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend")
-        or path.is_relative_to("runtime/src")
+        or path.parts[0] == "runtime"
         or path.is_relative_to("tools/moe-bench")
         or path.is_relative_to("tools/PTXEmulator")
     ]

@@ -44,19 +44,22 @@ TEST(CpuFeatures, countsWhatTheSystemSaves) {
 }
 
 TEST(CpuFeatures, readsTheRightBits) {
-  auto features = [](moert_cpuid answers) {
+  auto features = [](uint32_t moert_cpuid::*leaf, int bit) {
+    moert_cpuid answers = {};
     answers.xcr0 = 0x600E7;
+    if (leaf)
+      answers.*leaf = 1u << bit;
     return moert_features_of(&answers);
   };
-  EXPECT_EQ(features({0, 0, 0, 0}), 0u);
-  EXPECT_EQ(features({1u << 12, 0, 0, 0}), MOERT_CPU_FMA);
-  EXPECT_EQ(features({1u << 29, 0, 0, 0}), MOERT_CPU_F16C);
-  EXPECT_EQ(features({0, 1u << 5, 0, 0}), MOERT_CPU_AVX2);
-  EXPECT_EQ(features({0, 1u << 16, 0, 0}), MOERT_CPU_AVX512F);
-  EXPECT_EQ(features({0, 0, 1u << 5, 0}), MOERT_CPU_LZCNT);
-  EXPECT_EQ(features({0, 0, 0, 0, 1u << 11}), MOERT_CPU_AVX512VNNI);
-  EXPECT_EQ(features({0, 0, 0, 0, 0, 1u << 24}), MOERT_CPU_AMX_TILE);
-  EXPECT_EQ(features({0, 0, 0, 0, 0, 0, 1u << 5}), MOERT_CPU_AVX512BF16);
+  EXPECT_EQ(features(nullptr, 0), 0u);
+  EXPECT_EQ(features(&moert_cpuid::leaf1_ecx, 12), MOERT_CPU_FMA);
+  EXPECT_EQ(features(&moert_cpuid::leaf1_ecx, 29), MOERT_CPU_F16C);
+  EXPECT_EQ(features(&moert_cpuid::leaf7_ebx, 5), MOERT_CPU_AVX2);
+  EXPECT_EQ(features(&moert_cpuid::leaf7_ebx, 16), MOERT_CPU_AVX512F);
+  EXPECT_EQ(features(&moert_cpuid::extended1_ecx, 5), MOERT_CPU_LZCNT);
+  EXPECT_EQ(features(&moert_cpuid::leaf7_ecx, 11), MOERT_CPU_AVX512VNNI);
+  EXPECT_EQ(features(&moert_cpuid::leaf7_edx, 24), MOERT_CPU_AMX_TILE);
+  EXPECT_EQ(features(&moert_cpuid::leaf7_1_eax, 5), MOERT_CPU_AVX512BF16);
 }
 
 TEST(CpuFeatures, agreesWithTheCompilerOnThisMachine) {
