@@ -15,6 +15,13 @@
 
 namespace moec {
 
+/// Attributes of what was chosen, for plans: of a param why it has its encoding, and the relative error of the matrix (root
+/// mean square over experts), both on one leaf of each matrix while the reason of others is empty; of the module what all
+/// choices come to.
+inline constexpr llvm::StringLiteral precisionReason = "moe.precision_reason";
+inline constexpr llvm::StringLiteral precisionError = "moe.precision_error";
+inline constexpr llvm::StringLiteral precisionSummary = "moe.precision";
+
 /// Encodings to choose from. Groups that do not divide a leaf's sides get smaller.
 struct PrecisionMenu {
   /// Whether leaves may stay in the encoding that they have.

@@ -6,6 +6,7 @@
 #include "passes/Decisions.h"
 #include "passes/LayerParams.h"
 #include "passes/PrecisionChoices.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <cmath>
@@ -165,16 +166,22 @@ private:
     auto selection = weights::selectPrecision(units, budget);
     if (!selection)
       return describeImpossible(budget, least, units.size());
-    const PrecisionOption &total = selection->total;
-    Decision::figure(getOperation().getLoc(), passName)
-        << units.size() << " matrices: "
-        << llvm::formatv(
-               "{0:F0} bytes, error {1:F4}, at least {2:F2} us at {3} "
-               "tokens on {4}",
-               total.bytes, weights::rmsError(total.squaredError, units.size()),
-               total.seconds * 1e6, request.tokens, request.target.name)
-               .str();
+    summarise(*selection, units.size());
     return *std::move(selection);
+  }
+
+  void summarise(const weights::PrecisionSelection &selection, size_t units) {
+    ModuleOp module = getOperation();
+    const PrecisionOption &total = selection.total;
+    std::string text =
+        llvm::formatv("{0} matrices: {1:F0} bytes, error {2:F4}, at least "
+                      "{3:F2} us at {4} tokens on {5}",
+                      units, total.bytes,
+                      weights::rmsError(total.squaredError, units),
+                      total.seconds * 1e6, request.tokens, request.target.name)
+            .str();
+    Decision::figure(module.getLoc(), passName) << text;
+    module->setAttr(precisionSummary, StringAttr::get(&getContext(), text));
   }
 
   /// A budget that cannot be kept, and the closest that can.
@@ -209,6 +216,15 @@ private:
     }
     auto [mean, largest] = choice.errors[chosen];
     setRelativeError(matrix.leaves().front(), mean, largest);
+    Builder builder(&getContext());
+    double squared = choice.unit.options[chosen].squaredError;
+    matrix.leaves().front()->setAttr(
+        precisionError, builder.getF64FloatAttr(std::sqrt(squared)));
+    std::string reason = shortReason(choice, chosen);
+    for (ParamOp leaf : matrix.leaves()) {
+      leaf->setAttr(precisionReason, builder.getStringAttr(reason));
+      reason.clear();
+    }
   }
 
   /// Of the options with less of a measure than the chosen one, that with the least of another, then of the first.
@@ -224,6 +240,27 @@ private:
           (!next || key(option) < key(*next)))
         next = &option;
     return next;
+  }
+
+  /// What the next ones would cost, in a few words.
+  static std::string shortReason(const PrecisionChoice &choice, size_t chosen) {
+    const PrecisionOption &own = choice.unit.options[chosen];
+    if (choice.unit.options.size() == 1)
+      return "the only one";
+    SmallVector<std::string> parts;
+    auto add = [&](const PrecisionOption *next) {
+      if (next)
+        parts.push_back(llvm::formatv("{0:F4} for {1:F0} bytes {2}",
+                                      std::sqrt(next->squaredError),
+                                      std::abs(own.bytes - next->bytes),
+                                      next->bytes < own.bytes ? "less" : "more")
+                            .str());
+    };
+    add(nextTo(choice, chosen, PrecisionMeasure::Bytes,
+               PrecisionMeasure::SquaredError));
+    add(nextTo(choice, chosen, PrecisionMeasure::SquaredError,
+               PrecisionMeasure::Bytes));
+    return llvm::join(parts, ", ");
   }
 
   /// The numbers behind a choice: its own, and those of its neighbours.

@@ -13,8 +13,8 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
-#include "passes/Passes.h"
 #include "passes/LayerParams.h"
+#include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "passes/TerminalProgress.h"
 #include "tools/Execution/Loss.h"
@@ -23,6 +23,7 @@
 #include "tools/moe-compile/Output.h"
 #include "tools/moe-compile/Plan.h"
 #include "tools/moe-compile/Report.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
@@ -125,7 +126,8 @@ private:
     report.endStage("import");
     outs() << request.input << ": " << checkpoint->description() << "\n";
 
-    bool isLossy = request.compression.enabled || !request.encoding.empty();
+    bool isLossy = request.compression.enabled || request.precision.enabled ||
+                   !request.encoding.empty();
     ExitCode code = isLossy ? plan() : bindExact();
     outs().flush();
     if (code == compiled && !request.dryRun)
@@ -215,9 +217,7 @@ private:
   void addFactorization(PassManager &manager) const {
     const CompressionRequest &asked = request.compression;
     FactorizeExpertsPassOptions options;
-    options.weights = {"model=" + request.input};
-    if (!request.profile.empty())
-      options.weights.push_back("profile=" + request.profile);
+    options.weights = bindings();
     options.profilePath = request.profile;
     options.cacheDirectory = request.cache;
     options.progress = true;
@@ -252,16 +252,53 @@ private:
     manager.addPass(createMixExpertsPass(options));
   }
 
+  /// What is bound for passes: the checkpoint, and the profile if there is one.
+  SmallVector<std::string> bindings() const {
+    SmallVector<std::string> texts{"model=" + request.input};
+    if (!request.profile.empty())
+      texts.push_back("profile=" + request.profile);
+    return texts;
+  }
+
+  void addPrecision(PassManager &manager) const {
+    const PrecisionOptions &asked = request.precision;
+    if (!asked.enabled)
+      return;
+    SelectPrecisionPassOptions options;
+    options.weights = bindings();
+    options.profilePath = request.profile;
+    options.cacheDirectory = request.cache;
+    options.progress = true;
+    options.preset = llvm::StringSwitch<PrecisionPreset>(asked.preset)
+                         .Case("paper", PrecisionPreset::paper)
+                         .Case("exact", PrecisionPreset::exact)
+                         .Case("small", PrecisionPreset::small)
+                         .Case("fast", PrecisionPreset::fast)
+                         .Default(PrecisionPreset::none);
+    options.bytes = asked.bytes;
+    options.errorBudget = asked.errorBudget;
+    options.latency = asked.latency;
+    options.targetTokens = asked.targetTokens;
+    options.target = asked.target;
+    manager.addPass(createSelectPrecisionPass(options));
+  }
+
   /// What was asked for of the passes that lose.
   void addCompression(PassManager &manager) const {
-    const CompressionRequest &asked = request.compression;
-    if (!asked.enabled) {
+    if (request.compression.enabled)
+      addForm(manager);
+    if (!request.encoding.empty()) {
       EncodeExpertsPassOptions options;
       options.weights = {"model=" + request.input};
       options.encoding = request.encoding;
       manager.addPass(createEncodeExpertsPass(options));
-      return;
     }
+    addPrecision(manager);
+  }
+
+  /// What experts have in common, and of their own.
+  void addForm(PassManager &manager) const {
+    const CompressionRequest &asked = request.compression;
     if (asked.hasMixes())
       return addMixes(manager);
     // Clusters are for what their members share.
@@ -320,7 +357,9 @@ private:
   std::string describeForm() const {
     const CompressionRequest &asked = request.compression;
     if (!asked.enabled)
-      return "experts as they are, in " + request.encoding;
+      return "experts as they are, in " + (request.precision.enabled
+                                               ? "chosen encodings"
+                                               : request.encoding);
     if (asked.hasMixes())
       return "mixes of " + std::to_string(asked.bases) +
              " bases a layer, routers flat";
@@ -358,9 +397,10 @@ private:
       return llvm::formatv("{0:F2}x", to > 0 ? from / to : 0).str();
     };
     outs() << "plan: " << describeForm() << "\n"
-           << describeLayers(*module) << "  parameters " << before.parameters
-           << " -> " << after.parameters << " ("
-           << ratio(double(before.parameters), double(after.parameters))
+           << (request.precision.enabled ? describePrecision(*module)
+                                         : describeLayers(*module))
+           << "  parameters " << before.parameters << " -> " << after.parameters
+           << " (" << ratio(double(before.parameters), double(after.parameters))
            << " fewer), bytes " << describeBytes(before.bytes) << " -> "
            << describeBytes(after.bytes) << " ("
            << ratio(double(before.bytes), double(after.bytes)) << ")\n";
@@ -384,6 +424,8 @@ private:
              << (hasClusters() ? "tokens meet so many clusters that the "
                                : "the ")
              << "arithmetic is no less\n";
+    if (request.precision.enabled)
+      outs() << "  archive " << archiveBytes(layerWeights) << " bytes\n";
     outs() << describeRounding();
     if (request.samples.empty())
       outs() << "  outputs are not measured; --samples=FILE runs the layers on "
@@ -398,9 +440,8 @@ private:
         return compileError;
       statistics = *std::move(opened);
     }
-    FailureOr<lowering::LayerWeights> plan =
-        lowering::LayerWeights::plan(*module, provider, source,
-                                     statistics ? &*statistics : nullptr);
+    FailureOr<lowering::LayerWeights> plan = lowering::LayerWeights::plan(
+        *module, provider, source, statistics ? &*statistics : nullptr);
     if (failed(plan))
       return compileError;
     layerWeights = *std::move(plan);

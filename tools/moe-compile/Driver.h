@@ -47,6 +47,20 @@ struct CompressionRequest {
   bool hasResidual() const { return residual != "none" && !hasMixes(); }
 };
 
+/// How a checkpoint's encodings are chosen; each option of moe-select-precision.
+struct PrecisionOptions {
+  bool enabled = false;
+  /// "none", "paper", "exact", "small" or "fast".
+  std::string preset = "none";
+  int64_t bytes = 0;
+  double errorBudget = 0;
+  /// Microseconds.
+  double latency = 0;
+  int64_t targetTokens = 0;
+  /// A built-in target or a file.
+  std::string target = "x86-64-core";
+};
+
 /// What the command line asks for.
 struct CompileRequest {
   /// A module, or the directory of a checkpoint.
@@ -59,6 +73,7 @@ struct CompileRequest {
   /// Whether moe-optimize runs, behind `passes`.
   bool optimize = false;
   CompressionRequest compression;
+  PrecisionOptions precision;
   /// Encoding of a checkpoint's experts as they are; empty: the checkpoint's.
   std::string encoding;
   /// What rows are rounded to before the weights of experts multiply them.

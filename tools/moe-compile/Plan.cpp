@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "passes/LayerParams.h"
+#include "passes/PrecisionChoices.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <cmath>
@@ -27,10 +28,9 @@ LayerFigures moec::measureLayers(ModuleOp module,
             uint64_t(weights::elementCount(tensor.form.shape).value_or(0));
     }
   for (auto layer : module.getOps<LayerOp>()) {
-    auto function =
-        module.lookupSymbol<func::FuncOp>(layer.getFunctionAttr());
-    if (auto count = function->getAttrOfType<IntegerAttr>(
-            "moe.multiply_adds_per_token"))
+    auto function = module.lookupSymbol<func::FuncOp>(layer.getFunctionAttr());
+    if (auto count =
+            function->getAttrOfType<IntegerAttr>("moe.multiply_adds_per_token"))
       figures.multiplyAddsPerToken += count.getInt();
   }
   return figures;
@@ -40,7 +40,8 @@ LayerFigures moec::measureLayers(ModuleOp module,
 static double missAll(int64_t experts, int64_t members, int64_t choices) {
   double chance = 1;
   for (int64_t i = 0; i < choices; ++i)
-    chance *= std::max(0.0, double(experts - members - i) / double(experts - i));
+    chance *=
+        std::max(0.0, double(experts - members - i) / double(experts - i));
   return chance;
 }
 
@@ -64,8 +65,7 @@ moec::countMeetings(ModuleOp module,
         cast<RankedTensorType>(op.getIds().getType()).getDimSize(1);
     // A profile of other shapes has been refused by the passes before.
     auto found = findTraffic(op, profile);
-    const weights::LayerProfile *traffic =
-        succeeded(found) ? *found : nullptr;
+    const weights::LayerProfile *traffic = succeeded(found) ? *found : nullptr;
     // Pairs say all about two choices; more need the sets that occurred.
     if (traffic && choices == 2) {
       double together = 0, pairs = 0;
@@ -109,9 +109,9 @@ std::string moec::describeLayers(ModuleOp module) {
         int64_t rank = 0;
         if (auto factor = layer.getBinding().getAs<FlatSymbolRefAttr>(
                 (local + ".a").str()))
-          rank = cast<WeightType>(
-                     module.lookupSymbol<ParamOp>(factor).getType())
-                     .getCols();
+          rank =
+              cast<WeightType>(module.lookupSymbol<ParamOp>(factor).getType())
+                  .getCols();
         form = "rank " + std::to_string(rank);
       } else if (local.consume_back(".bases")) {
         auto type = cast<WeightType>(param.getType());
@@ -121,16 +121,61 @@ std::string moec::describeLayers(ModuleOp module) {
       } else {
         form = weights::toString(getPlainEncoding(param.getEncodingAttr()));
       }
-      line += llvm::formatv("  {0} {1}, error {2:F4} mean {3:F4} largest;",
-                            local, form, error.asArrayRef()[0],
-                            error.asArrayRef()[1])
-                  .str();
+      line +=
+          llvm::formatv("  {0} {1}, error {2:F4} mean {3:F4} largest;", local,
+                        form, error.asArrayRef()[0], error.asArrayRef()[1])
+              .str();
     }
     if (!line.empty())
-      os << "  " << layer.getSymName() << ":"
-         << StringRef(line).drop_back() << "\n";
+      os << "  " << layer.getSymName() << ":" << StringRef(line).drop_back()
+         << "\n";
   }
   return text;
+}
+
+/// Bytes of a param in its encoding.
+static uint64_t storedBytes(ParamOp param) {
+  auto type = cast<WeightType>(param.getType());
+  FailureOr<weights::Encoding> encoding = getStoredEncoding(param);
+  if (failed(encoding))
+    return 0;
+  auto bytes = weights::encodedBytes(
+      *encoding, {type.getCount(), type.getRows(), type.getCols()});
+  return bytes ? *bytes : 0;
+}
+
+std::string moec::describePrecision(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  constexpr const char *row = "  {0,-8} {1,-10} {2,-38} {3,11} {4,7}  {5}";
+  auto addRow = [&](const llvm::formatv_object_base &cells) {
+    os << StringRef(cells.str()).rtrim() << "\n";
+  };
+  addRow(
+      llvm::formatv(row, "layer", "leaf", "encoding", "bytes", "error", "why"));
+  for (auto layer : module.getOps<LayerOp>())
+    for (NamedAttribute bound : layer.getBinding()) {
+      auto param = module.lookupSymbol<ParamOp>(
+          cast<FlatSymbolRefAttr>(bound.getValue()));
+      auto why = param->getAttrOfType<StringAttr>(precisionReason);
+      if (!why)
+        continue;
+      auto error = param->getAttrOfType<FloatAttr>(precisionError);
+      addRow(llvm::formatv(
+          row, layer.getSymName(), bound.getName().getValue(),
+          weights::toString(*getStoredEncoding(param)), storedBytes(param),
+          error ? llvm::formatv("{0:F4}", error.getValueAsDouble()).str() : "",
+          why.getValue()));
+    }
+  if (auto all = module->getAttrOfType<StringAttr>(precisionSummary))
+    os << "  " << all.getValue() << "\n";
+  return text;
+}
+
+uint64_t moec::archiveBytes(const lowering::LayerWeights &weights) {
+  weights::ArchiveHeader header = weights.plan();
+  return weights::placeArchive(header) ? header.dataOffset + header.dataBytes
+                                       : 0;
 }
 
 std::string moec::describeBytes(uint64_t bytes) {

@@ -36,6 +36,12 @@ ClusterMeetings countMeetings(mlir::ModuleOp module,
 /// One line for each layer: ranks or encodings, relative errors; empty for layers that are not compressed.
 std::string describeLayers(mlir::ModuleOp module);
 
+/// The encodings that moe-select-precision chose: a line for each leaf of experts, bases and residuals, and one for all.
+std::string describePrecision(mlir::ModuleOp module);
+
+/// Size that the archive's file will have; 0 for a plan that cannot be placed, which writing will say.
+uint64_t archiveBytes(const lowering::LayerWeights &weights);
+
 /// "1.23 MB".
 std::string describeBytes(uint64_t bytes);
 

@@ -32,6 +32,7 @@ static constexpr StringLiteral overview =
   moe-compile layer.mlir -o layer --separate-weights --pipeline=reference  what fast kernels are compared with
   moe-compile layer.mlir -o - --emit=linalg                    the reference lowering, to be read
   moe-compile MODEL --compress --samples=s.safetensors -o small  a checkpoint, compressed; what its layers lose
+  moe-compile MODEL --bytes=2000000 -o small                   a checkpoint, in encodings that are chosen to fit
 
 Exit code 0: done. 1: the module does not compile. 2: the command line is wrong. A pass that fails or crashes leaves a
 reproducer, whose path is printed.
@@ -103,14 +104,39 @@ static cl::opt<std::string>
         cl::desc("With --bases: map that mixes go through, element by "
                  "element: identity, silu or tanh"),
         cl::init("identity"), cl::cat(category));
-static cl::opt<double>
-    errorBudget("error-budget",
-                cl::desc("With --compress: largest relative error of a matrix"),
-                cl::init(0), cl::cat(category));
-static cl::opt<int64_t>
-    byteBudget("bytes",
-               cl::desc("With --compress: bytes of all residuals together"),
-               cl::init(0), cl::cat(category));
+static cl::opt<double> errorBudget(
+    "error-budget",
+    cl::desc("Encodings with the fewest bytes, or with --target-tokens the "
+             "shortest time, within this relative error (root mean square over "
+             "matrices). With --compress and no --rank: ranks, by the largest "
+             "error of a matrix"),
+    cl::init(0), cl::cat(category));
+static cl::opt<int64_t> byteBudget(
+    "bytes",
+    cl::desc("Encodings with the least error within these bytes of all "
+             "experts' matrices. With --compress and no --rank: ranks, by the "
+             "bytes of all residuals"),
+    cl::init(0), cl::cat(category));
+static cl::opt<double> latencyBudget(
+    "latency-us",
+    cl::desc("Encodings with the least error within these microseconds of all "
+             "layers' matrices at --target-tokens, by the cost model"),
+    cl::init(0), cl::cat(category));
+static cl::opt<std::string> preset(
+    "preset",
+    cl::desc("Encodings by name: paper (f16 bases, int4 residuals), exact (as "
+             "they are), small (fewest bytes) or fast (shortest time), within "
+             "--error-budget or 0.1 more error (docs/precision.md)"),
+    cl::init("none"), cl::cat(category));
+static cl::opt<int64_t> targetTokens(
+    "target-tokens",
+    cl::desc("Tokens of a call, whose time encodings are chosen for"),
+    cl::init(0), cl::cat(category));
+static cl::opt<std::string> targetDescription(
+    "target-description",
+    cl::desc("What times are of: x86-64-core (default), a100, h200, mobile, or "
+             "a file (docs/precision.md)"),
+    cl::value_desc("name or file"), cl::init("x86-64-core"), cl::cat(category));
 static cl::opt<double>
     alpha("alpha",
           cl::desc("With --compress: share of weights, beside the inputs that "
@@ -179,8 +205,8 @@ static cl::opt<std::string>
             cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string>
     cache("cache",
-          cl::desc("With --compress: directory where similarities, spectra "
-                   "and mixes of weights are kept by content"),
+          cl::desc("Directory where similarities, spectra, mixes and errors of "
+                   "weights are kept by content"),
           cl::value_desc("directory"), cl::cat(category));
 static cl::opt<bool> instrument(
     "instrument",
@@ -335,7 +361,8 @@ static int checkMixes() {
     return usage("--bases is for --compress, found no --compress");
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
            &clustering, &clusters, &alpha, &seed, &baseOption, &residual,
-           &twoStage, &align, &whiten, &errorBudget, &byteBudget})
+           &twoStage, &align, &whiten, &errorBudget, &byteBudget, &preset,
+           &targetTokens, &latencyBudget})
     if (option->getNumOccurrences())
       return usage("--" + option->ArgStr + " is for clusters, found --bases");
   return compiled;
@@ -362,7 +389,7 @@ static int checkForm() {
     if (option->getNumOccurrences() && baseOption == "none")
       return usage("--" + option->ArgStr + " is for bases, found --base=none");
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
-           &rankOption, &errorBudget, &byteBudget, &whiten, &residualEncoding})
+           &rankOption, &whiten, &residualEncoding})
     if (option->getNumOccurrences() && residual == "none")
       return usage("--" + option->ArgStr +
                    " is for residuals, found --residual=none");
@@ -372,6 +399,42 @@ static int checkForm() {
   if (compress && encoding.getNumOccurrences())
     return usage("--encoding is for experts as they are, found --compress: "
                  "expected --base-encoding and --residual-encoding");
+  return compiled;
+}
+
+/// Whether encodings are chosen. --bytes and --error-budget are about ranks where those are not known.
+static bool selectsPrecision() {
+  bool knowsRanks = !compress || rankOption > 0 || residual == "none";
+  return preset.getNumOccurrences() || targetTokens.getNumOccurrences() ||
+         latencyBudget.getNumOccurrences() ||
+         (knowsRanks &&
+          (byteBudget.getNumOccurrences() || errorBudget.getNumOccurrences()));
+}
+
+/// Takes over how encodings are chosen.
+static int readPrecision(PrecisionOptions &asked) {
+  asked.enabled = selectsPrecision();
+  if (!asked.enabled)
+    return targetDescription.getNumOccurrences()
+               ? usage("--target-description is for encodings that are chosen, "
+                       "found no --target-tokens, --preset or budget")
+               : int(compiled);
+  if (!is_contained({"none", "paper", "exact", "small", "fast"}, preset))
+    return usage(
+        "expected --preset to be paper, exact, small or fast, found '" +
+        preset + "'");
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &encoding, &baseEncoding, &residualEncoding})
+    if (option->getNumOccurrences())
+      return usage(
+          "--" + option->ArgStr +
+          " fixes an encoding, found an option that chooses encodings");
+  asked.preset = preset;
+  asked.bytes = byteBudget;
+  asked.errorBudget = errorBudget;
+  asked.latency = latencyBudget;
+  asked.targetTokens = targetTokens;
+  asked.target = targetDescription;
   return compiled;
 }
 
@@ -438,8 +501,6 @@ int main(int argc, char **argv) {
   asked.alpha = alpha;
   asked.seed = seed;
   asked.rank = rankOption;
-  asked.errorBudget = errorBudget;
-  asked.bytes = byteBudget;
   asked.base = baseOption;
   asked.residual = residual;
   asked.whiten = whiten;
@@ -448,15 +509,23 @@ int main(int argc, char **argv) {
   asked.residualEncoding = residualEncoding;
   asked.clustersPerToken = twoStage;
   asked.clusterScore = clusterScore;
-  if (rankOption.getNumOccurrences() + errorBudget.getNumOccurrences() +
-          byteBudget.getNumOccurrences() >
+  if (errorBudget.getNumOccurrences() + byteBudget.getNumOccurrences() +
+          latencyBudget.getNumOccurrences() >
       1)
-    return usage("expected one of --rank, --error-budget and --bytes");
-  if (compress && asked.hasResidual() && rankOption == 0 && errorBudget == 0 &&
-      byteBudget == 0)
+    return usage("expected one of --error-budget, --bytes and --latency-us");
+  if (rankOption < 0 || errorBudget < 0 || byteBudget < 0 ||
+      latencyBudget < 0 || targetTokens < 0)
+    return usage("expected --rank, --error-budget, --bytes, --latency-us and "
+                 "--target-tokens to be positive");
+  if (int code = readPrecision(request.precision))
+    return code;
+  if (!request.precision.enabled) {
+    asked.errorBudget = errorBudget;
+    asked.bytes = byteBudget;
+  }
+  if (compress && asked.hasResidual() && rankOption == 0 &&
+      asked.errorBudget == 0 && asked.bytes == 0)
     asked.rank = 16;
-  if (rankOption < 0 || errorBudget < 0 || byteBudget < 0)
-    return usage("expected --rank, --error-budget and --bytes to be positive");
   if (int code = checkForm())
     return code;
   if (int code = checkMixes())
@@ -471,15 +540,17 @@ int main(int argc, char **argv) {
                  clusterScore + "'");
   if (clusterScore.getNumOccurrences() && twoStage == 0)
     return usage("--cluster-score is for --two-stage, found no --two-stage");
-  if (cache.getNumOccurrences() && !compress)
-    return usage("--cache is for --compress, found no --compress");
+  if (cache.getNumOccurrences() && !compress && !request.precision.enabled)
+    return usage("--cache is for --compress and chosen encodings, found "
+                 "neither");
   if (samples.getNumOccurrences() && (dryRun || emit != Emit::library))
     return usage("--samples runs what was compiled, found " +
                  Twine(dryRun ? "--dry-run" : "--emit"));
   bool isCheckpoint = sys::fs::is_directory(input.getValue());
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
            &compress, &profile, &samples, &cache, &instrument, &encoding,
-           &checkFinite, &dryRun})
+           &checkFinite, &dryRun, &byteBudget, &errorBudget, &latencyBudget,
+           &preset, &targetTokens})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +
                    " is for the directory of a checkpoint, found the file '" +
