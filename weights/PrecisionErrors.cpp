@@ -3,7 +3,9 @@
 #include "weights/PrecisionErrors.h"
 
 #include "weights/ExpertFactors.h"
+#include "weights/Seeded.h"
 
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -150,6 +152,27 @@ precisionErrors(const PrecisionProblem &problem,
                         int64_t(problem.candidates.size()));
   }
   return result;
+}
+
+double normalRoundingError(const Encoding &encoding) {
+  // Whole groups of every usual size, and 65536 values.
+  constexpr int64_t size = 256;
+  // Sums of twelve uniform values are nearly normal, and the same everywhere.
+  std::vector<float> uniform = seededValues(1, size * size * 12);
+  std::vector<float> values(size_t(size * size), 0.0f);
+  for (size_t i = 0; i < uniform.size(); ++i)
+    values[i / 12] += uniform[i];
+  Result<std::vector<float>> rounded =
+      roundTrip(encoding, {1, size, size}, values);
+  if (!rounded)
+    return std::numeric_limits<double>::quiet_NaN();
+  double lost = 0, norm = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    double difference = double(values[i]) - double((*rounded)[i]);
+    lost += difference * difference;
+    norm += double(values[i]) * double(values[i]);
+  }
+  return std::sqrt(lost / norm);
 }
 
 double meanSquare(std::span<const double> errors,

@@ -38,6 +38,10 @@ Result<std::vector<std::vector<double>>>
 precisionErrors(const PrecisionProblem &problem,
                 const ParallelOptions &parallel = {});
 
+/// The relative error of normally distributed weights in an encoding, of one
+/// seeded matrix: what rounding costs where no weights are at hand.
+double normalRoundingError(const Encoding &encoding);
+
 /// The mean of squares, weighted by how often each expert is used; all alike
 /// without counts, or if all are zero.
 double meanSquare(std::span<const double> errors,

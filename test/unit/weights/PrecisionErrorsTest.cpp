@@ -141,6 +141,18 @@ TEST(PrecisionErrors, refusesWeightsThatAreNotFinite) {
             "w: expected finite values, found nan at [0, 2, 1]");
 }
 
+TEST(PrecisionErrors, normalWeightsRoundAsTheoryHasIt) {
+  // A float with p bits behind its leading one: steps of 2^-p of the power of two below, which is 0.65 to 0.8 of the value.
+  EXPECT_EQ(normalRoundingError(f32), 0);
+  EXPECT_NEAR(normalRoundingError({Format::BF16}), 0.72 * std::ldexp(1, -7) / std::sqrt(12), 1e-4);
+  EXPECT_NEAR(normalRoundingError(f16), 0.72 * std::ldexp(1, -10) / std::sqrt(12), 1e-5);
+  // Steps of the largest of 32 normal values, about 2.07, over 127 or 7: step/sqrt(12).
+  auto steps = [](Format format) { return normalRoundingError({format, 32, false, ScaleType::F16}); };
+  EXPECT_NEAR(steps(Format::Int8), 2.1 / 127 / std::sqrt(12), 5e-4);
+  EXPECT_NEAR(steps(Format::Int4), 2.1 / 7 / std::sqrt(12), 1e-2);
+  EXPECT_TRUE(std::isnan(normalRoundingError({Format::Int8, 96})));
+}
+
 TEST(PrecisionErrors, meansOfSquares) {
   std::vector<double> errors{0.1, 0.3};
   std::vector<int64_t> counts{3, 1}, none{0, 0};
