@@ -281,8 +281,10 @@ private:
   /// Queues what the next layers are likely to meet, the nearest layers first, of those the likeliest.
   void fetchAhead(uint64_t layer) {
     giveHints(layer);
+    // Nothing begins meanwhile, so it is the same for all.
+    std::optional<uint32_t> slot = residency.slotToTake(eviction, turn);
     uint32_t most = std::min(machine.lookahead, layers());
-    for (uint32_t ahead = 1; ahead <= most; ++ahead) {
+    for (uint32_t ahead = 1; slot && ahead <= most; ++ahead) {
       candidates.clear();
       uint64_t next = (layer + ahead) % layers();
       for (uint32_t cluster = 0; cluster < trace.extents.clusters; ++cluster) {
@@ -296,8 +298,7 @@ private:
       for (Unit unit : candidates) {
         if (queue.size() >= machine.mostQueued)
           return;
-        std::optional<uint32_t> slot = residency.slotToTake(eviction, turn);
-        if (!slot || !pays(unit, *slot))
+        if (!pays(unit, *slot))
           break;
         queue.push_back({unit, clock, /*isAhead=*/true});
       }
