@@ -84,7 +84,7 @@ def measure(model_folder, windows, folder, names=tuple(quality_rows.ROWS)):
     profile = profile_of(instrumented, original, folder)
     for number, name in enumerate(names):
         options = dict(quality_rows.ROWS[name])
-        if "compress" in options:
+        if "compress" in options or "bytes" in options:
             options |= {"profile": profile, "cache": folder / "cache"}
         path = moec.compile(model_folder, folder / f"artifact{number}", cpu="native", **options)
         artifact = moec.load(path)

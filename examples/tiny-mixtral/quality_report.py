@@ -25,7 +25,7 @@ COLUMNS = ("MoE blocks", "bytes", "bits per byte", "lost", "perplexity", "next b
 # Families of rows in the plot: names, what the legend says, colour (told apart by who does not see all colours too: Okabe
 # and Ito), and shape. The first that fits counts.
 FAMILIES = (
-    (r"exact|[A-Z0-9]+ experts.*", "plain experts: bf16, INT8, F8E4M3, INT4", "#000000", "square"),
+    (r"exact|([A-Z0-9]+ )?experts.*", "plain experts: bf16, INT8, F8E4M3, INT4, chosen", "#000000", "square"),
     (r"per-expert SVD.*|no base", "per-expert SVD", "#D55E00", "up"),
     (r"one base.*|one cluster", "one base a layer (D²-MoE)", "#009E73", "down"),
     (r".*mixed bases.*", "mixed bases (MoBE)", "#E69F00", "left"),

@@ -2,7 +2,7 @@
 
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
-Rows with `compress` get a traffic profile. All forms are those of the compiler: docs/quality.md says which row is which
+Rows get a traffic profile, but for those that need none. All forms are those of the compiler: docs/quality.md says which row is which
 weight expression. Ranks and encodings of competing forms are chosen so that they take like many bytes.
 """
 
@@ -66,6 +66,12 @@ SECTIONS = {
         "int8 + int8, rank 32": shared(32, INT8, INT8_16),
         "int4 + int4, rank 32": shared(32, INT4, INT4_16),
         "int4 + int4, M = 1": shared(16, INT4, INT4_16, two_stage=1),
+    },
+    "Encodings that the compiler chooses, for all bytes of experts": {
+        "experts, 2.0 MB": {"bytes": 2_000_000},
+        "experts, 2.45 MB": {"bytes": 2_450_000},
+        "rank 16, 1.0 MB": shared(16, bytes=1_000_000),
+        "rank 32, 1.5 MB": shared(32, bytes=1_500_000),
     },
     "Ablations, at rank 16": {
         "no S_task (alpha 1)": shared(16, alpha=1.0),

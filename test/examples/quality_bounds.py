@@ -16,6 +16,8 @@ BOUNDS = {
     "int8 + int8": (0.09, 0.89),
     "int4 + f16": (0.1, 0.885),
     "int4 + int4": (0.1, 0.88),
+    "experts, 2.0 MB": (0.012, 0.945),
+    "rank 32, 1.5 MB": (0.04, 0.925),
     "no S_task (alpha 1)": (0.09, 0.89),
     "no S_param (alpha 0)": (0.095, 0.89),
     "random groups, seed 0": (0.1, 0.88),
