@@ -16,6 +16,11 @@
 // OUTPUTS: [Passed] select-precision{{.+}}down: int4 group 32 scale f16, 138240 bytes, error 0.09{{[0-9]+}}, {{[0-9.]+}} us; of weights
 // RUN: moe-opt %{layer} --moe-select-precision="weights=model=%{model} preset=small progress=true" --remarks-filter='.*' -o /dev/null 2>&1 | FileCheck %s --check-prefix=WEIGHTS
 // WEIGHTS: gate: int4 group 32 scale f16, 138240 bytes, error 0.09{{[0-9]+}}, {{[0-9.]+}} us; of weights
+// WEIGHTS: down: int4 group 32 scale f16, 138240 bytes, error 0.0970
+// Experts count as often as they were chosen: of one token there are two.
+// RUN: moe-run %t/exact --layer layer0 --tokens 1 --profile %t/one > /dev/null
+// RUN: moe-opt %{layer} --moe-select-precision="weights=model=%{model} preset=small profile=%t/one" --remarks-filter='.*' -o /dev/null 2>&1 | FileCheck %s --check-prefix=USED
+// USED: down: int4 group 32 scale f16, 138240 bytes, error 0.0976
 // A second run finds the errors.
 // RUN: %{select} 2>&1 | FileCheck %s --check-prefix=FOUND
 // FOUND-NOT: cache miss
