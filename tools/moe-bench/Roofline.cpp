@@ -2,27 +2,32 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Roofline.h"
 
+#include "weights/CostModel.h"
+
 #include <algorithm>
 
 namespace moec::bench {
 
-double matrixBytes(const weights::Encoding &encoding, double rows,
-                   double columns) {
-  weights::Result<uint64_t> bytes =
-      weights::encodedBytes(encoding, {1, int64_t(rows), int64_t(columns)});
-  return bytes ? double(*bytes) : 0;
+/// The layer as the cost model sees it; what tokens meet is counted.
+static weights::ExpertLayerShape shapeOf(const Problem &problem,
+                                         const ContenderSpec &contender) {
+  weights::ExpertLayerShape shape;
+  shape.width = problem.width;
+  shape.inner = problem.inner;
+  shape.experts = problem.experts;
+  shape.choices = problem.k;
+  if (contender.compressed) {
+    shape.clusters = problem.clusters;
+    shape.rank = problem.rank;
+  }
+  return shape;
 }
 
 Needs needsOf(const Problem &problem, const ContenderSpec &contender,
               int64_t tokens, const Hits &hits) {
   double t = double(tokens), d = double(problem.width),
-         f = double(problem.inner), r = double(problem.rank),
-         e = double(problem.experts), k = double(problem.k);
-  weights::Encoding f32;
-  bool isLibrary = contender.solver != Solver::Moec;
-  const weights::Encoding &base = isLibrary ? f32 : problem.base;
-  const weights::Encoding &residual = isLibrary ? f32 : problem.residual;
-
+         f = double(problem.inner), e = double(problem.experts),
+         k = double(problem.k);
   Needs needs;
   if (problem.kind == Kind::Router) {
     // Logits once; of each choice an i32 and an f32.
@@ -31,30 +36,24 @@ Needs needsOf(const Problem &problem, const ContenderSpec &contender,
     needs.flops = t * 4 * e;
     return needs;
   }
+  weights::ExpertLayerShape shape = shapeOf(problem, contender);
+  bool isLibrary = contender.solver != Solver::Moec;
+  weights::LayerEncodings encodings;
+  if (!isLibrary)
+    encodings = {problem.base, problem.residual};
   if (problem.kind == Kind::Kernel) {
-    needs.bytes = matrixBytes(base, d, f) + 4 * t * (d + f);
-    needs.flops = 2 * t * d * f;
-    if (contender.compressed) {
-      needs.bytes += matrixBytes(residual, d, r) + matrixBytes(residual, r, f);
-      needs.flops += 2 * t * r * (d + f);
-    }
-    return needs;
+    // All rows meet one matrix.
+    shape.choices = 1;
+    weights::Needs matrix = weights::matrixNeeds(
+        shape, problem.width, problem.inner, encodings, tokens, {1, 1, t});
+    return {matrix.weightBytes + 4 * t * (d + f), matrix.flops};
   }
-  double matrices = 2 * matrixBytes(base, d, f) + matrixBytes(base, f, d);
-  needs.bytes = 4 * t * 2 * d + (problem.kind == Kind::Layer ? 4 * t * e : 0);
-  if (contender.compressed) {
-    double factors =
-        2 * (matrixBytes(residual, d, r) + matrixBytes(residual, r, f)) +
-        matrixBytes(residual, f, r) + matrixBytes(residual, r, d);
-    needs.bytes += hits.clusters * matrices + hits.experts * factors;
-    // Rows of a token's clusters times the base, and of its experts the
-    // residual: x A, T B (gate and up), h A, and v B of down.
-    needs.flops = hits.tokenClusters * 6 * d * f +
-                  t * k * 2 * r * (2 * d + 2 * f + f + d);
-  } else {
-    needs.bytes += hits.experts * matrices;
-    needs.flops = t * k * 6 * d * f;
-  }
+  weights::Needs layer =
+      weights::layerNeeds(shape, encodings, tokens,
+                          {hits.experts, hits.clusters, hits.tokenClusters}, 4);
+  needs = {layer.bytes(), layer.flops};
+  if (problem.kind == Kind::Layer)
+    needs.bytes += 4 * t * e;
   if (problem.kind == Kind::Block) {
     needs.bytes += 4 * d * e;
     needs.flops += 2 * t * d * e;

@@ -15,13 +15,10 @@ struct Needs {
   double flops = 0;
 };
 
-/// Bytes of one rows x columns matrix in an encoding.
-double matrixBytes(const weights::Encoding &encoding, double rows,
-                   double columns);
-
 /// What `tokens` tokens need, given what they hit. Of compressed layers by the
 /// algebra that computes a base once for each token and cluster. Libraries hold
-/// weights as f32. bench/README.md has the formulas.
+/// weights as f32. weights/CostModel.h has the algebra, bench/README.md the
+/// formulas.
 Needs needsOf(const Problem &problem, const ContenderSpec &contender,
               int64_t tokens, const Hits &hits);
 

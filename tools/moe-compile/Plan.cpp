@@ -7,8 +7,6 @@
 #include "passes/PrecisionChoices.h"
 #include "llvm/Support/FormatVariadic.h"
 
-#include <cmath>
-
 using namespace mlir;
 using namespace moec;
 using namespace moec::moe;
@@ -34,15 +32,6 @@ LayerFigures moec::measureLayers(ModuleOp module,
       figures.multiplyAddsPerToken += count.getInt();
   }
   return figures;
-}
-
-/// The chance that k of E independent choices miss n of them.
-static double missAll(int64_t experts, int64_t members, int64_t choices) {
-  double chance = 1;
-  for (int64_t i = 0; i < choices; ++i)
-    chance *=
-        std::max(0.0, double(experts - members - i) / double(experts - i));
-  return chance;
 }
 
 ClusterMeetings
@@ -83,7 +72,7 @@ moec::countMeetings(ModuleOp module,
     for (int32_t cluster : clusterOf)
       ++sizes[cluster];
     for (int64_t size : sizes)
-      result.perToken += 1 - missAll(experts, size, choices);
+      result.perToken += weights::chanceOfGroup(experts, size, choices);
   });
   if (layers > 0)
     result.perToken /= double(layers);

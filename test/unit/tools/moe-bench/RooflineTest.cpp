@@ -61,7 +61,6 @@ TEST(Roofline, kernelAndRouterAndBlock) {
   problem.base.format = Format::Int4;
   problem.base.group = 32;
   // A code is half a byte, a scale of four bytes stands for 32 of them.
-  EXPECT_EQ(matrixBytes(problem.base, 64, 64), 64 * 64 * (0.5 + 4.0 / 32));
   Needs needs = needsOf(problem, {}, 3, {});
   EXPECT_EQ(needs.bytes, 64 * 64 * (0.5 + 4.0 / 32) + 4 * 3 * 128);
   EXPECT_EQ(needs.flops, 2 * 3 * 64 * 64);
