@@ -457,6 +457,20 @@ void moec::lowering::neverInline(func::FuncOp function) {
   function->setAttr("passthrough", b.getArrayAttr(hints));
 }
 
+/// Loops of kernels have as many steps in a turn as are good for them: LLVM is
+/// not to look for more, which takes it a fifth of its time.
+static void neverUnroll(func::FuncOp function) {
+  MLIRContext *context = function.getContext();
+  LLVM::LoopUnrollAttr unroll = LLVM::LoopUnrollAttr::get(
+      context, /*disable=*/BoolAttr::get(context, true), {}, {}, {}, {}, {},
+      {});
+  auto annotation = LLVM::LoopAnnotationAttr::get(
+      context, {}, {}, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
+  function.walk([&](scf::ForOp loop) {
+    loop->setAttr(LLVM::LoopAnnotationAttr::getMnemonic(), annotation);
+  });
+}
+
 MatmulKernels::MatmulKernels(ModuleOp module, const InstructionSet &isa)
     : module(module), symbolTable(module), isa(isa) {}
 
@@ -483,6 +497,7 @@ MatmulKernels::function(StringRef name, TypeRange inputs,
   Code c(builder, module.getLoc());
   emit(c, body->getArguments());
   func::ReturnOp::create(builder, module.getLoc());
+  neverUnroll(function);
   return function;
 }
 

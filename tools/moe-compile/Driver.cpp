@@ -8,6 +8,7 @@
 #include "lowering/Pipelines.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Threading.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -31,6 +32,8 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
+
+#include <deque>
 
 using namespace mlir;
 using namespace moec;
@@ -526,7 +529,7 @@ private:
                     .name.str();
     if (!request.instructionSets.empty() && !isForGPU())
       library.cpu = lowering::findInstructionSet(variant)->cpu.str();
-    if (ExitCode code = lowerLoops(*module, variant))
+    if (ExitCode code = lowerLoops({{variant, *module}}))
       return code;
     if (request.emit == Emit::loops)
       return write([&](raw_ostream &os) { module->print(os); });
@@ -538,39 +541,73 @@ private:
   bool hasCPUKernels() const { return library.pipeline == "cpu"; }
   bool isForGPU() const { return library.pipeline == "cuda"; }
 
-  /// `variant` names an instruction set or a GPU.
-  ExitCode lowerLoops(ModuleOp lowered, StringRef variant) {
-    const lowering::InstructionSet *isa =
-        hasCPUKernels() ? lowering::findInstructionSet(variant) : nullptr;
-    PassManager toLoops(&context);
-    if (isForGPU())
-      lowering::buildLinalgToKernels(toLoops, variant);
-    else
-      lowering::buildLinalgToLoops(toLoops, isa);
-    ExitCode code = run(toLoops, "lower to loops", lowered);
+  /// A copy of the module, and the instruction set or the GPU that it is
+  /// lowered for.
+  struct VariantModule {
+    std::string name;
+    ModuleOp module;
+  };
+
+  const lowering::InstructionSet *instructionSetOf(StringRef variant) const {
+    return hasCPUKernels() ? lowering::findInstructionSet(variant) : nullptr;
+  }
+
+  ExitCode lowerLoops(ArrayRef<VariantModule> variants) {
+    ExitCode code = runEach(
+        variants, "lower to loops", [&](PassManager &manager, StringRef name) {
+          if (isForGPU())
+            lowering::buildLinalgToKernels(manager, name);
+          else
+            lowering::buildLinalgToLoops(manager, instructionSetOf(name));
+        });
     if (code != compiled || request.emit == Emit::loops)
       return code;
-    PassManager toLLVM(&context);
-    if (isForGPU())
-      lowering::buildKernelsToLLVM(toLLVM, variant, request.ptxas);
-    else
-      lowering::buildLoopsToLLVM(toLLVM, isa);
-    return run(toLLVM, "lower to LLVM", lowered);
+    return runEach(
+        variants, "lower to LLVM", [&](PassManager &manager, StringRef name) {
+          if (isForGPU())
+            lowering::buildKernelsToLLVM(manager, name, request.ptxas);
+          else
+            lowering::buildLoopsToLLVM(manager, instructionSetOf(name));
+        });
+  }
+
+  /// Variants share nothing but the context, so they are lowered side by side.
+  ExitCode runEach(ArrayRef<VariantModule> variants, StringRef stage,
+                   llvm::function_ref<void(PassManager &, StringRef)> build) {
+    std::deque<PassManager> managers;
+    DialectRegistry dialects;
+    for (const VariantModule &variant : variants) {
+      PassManager &manager = managers.emplace_back(&context);
+      build(manager, variant.name);
+      manager.enableCrashReproducerGeneration(reproducerPath());
+      manager.getDependentDialects(dialects);
+    }
+    // None may be loaded while several run.
+    context.appendDialectRegistry(dialects);
+    for (StringRef name : dialects.getDialectNames())
+      context.getOrLoadDialect(name);
+    LogicalResult status = failableParallelForEach(
+        &context, llvm::seq(variants.size()),
+        [&](size_t i) { return managers[i].run(variants[i].module); });
+    report.endStage(stage);
+    return failed(status) ? compileError : compiled;
   }
 
   /// A library of a variant for each instruction set, or each GPU.
   ExitCode emitVariants() {
     SmallVector<OwningOpRef<ModuleOp>> clones;
+    SmallVector<VariantModule> lowered;
     SmallVector<lowering::LibraryVariant> variants;
     for (const std::string &name : request.instructionSets) {
       std::string cpu = isForGPU()
                             ? library.cpu
                             : lowering::findInstructionSet(name)->cpu.str();
       clones.push_back(module->clone());
+      lowered.push_back({name, *clones.back()});
       variants.push_back({cpu, *clones.back()});
-      if (ExitCode code = lowerLoops(*clones.back(), name))
-        return code;
     }
+    if (ExitCode code = lowerLoops(lowered))
+      return code;
     return writeLibrary(ArrayRef<lowering::LibraryVariant>(variants));
   }
 
@@ -621,11 +658,8 @@ private:
   }
 
   ExitCode run(PassManager &manager, StringRef stage) {
-    return run(manager, stage, *module);
-  }
-  ExitCode run(PassManager &manager, StringRef stage, ModuleOp rewritten) {
     manager.enableCrashReproducerGeneration(reproducerPath());
-    LogicalResult status = manager.run(rewritten);
+    LogicalResult status = manager.run(*module);
     report.endStage(stage);
     return failed(status) ? compileError : compiled;
   }

@@ -5,6 +5,12 @@
 // RUN: %python %S/Inputs/innermost_loops.py %t.v3.o ymm 12 | FileCheck %s
 // RUN: moe-compile %s --optimize --separate-weights --emit=object --isas=x86-64-v4 -o %t.v4.o
 // RUN: %python %S/Inputs/innermost_loops.py %t.v4.o zmm 24 | FileCheck %s
+// RUN: moe-compile %s --optimize --separate-weights --emit=llvm --isas=x86-64-v4 -o %t.ll
+// RUN: FileCheck %s --input-file=%t.ll --check-prefix=LOOPS
+// LOOPS-LABEL: define {{.*}} @moec.matmul_f32(
+// LOOPS:         br label %{{.*}}, !llvm.loop ![[ONCE:[0-9]+]]
+// LOOPS:       ![[ONCE]] = distinct !{![[ONCE]], ![[UNROLL:[0-9]+]]}
+// LOOPS:       ![[UNROLL]] = !{!"llvm.loop.unroll.disable"}
 // CHECK-DAG: moec.matmul_f32:
 // CHECK-DAG: moec.matmul_f16:
 // CHECK-DAG: moec.matmul_f16_loose:

@@ -3,10 +3,15 @@
 // RUN: moe-opt %s --pass-pipeline='builtin.module(moe-export-entries,moe-select-cpu-kernels,convert-moe-to-linalg,canonicalize,one-shot-bufferize,canonicalize,cse,convert-moe-to-cpu{isa=x86-64-v4},canonicalize,cse)' | FileCheck %s --check-prefixes=CHECK,AVX512
 // RUN: moe-opt %s --pass-pipeline='builtin.module(moe-export-entries,moe-select-cpu-kernels,convert-moe-to-linalg,canonicalize,one-shot-bufferize,canonicalize,cse,convert-moe-to-cpu{isa=portable},canonicalize,cse)' | FileCheck %s --check-prefix=PORTABLE
 
+// Kernels are unrolled as they should be: LLVM is not to look for more.
+// CHECK-DAG: #[[UNROLL:.*]] = #llvm.loop_unroll<disable = true>
+// CHECK-DAG: #[[$ONCE:.*]] = #llvm.loop_annotation<unroll = #[[UNROLL]]>
+
 // Rows are transposed tile by tile, so that a tile reads one stream.
 // CHECK-LABEL: func.func private @pack_rows
 // CHECK:         memref.load
 // CHECK:         memref.store
+// CHECK:         } {loop_annotation = #[[$ONCE]]}
 // Wide registers are asked for: LLVM would use half of them.
 // CHECK-LABEL: func.func private @matmul_f16(
 // AVX2-SAME:     i1) {
