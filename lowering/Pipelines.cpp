@@ -83,8 +83,10 @@ void moec::lowering::buildLinalgToLoops(OpPassManager &manager,
   // What is left of copies is strided on the caller's side.
   manager.addNestedPass<func::FuncOp>(createExpandCopiesPass());
   // The reference lowering keeps the order that an operation has.
-  if (isa)
+  if (isa) {
     manager.addNestedPass<func::FuncOp>(createOrderLoopsPass());
+    manager.addNestedPass<func::FuncOp>(createVectorizeLoopsPass());
+  }
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
 }
 
