@@ -44,7 +44,7 @@ TEST(Json, keepsIntegersExact) {
       "file", "[9223372036854775807, -9223372036854775808, "
               "9223372036854775808, 9007199254740993, 1e3, 1.0, 0.1, "
               "123456789012345678e-30, 5e-324, 1.7976931348623157e308, "
-              "2.8610215308722862e-17, 8.589973e9]");
+              "2.8610215308722862e-17, 8.589973e9, 0e-300, -0]");
   ASSERT_TRUE(value) << value.error();
   using Kind = JsonValue::Kind;
   EXPECT_EQ(value->items[0].integer, INT64_MAX);
@@ -60,6 +60,10 @@ TEST(Json, keepsIntegersExact) {
   EXPECT_EQ(value->items[9].real, 1.7976931348623157e308);
   EXPECT_EQ(value->items[10].real, 2.8610215308722862e-17);
   EXPECT_EQ(value->items[11].real, 8.589973e9);
+  EXPECT_EQ(value->items[12].kind, Kind::Real);
+  EXPECT_EQ(value->items[12].real, 0);
+  EXPECT_EQ(value->items[13].kind, Kind::Integer);
+  EXPECT_EQ(value->items[13].integer, 0);
 }
 
 TEST(Json, refuses) {
@@ -74,6 +78,7 @@ TEST(Json, refuses) {
             "file: expected each key once, found 'a' twice");
   EXPECT_EQ(refusal("[1e400]"), "file: expected JSON, found at byte 1: Number "
                                 "too big to be stored in double.");
+  EXPECT_EQ(refusal("[-1e-400]"), "file: expected a number that a double holds, found '-1e-400'");
   EXPECT_EQ(refusal("\"\xFF\""), "file: expected JSON, found at byte 1: "
                                  "Invalid encoding in string.");
   EXPECT_EQ(refusal("[NaN]"),
