@@ -92,6 +92,10 @@ private:
     if (isFixed() && asked > 0)
       return module.emitError("expected no budget beside a preset that fixes "
                               "the encodings, found one");
+    if (isFixed() && !encodings.empty())
+      return module.emitError("expected no encodings beside a preset that "
+                              "fixes them, found '")
+             << encodings << "'";
     if (preset != PrecisionPreset::none && (bytes > 0 || latency > 0))
       return module.emitError("expected error-budget or no budget beside a "
                               "preset, found ")

@@ -66,6 +66,8 @@
 // TWO: error: expected one of the options bytes, error-budget and latency-us, found 2
 // RUN: not moe-opt %s --moe-select-precision="preset=paper error-budget=1" 2>&1 | FileCheck %s --check-prefix=FIXED
 // FIXED: error: expected no budget beside a preset that fixes the encodings, found one
+// RUN: not moe-opt %s --moe-select-precision="preset=exact encodings=bf16" 2>&1 | FileCheck %s --check-prefix=NOMENU
+// NOMENU: error: expected no encodings beside a preset that fixes them, found 'bf16'
 // RUN: not moe-opt %s --moe-select-precision="preset=small bytes=1" 2>&1 | FileCheck %s --check-prefix=PRESET
 // PRESET: error: expected error-budget or no budget beside a preset, found bytes
 // RUN: not moe-opt %s --moe-select-precision="preset=fast latency-us=1" 2>&1 | FileCheck %s --check-prefix=LATENCY

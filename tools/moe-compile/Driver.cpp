@@ -283,6 +283,7 @@ private:
     options.latency = asked.latency;
     options.targetTokens = asked.targetTokens;
     options.target = asked.target;
+    options.encodings = asked.encodings;
     manager.addPass(createSelectPrecisionPass(options));
   }
 

@@ -59,6 +59,8 @@ struct PrecisionOptions {
   int64_t targetTokens = 0;
   /// A built-in target or a file.
   std::string target = "x86-64-core";
+  /// What there is to choose from, between commas; empty: the usual ones.
+  std::string encodings;
 };
 
 /// What the command line asks for.

@@ -132,6 +132,11 @@ static cl::opt<int64_t> targetTokens(
     "target-tokens",
     cl::desc("Tokens of a call, whose time encodings are chosen for"),
     cl::init(0), cl::cat(category));
+static cl::opt<std::string> encodings(
+    "encodings",
+    cl::desc("Encodings to choose from beside the checkpoint's, between commas "
+             "(default: f16, and f8e4m3, int8, int4 in groups of 32)"),
+    cl::value_desc("list"), cl::cat(category));
 static cl::opt<std::string> targetDescription(
     "target-description",
     cl::desc("What times are of: x86-64-core (default), a100, h200, mobile, or "
@@ -414,11 +419,15 @@ static bool selectsPrecision() {
 /// Takes over how encodings are chosen.
 static int readPrecision(PrecisionOptions &asked) {
   asked.enabled = selectsPrecision();
-  if (!asked.enabled)
-    return targetDescription.getNumOccurrences()
-               ? usage("--target-description is for encodings that are chosen, "
-                       "found no --target-tokens, --preset or budget")
-               : int(compiled);
+  if (!asked.enabled) {
+    for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+             &targetDescription, &encodings})
+      if (option->getNumOccurrences())
+        return usage("--" + option->ArgStr +
+                     " is for encodings that are chosen, found no "
+                     "--target-tokens, --preset or budget");
+    return compiled;
+  }
   if (!is_contained({"none", "paper", "exact", "small", "fast"}, preset))
     return usage(
         "expected --preset to be paper, exact, small or fast, found '" +
@@ -435,6 +444,7 @@ static int readPrecision(PrecisionOptions &asked) {
   asked.latency = latencyBudget;
   asked.targetTokens = targetTokens;
   asked.target = targetDescription;
+  asked.encodings = encodings;
   return compiled;
 }
 
