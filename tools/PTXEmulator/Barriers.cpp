@@ -246,6 +246,7 @@ void completeClusterBarrier(Cluster &cluster) {
     for (const Warp &warp : cta->warps)
       if (warp.alive & ~warp.clusterArrived)
         return;
+  ++cluster.barriers;
   for (const std::unique_ptr<Cta> &cta : cluster.ctas)
     for (Warp &warp : cta->warps) {
       warp.clusterArrived = 0;

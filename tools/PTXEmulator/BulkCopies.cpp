@@ -229,11 +229,14 @@ bool findTargets(const Issue &issue, uint32_t bytes, unsigned alignment,
 bool complete(const Issue &issue, uint64_t mbarrier, uint32_t bytes) {
   Mbarrier *barrier = findMbarrier(issue.warp, issue.operation, issue.lane,
                                    Space::Shared, mbarrier);
-  return barrier && addTransactions(issue.warp, issue.operation, issue.lane,
-                                    *barrier, -int64_t(bytes));
+  return barrier &&
+         checkFenced(issue.warp, issue.operation, issue.lane, *barrier) &&
+         addTransactions(issue.warp, issue.operation, issue.lane, *barrier,
+                         -int64_t(bytes));
 }
 
-/// Queues a load; `fetch` fills the bytes when it is performed.
+/// Queues a load; `fetch` fills the bytes when it is performed. CTAs that it is
+/// multicast to get theirs one by one.
 template <typename F>
 bool queueLoad(const Issue &issue, uint32_t bytes, unsigned alignment,
                Swizzle swizzle, F fetch) {
@@ -242,22 +245,22 @@ bool queueLoad(const Issue &issue, uint32_t bytes, unsigned alignment,
     return false;
   for (const LoadTarget &target : targets)
     if (!touchShared(issue.warp, issue.operation, issue.lane, target.place,
-                     bytes, Touch::BeginAsyncWrite))
+                     bytes, Touch::BeginAsyncWrite) ||
+        !checkRemote(issue.warp, issue.operation, issue.lane, Space::Shared,
+                     target.mbarrier))
       return false;
-  issue.warp.cta->cluster->pending.push_back([=] {
-    std::vector<uint8_t> data;
-    if (!fetch(data))
-      return;
-    for (const LoadTarget &target : targets) {
+  for (const LoadTarget &target : targets)
+    issue.warp.cta->cluster->pending.push_back([=] {
+      std::vector<uint8_t> data;
+      if (!fetch(data))
+        return;
       forEachUnit(target.place, swizzle, bytes,
                   [&](uint8_t *to, uint32_t unit) {
                     std::memcpy(to, &data[unit], 16);
                   });
       landShared(issue.warp, issue.lane, target.place, bytes, true);
-      if (!complete(issue, target.mbarrier, bytes))
-        return;
-    }
-  });
+      complete(issue, target.mbarrier, bytes);
+    });
   ++issue.warp.machine->effects;
   return true;
 }
@@ -403,7 +406,10 @@ bool performStore(Warp &warp, BulkStore &store) {
 }
 
 bool issueLane(const Issue &issue) {
-  switch (static_cast<Bulk>(issue.operation.mode)) {
+  Bulk bulk = static_cast<Bulk>(issue.operation.mode);
+  if (bulk != Bulk::SharedToShared && !issue.warp.cta->seesDevice())
+    return issue.fail(missingGridWait);
+  switch (bulk) {
   case Bulk::GlobalToShared:
     return loadPlain(issue);
   case Bulk::SharedToShared:

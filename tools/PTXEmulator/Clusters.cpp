@@ -82,7 +82,8 @@ bool storeLane(Warp &warp, const Operation &operation, unsigned lane) {
   SharedPlace place =
       findShared(warp, operation, lane, Space::Shared, address, bytes);
   Touch touch = operation.reduces ? Touch::AsyncRead : Touch::BeginAsyncWrite;
-  if (!place || !touchShared(warp, operation, lane, place, bytes, touch))
+  if (!place || !touchShared(warp, operation, lane, place, bytes, touch) ||
+      !checkRemote(warp, operation, lane, Space::Shared, mbarrier))
     return false;
   std::vector<uint64_t> values;
   for (const Slot &slot : operation.list)
@@ -98,8 +99,9 @@ bool storeLane(Warp &warp, const Operation &operation, unsigned lane) {
       std::memcpy(place.bytes() + i * width, &value, width);
     }
     landShared(warp, lane, place, bytes, true);
-    if (Mbarrier *barrier =
-            findMbarrier(warp, operation, lane, Space::Shared, mbarrier))
+    Mbarrier *barrier =
+        findMbarrier(warp, operation, lane, Space::Shared, mbarrier);
+    if (barrier && checkFenced(warp, operation, lane, *barrier))
       addTransactions(warp, operation, lane, *barrier, -int64_t(bytes));
   });
   return true;

@@ -4,6 +4,7 @@
 #include "tools/PTXEmulator/Collectives.h"
 #include "tools/PTXEmulator/Decoder.h"
 #include "tools/PTXEmulator/Lanes.h"
+#include "tools/PTXEmulator/Mbarriers.h"
 #include "tools/PTXEmulator/MemoryAccess.h"
 #include "tools/PTXEmulator/SharedMemory.h"
 
@@ -83,6 +84,7 @@ void buildSleep(Decoder &decoder) {
 
 Mask runProxyFence(Warp &warp, const Operation &, Mask mask) {
   fenceWrites(warp, mask);
+  fenceMbarriers(warp, mask);
   return mask;
 }
 
@@ -97,16 +99,22 @@ void buildProxyFence(Decoder &decoder) {
   decoder.operation.handler = runProxyFence;
 }
 
-/// Memory is accessed in the order of the schedule, so nothing is left to do.
+Mask runMbarrierFence(Warp &warp, const Operation &, Mask mask) {
+  fenceMbarriers(warp, mask);
+  return mask;
+}
+
+/// Memory is accessed in the order of the schedule, so of other fences nothing
+/// is left to do.
 void buildFence(Decoder &decoder) {
   if (decoder.take("proxy"))
     return buildProxyFence(decoder);
   decoder.take("sc");
-  decoder.take("mbarrier_init");
+  bool isOfMbarriers = decoder.take("mbarrier_init");
   decoder.takeMemoryHints();
   decoder.take("gl");
   decoder.expectOperands(0, 0);
-  decoder.operation.handler = runNothing;
+  decoder.operation.handler = isOfMbarriers ? runMbarrierFence : runNothing;
 }
 
 Mask runAligned(Warp &warp, const Operation &, Mask mask) {
@@ -129,7 +137,10 @@ void buildSetMaximumRegisters(Decoder &decoder) {
 /// Until the grid before this one is done.
 Mask runGridWait(Warp &warp, const Operation &, Mask mask) {
   const GridProgress *previous = warp.cta->progress->previous;
-  return previous && previous->ctasNotDone ? 0 : mask;
+  if (previous && previous->ctasNotDone)
+    return 0;
+  warp.cta->hasWaited = true;
+  return mask;
 }
 
 Mask runLaunchDependents(Warp &warp, const Operation &, Mask mask) {

@@ -108,7 +108,13 @@ double power2(double a) { return std::exp2(a); }
 double log2Of(double a) { return std::log2(a); }
 double sine(double a) { return std::sin(a); }
 double cosine(double a) { return std::cos(a); }
-double tangentH(double a) { return std::tanh(a); }
+/// Numbers of 12 bits, cut off: as far from the value as the instruction may be, which has a relative error of up to 2^-11.
+double approximateTanh(double a) {
+  constexpr int bits = 12;
+  int exponent = 0;
+  double fraction = std::frexp(std::tanh(a), &exponent);
+  return std::ldexp(std::trunc(std::ldexp(fraction, bits)), exponent - bits);
+}
 
 float saturated(float value) {
   // NaN becomes zero.
@@ -468,7 +474,7 @@ constexpr BuilderRow rows[] = {
     {"lg2", buildFunction<log2Of>},
     {"sin", buildFunction<sine>},
     {"cos", buildFunction<cosine>},
-    {"tanh", buildFunction<tangentH>},
+    {"tanh", buildFunction<approximateTanh>},
 };
 
 } // namespace

@@ -58,7 +58,9 @@ Mask runInitialize(Warp &warp, const Operation &operation, Mask mask) {
     std::fill_n(&place.cta->sharedStates[place.offset], mbarrierBytes,
                 ByteState::Barrier);
     uint32_t expected = static_cast<uint32_t>(count);
-    place.cta->mbarriers[place.offset] = {expected, expected, 0, 0};
+    place.cta->mbarriers[place.offset] = {.expected = expected,
+                                          .pending = expected};
+    warp.unfencedMbarriers.push_back({lane, place.cta, place.offset});
   });
   ++warp.machine->effects;
   return failed ? 0 : mask;
@@ -85,9 +87,10 @@ enum Arrival : uint8_t { ExpectsBytes = 1, Drops = 2, OnlyBytes = 4 };
 
 /// One arrival. slots: state, address, count or bytes.
 bool arriveLane(Warp &warp, const Operation &operation, unsigned lane) {
-  Mbarrier *barrier = findMbarrier(warp, operation, lane, operation.space,
-                                   addressOf(warp, operation, lane));
-  if (!barrier)
+  uint64_t address = addressOf(warp, operation, lane);
+  Mbarrier *barrier =
+      findMbarrier(warp, operation, lane, operation.space, address);
+  if (!barrier || !checkRemote(warp, operation, lane, operation.space, address))
     return false;
   int64_t number =
       operation.number ? int64_t(readLane(warp, operation.slots[2], lane)) : 1;
@@ -231,6 +234,42 @@ Mbarrier *findMbarrier(Warp &warp, const Operation &operation, unsigned lane,
   warp.fault(FaultKind::LaunchFailed, operation, lane,
              "expected an mbarrier that was initialised");
   return nullptr;
+}
+
+bool checkFenced(Warp &warp, const Operation &operation, unsigned lane,
+                 const Mbarrier &barrier) {
+  return barrier.isFenced ||
+         warp.fault(FaultKind::LaunchFailed, operation, lane,
+                    "expected a fence.mbarrier_init or fence.proxy.async "
+                    "behind the initialisation of the mbarrier");
+}
+
+bool checkRemote(Warp &warp, const Operation &operation, unsigned lane,
+                 Space space, uint64_t address) {
+  uint64_t within = space == Space::Generic ? address - sharedWindow : address;
+  uint64_t rank = within >> sharedRankShift;
+  if (!rank || rank - 1 == warp.cta->rank)
+    return true;
+  const Mbarrier *barrier = findMbarrier(warp, operation, lane, space, address);
+  if (!barrier || !checkFenced(warp, operation, lane, *barrier))
+    return false;
+  return barrier->fencedBehind < warp.cta->cluster->barriers ||
+         warp.fault(FaultKind::LaunchFailed, operation, lane,
+                    "expected a barrier.cluster behind the initialisation of "
+                    "another CTA's mbarrier");
+}
+
+void fenceMbarriers(Warp &warp, Mask lanes) {
+  std::erase_if(warp.unfencedMbarriers, [&](const UnfencedMbarrier &each) {
+    if (!(lanes >> each.lane & 1))
+      return false;
+    auto found = each.cta->mbarriers.find(each.offset);
+    if (found != each.cta->mbarriers.end()) {
+      found->second.isFenced = true;
+      found->second.fencedBehind = each.cta->cluster->barriers;
+    }
+    return true;
+  });
 }
 
 bool arrive(Warp &warp, const Operation &operation, unsigned lane,

@@ -47,6 +47,8 @@ struct Access {
 
   uint8_t *global() {
     MachineState &machine = *warp.machine;
+    if (!warp.cta->seesDevice())
+      return fail(FaultKind::LaunchFailed, "global", missingGridWait);
     uint64_t within = address - machine.recent.begin;
     if (within >= machine.recent.bytes ||
         bytes > machine.recent.bytes - within) {

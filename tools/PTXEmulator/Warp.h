@@ -77,6 +77,10 @@ struct Grid {
 
 struct Cta;
 
+/// What a dependent is told that does not wait.
+inline constexpr char missingGridWait[] =
+    "expected a griddepcontrol.wait before device memory is accessed";
+
 /// What is known of a byte of shared or local memory.
 enum class ByteState : uint8_t {
   Unwritten,
@@ -97,6 +101,17 @@ struct Mbarrier {
   int64_t transactions = 0;
   /// Phases that have ended.
   uint64_t phase = 0;
+  /// Whether a fence followed its initialisation, and behind how many barriers of
+  /// the cluster: copies see it then, other CTAs behind the next.
+  bool isFenced = false;
+  uint64_t fencedBehind = 0;
+};
+
+/// An mbarrier that a thread initialised and no fence followed.
+struct UnfencedMbarrier {
+  unsigned lane;
+  Cta *cta;
+  uint32_t offset;
 };
 
 /// Bytes that a thread wrote and no fence.proxy.async followed.
@@ -195,6 +210,7 @@ struct Warp {
   std::vector<ThreadCopies> copies;
   std::vector<ThreadStores> bulkStores;
   std::vector<UnfencedWrite> unfenced;
+  std::vector<UnfencedMbarrier> unfencedMbarriers;
   /// Warpgroup products that were issued.
   ThreadProducts products;
   /// Of each register, by its offset / 64; empty in programs without products.
@@ -250,6 +266,8 @@ struct Cta {
   const Grid *grid = nullptr;
   GridProgress *progress = nullptr;
   bool hasTriggered = false;
+  /// Whether a thread came past griddepcontrol.wait.
+  bool hasWaited = false;
   Cluster *cluster = nullptr;
   /// In the cluster.
   unsigned rank = 0;
@@ -270,6 +288,9 @@ struct Cta {
     hasTriggered = true;
   }
 
+  /// Whether what grids before this one do to device memory is done.
+  bool seesDevice() const { return hasWaited || !progress->previous; }
+
   /// "CTA (1, 0, 0)"
   std::string describe() const;
 };
@@ -277,6 +298,8 @@ struct Cta {
 struct Cluster {
   std::vector<std::unique_ptr<Cta>> ctas;
   unsigned liveCtas = 0;
+  /// Barriers of the cluster that all threads have come to.
+  uint64_t barriers = 0;
   /// Writes that barriers made known to others.
   std::vector<UnfencedWrite> published;
   /// Bulk loads that were issued, to be performed in any order.

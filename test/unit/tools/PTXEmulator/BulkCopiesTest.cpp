@@ -28,6 +28,7 @@ std::string loadKernel(const std::string &copy, unsigned bytes) {
   setp.ne.u32 %p1, %r0, 0;
   @%p1 bra WAIT;
   mbarrier.init.shared.b64 [barrier], 1;
+  fence.mbarrier_init.release.cluster;
   mbarrier.arrive.expect_tx.shared.b64 _, [barrier], )" +
          std::to_string(bytes) + ";\n" + copy + R"(
 WAIT:

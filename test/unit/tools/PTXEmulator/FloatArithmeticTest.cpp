@@ -62,8 +62,22 @@ TEST(FloatArithmetic, Functions) {
   EXPECT_EQ(computeFloat("rsqrt.approx.f32 %r4, %r1;", 16), 0.25f);
   EXPECT_EQ(computeFloat("sqrt.rn.f32 %r4, %r1;", 2), std::sqrt(2.0f));
   EXPECT_EQ(computeFloat("tanh.approx.f32 %r4, %r1;", INFINITY), 1);
+  EXPECT_EQ(computeFloat("tanh.approx.f32 %r4, %r1;", 0), 0);
   EXPECT_EQ(computeFloat("sin.approx.f32 %r4, %r1;", 0), 0);
   EXPECT_EQ(computeFloat("cos.approx.f32 %r4, %r1;", 0), 1);
+}
+
+TEST(FloatArithmetic, TanhIsAsWrongAsItMayBe) {
+  float largest = 0;
+  for (float x = -6; x < 6; x += 0.03125f) {
+    float exact = std::tanh(x);
+    float found = computeFloat("tanh.approx.f32 %r4, %r1;", x);
+    EXPECT_EQ(std::signbit(found), std::signbit(x));
+    if (x != 0)
+      largest = std::max(largest, std::abs(found / exact - 1));
+  }
+  EXPECT_LE(largest, 0x1p-11f);
+  EXPECT_GT(largest, 0x1p-12f);
 }
 
 TEST(FloatArithmetic, SignsAreBits) {

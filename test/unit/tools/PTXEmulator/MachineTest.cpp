@@ -100,6 +100,7 @@ TEST(Machine, CopiesMustNotOutliveTheirCta) {
   ld.param.u64 %rd1, [in];
   mov.u32 %r1, tile;
   mbarrier.init.shared.b64 [barrier], 1;
+  fence.mbarrier_init.release.cluster;
   cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1], 64, [barrier];
   ret;
 }
@@ -145,8 +146,8 @@ std::string dependent(const std::string &wait) {
 )";
 }
 
-/// What the dependent read.
-uint32_t runDependent(const std::string &wait, uint64_t seed) {
+/// What the dependent read, or the fault.
+std::string runDependent(const std::string &wait, uint64_t seed) {
   Kernel first(primary);
   auto second = Image::load(first.memory, dependent(wait));
   EXPECT_EQ(second.error(), "");
@@ -160,17 +161,23 @@ uint32_t runDependent(const std::string &wait, uint64_t seed) {
     grids.push_back({program, one, one, one, 0, parameters});
   Settings settings;
   settings.seed = seed;
-  EXPECT_EQ(messageOf(runGrids(first.memory, settings, grids)), "");
-  return first.download<uint32_t>(value, 2)[1];
+  std::string message = messageOf(runGrids(first.memory, settings, grids));
+  if (!message.empty())
+    return message;
+  return std::to_string(first.download<uint32_t>(value, 2)[1]);
 }
 
 } // namespace
 
-TEST(Machine, DependentsThatDoNotWaitRunAhead) {
-  bool ranAhead = false;
+TEST(Machine, DependentsWaitBeforeTheyAccessDeviceMemory) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    EXPECT_EQ(runDependent("griddepcontrol.wait;", seed), 5u);
-    ranAhead |= runDependent("", seed) == 1;
+    EXPECT_EQ(runDependent("griddepcontrol.wait;", seed), "5");
+    EXPECT_TRUE(has(runDependent("", seed),
+                    "expected a griddepcontrol.wait before device memory is "
+                    "accessed"));
+    EXPECT_TRUE(
+        has(runDependent("cp.async.bulk.prefetch.L2.global [%rd1], 16;", seed),
+            "expected a griddepcontrol.wait before device memory is "
+            "accessed"));
   }
-  EXPECT_TRUE(ranAhead);
 }

@@ -80,6 +80,10 @@ TEST(Mutation, RingsOfTensorCopies) {
         "setp.eq.u32 %p5, %r0, 500;", "deadlock"},
        {"no barrier after the initialisation", "READY:\n  bar.sync 0;",
         "READY:\n", "expected an mbarrier that was initialised"},
+       {"no fence behind the initialisation",
+        "fence.mbarrier_init.release.cluster;", "",
+        "expected a fence.mbarrier_init or fence.proxy.async behind the "
+        "initialisation of the mbarrier"},
        {"a stage is released before its products are done",
         "wgmma.wait_group.sync.aligned 0;\n  setp.eq.u32 %p5, %r0, 0;\n  "
         "@%p5 mbarrier.arrive.shared.b64 _, [%r7+20496];",
@@ -174,7 +178,13 @@ TEST(Mutation, Clusters) {
       {{"no cluster barrier at the start",
         "barrier.cluster.arrive.aligned;\n  barrier.cluster.wait.aligned;\n  "
         "mov.u32 %r3",
-        "mov.u32 %r3", "expected an mbarrier that was initialised"},
+        "mov.u32 %r3",
+        "expected a barrier.cluster behind the initialisation of another "
+        "CTA's mbarrier"},
+       {"no fence behind the initialisation",
+        "@!%p1 fence.mbarrier_init.release.cluster;", "",
+        "expected a fence.mbarrier_init or fence.proxy.async behind the "
+        "initialisation of the mbarrier"},
        {"leaving while the neighbour still writes", "WAIT:\n",
         "bra.uni LEAVE;\nWAIT:\n", "the CTA it belongs to has exited"},
        {"the own CTA's barrier", "mapa.shared::cluster.u32 %r8, %r7, %r2;",

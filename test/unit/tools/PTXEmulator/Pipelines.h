@@ -395,6 +395,7 @@ inline const std::string pairKernel = moduleHead + R"(
   xor.b32 %r2, %r1, 1;
   setp.ne.u32 %p1, %r0, 0;
   @!%p1 mbarrier.init.shared.b64 [arrived], 32;
+  @!%p1 fence.mbarrier_init.release.cluster;
   barrier.cluster.arrive.aligned;
   barrier.cluster.wait.aligned;
   mov.u32 %r3, inbox;
