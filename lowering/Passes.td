@@ -107,8 +107,8 @@ def ConvertMoEToCUDAPass : Pass<"convert-moe-to-cuda", "::mlir::ModuleOp"> {
   let description = [{
     Each operation becomes a few kernels, `gpu.func`s of the module `@moec_kernels`, and their gpu.launch_func. Tensor cores
     multiply tiles of the base, for all rows of a cluster at once; while a tile is in shared memory, the experts of each row
-    add their residuals. Sums have one order, so results do not change from run to run. docs/cuda.md shows how a layer
-    becomes kernels.
+    add their residuals. Rows of a cluster are sorted by their experts. Sums have one order, so results do not change from run
+    to run. docs/cuda.md shows how a layer becomes kernels.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::gpu::GPUDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",

@@ -1,6 +1,7 @@
 // moe.group and moe.scatter_combine as kernels: rows sorted by cluster, and added up by token.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/ScheduledKernels.h"
+#include "lowering/CUDA/SortKeys.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -12,6 +13,14 @@ using namespace moec::moe;
 /// itself: that is one read of a short list, and no block waits for another.
 static constexpr int64_t groupThreads = 256;
 static constexpr int64_t groupWarps = groupThreads / KernelCode::warpSize;
+/// Threads of a block that orders rows by their experts, and how many
+/// neighbouring rows it does so with: with four times as many, 16 rows of a
+/// cluster have hardly fewer experts (docs/cuda.md).
+static constexpr int64_t orderThreads = 512;
+static constexpr int64_t orderRows = 2048;
+/// Rows of a group, on average, up to which they are left alone: 16 rows are
+/// finished together, whatever their order is.
+static constexpr int64_t rowsInAnyOrder = 16;
 
 //===----------------------------------------------------------------------===//
 // moe.group
@@ -30,6 +39,10 @@ struct Group {
   int64_t groups, experts;
 };
 } // namespace
+
+/// Whether rows may have several experts, whose residuals warps read: without
+/// slots a row is one expert's.
+static bool hasSharedRows(const Group &g) { return bool(g.slots); }
 
 /// Blocks for so many places or rows, and one for none.
 static Value blocksFor(Code &host, Value count) {
@@ -153,6 +166,105 @@ static void emitUnusedRows(KernelCode &k, const Group &g, Value total) {
   });
 }
 
+//===----------------------------------------------------------------------===//
+// Rows of a group, by their experts
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// What rows are sorted by, an i64: the group, the least experts of the row,
+/// its place in the run that is sorted. No two are the same, so there is one
+/// order.
+struct RowKey {
+  static constexpr int64_t experts = 4, expertBits = 10;
+  static constexpr int64_t noExpert = (1 << expertBits) - 1;
+  static constexpr int64_t placeBits = llvm::ConstantLog2<orderRows>();
+  /// Above all groups that kernels take.
+  static constexpr int64_t last = int64_t(1) << 62;
+};
+} // namespace
+
+static Value toI64(KernelCode &k, Value number) {
+  Type i64 = k.b.getI64Type();
+  if (number.getType().isIndex())
+    return arith::IndexCastOp::create(k.b, k.loc, i64, number);
+  return arith::ExtUIOp::create(k.b, k.loc, i64, number);
+}
+
+/// The least experts of a place's row in increasing order, RowKey::noExpert
+/// behind them.
+static Code::Values leastExperts(KernelCode &k, const Group &g, Value place) {
+  Value token = k.div(place, g.perToken), m = k.rem(place, g.perToken);
+  Value none = k.number(RowKey::noExpert, k.i32());
+  Code::Values nothing(RowKey::experts, none);
+  return k.loop(k.index(0), g.choices, 1, nothing,
+                [&](Value j, ValueRange before) {
+                  auto [isPair, expert] = findPair(k, g, token, m, j);
+                  Value next = k.select(isPair, k.min(expert, none), none);
+                  Code::Values least;
+                  for (Value each : before) {
+                    Value isLess = k.isBelow(next, each);
+                    least.push_back(k.select(isLess, next, each));
+                    next = k.select(isLess, each, next);
+                  }
+                  return least;
+                });
+}
+
+static Value keyOf(KernelCode &k, const Group &g, Value rowPlace, Value i) {
+  Type i64 = k.b.getI64Type();
+  Value key = toI64(k, k.load(g.clusters, rowPlace));
+  auto append = [&](Value number, int64_t bits) {
+    Value moved = arith::ShLIOp::create(k.b, k.loc, key, k.number(bits, i64));
+    key = k.either(moved, toI64(k, number));
+  };
+  for (Value expert : leastExperts(k, g, rowPlace))
+    append(expert, RowKey::expertBits);
+  append(i, RowKey::placeBits);
+  return key;
+}
+
+/// Rows with the same experts come to lie beside each other, within a group and
+/// a block's rows.
+static void emitOrder(KernelCode &k, const Group &g) {
+  Type i64 = k.b.getI64Type();
+  Value keys = k.shared(orderRows, i64), places = k.shared(orderRows, k.i32());
+  Value used = k.toIndex(k.load(g.rowOffsets, k.index(g.groups)));
+  Value first = k.mul(k.block(), orderRows);
+  Value count =
+      k.select(k.isBelow(first, used), k.sub(used, first), k.index(0));
+  k.spread(k.index(orderRows), [&](Value i) {
+    Value isRow = k.isBelow(i, count);
+    Value key = k.choose(
+        isRow, i64,
+        [&] {
+          Value place = k.load(g.rowPlace, k.add(first, i));
+          k.store(place, places, i);
+          return Code::Values{keyOf(k, g, k.toIndex(place), i)};
+        },
+        [&] { return Code::Values{k.number(RowKey::last, i64)}; })[0];
+    k.store(key, keys, i);
+  });
+  sortKeys(k, keys, orderRows);
+  k.spread(k.index(orderRows), [&](Value i) {
+    k.when(k.isBelow(i, count), [&] {
+      Value from = k.both(k.load(keys, i), k.number(orderRows - 1, i64));
+      Value place = k.load(places, k.toIndex(from));
+      storeRow(k, g, k.add(first, i), k.toIndex(place));
+    });
+  });
+}
+
+/// No blocks where there are few rows.
+static Value blocksOfOrder(Code &host, const Group &g) {
+  Value isFew = host.compare(arith::CmpIPredicate::sle, g.rows,
+                             host.index(rowsInAnyOrder * g.groups));
+  return host.select(isFew, host.index(0), host.ceilDiv(g.rows, orderRows));
+}
+
+//===----------------------------------------------------------------------===//
+// Pairs
+//===----------------------------------------------------------------------===//
+
 /// Pairs in the order of rows, those of a row in the order of choices.
 static void emitPairs(KernelCode &k, const Group &g, Value scratch) {
   Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
@@ -243,6 +355,9 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
                emitRows(k, g, next, perWarp);
                emitUnusedRows(k, g, total);
              });
+  if (succeeded(status) && hasSharedRows(g))
+    status = launch(host, "group_order", blocksOfOrder(host, g), orderThreads,
+                    [&](KernelCode &k) { emitOrder(k, g); });
   if (succeeded(status))
     status = launch(
         host, "group_pairs", blocksFor(host, g.rows), groupThreads,

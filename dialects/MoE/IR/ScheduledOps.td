@@ -17,10 +17,14 @@ class MoE_ScheduledOp<string mnemonic, list<Trait> traits = []>
 def MoE_GroupOp : MoE_ScheduledOp<"group"> {
   let summary = "sorts (token, cluster) rows by cluster and lists their experts";
   let description = [{
-    Rows by cluster, then by token: row_token [T·M] (-1 past the end), row_offsets [G+1]. Pairs by row, then by slot:
-    pair_row, pair_expert, pair_weight [T·k] (-1, -1, 0 past the end). Sizes are bounds known from T, offsets say how
-    much is used: nothing waits for the host. Without `slots` choice j of a token belongs to its j-th row: rows of
-    experts that share nothing. Constraint G7.
+    Rows by cluster: row_token [T·M] (-1 past the end), row_offsets [G+1]. Pairs by row, then by slot: pair_row,
+    pair_expert, pair_weight [T·k] (-1, -1, 0 past the end). Sizes are bounds known from T, offsets say how much is
+    used: nothing waits for the host. Without `slots` choice j of a token belongs to its j-th row: rows of experts that
+    share nothing.
+
+    Rows of one cluster come in an order that the operands alone decide. The reference lowering has them by token; a
+    target may put rows with the same experts beside each other. What is added up row by row is rounded accordingly,
+    and nothing else depends on it. Constraint G7.
 
     ```mlir
     func.func @sort(%c: tensor<8x1x!moe.id<cluster[2]>>, %ids: tensor<8x2x!moe.id<expert[4]>>, %p: tensor<8x2xf32>, %slot: tensor<8x2xi32>,

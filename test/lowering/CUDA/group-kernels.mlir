@@ -6,6 +6,10 @@
 // CHECK:      %[[RUNS:.*]] = arith.divui %[[PLACES:.*]], %c256{{.*}} : index
 // CHECK:      %[[BLOCKS:.*]] = arith.addi %[[RUNS]], %c1{{.*}} : index
 // CHECK:      gpu.launch_func @moec_kernels::@group_group_rows_0 blocks in (%[[BLOCKS]], {{.*}}) threads in (%c256
+// CHECK:      %[[FEW:.*]] = arith.cmpi sle, %{{.*}}, %c48{{.*}} : index
+// CHECK:      %[[RUNS_OF_ROWS:.*]] = arith.divui %{{.*}}, %c2048{{.*}} : index
+// CHECK:      %[[ORDERING:.*]] = arith.select %[[FEW]], %c0{{.*}}, %[[RUNS_OF_ROWS]] : index
+// CHECK:      gpu.launch_func @moec_kernels::@group_group_order_1 blocks in (%[[ORDERING]], {{.*}}) threads in (%c512
 
 // CHECK:      gpu.func @group_group_rows_0(
 // CHECK-SAME:   workgroup(%[[NEXT:.*]] : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[WARPS:.*]] : memref<24xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %{{.*}} : memref<8xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[COUNTS:.*]] : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
@@ -15,10 +19,21 @@
 // CHECK:          nvvm.match.sync any
 // CHECK:          math.ctpop
 // CHECK:          gpu.barrier
-// CHECK:      gpu.func @group_group_pairs_1(
+// Rows of a group by their experts: runs of 2048, by 512 threads, in shared memory; none where groups have 16 rows each on average.
+// CHECK:      gpu.func @group_group_order_1(
+// CHECK-SAME:   workgroup(%[[KEYS:.*]] : memref<2048xi64, #gpu.address_space<workgroup>> {llvm.align = 16 : i64}, %[[PLACES:.*]] : memref<2048xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
+// Group, four experts, place in the run.
+// CHECK:        scf.for %{{.*}} iter_args({{.*}}%c1023_i32{{.*}}%c1023_i32{{.*}}%c1023_i32{{.*}}%c1023_i32)
+// CHECK-COUNT-4: arith.shli %{{.*}}, %c10_i64{{.*}} : i64
+// CHECK:        arith.shli %{{.*}}, %c11_i64{{.*}} : i64
+// CHECK:        memref.store %{{.*}}, %[[KEYS]]
+// CHECK:        gpu.barrier
+// CHECK:        arith.andi %{{.*}}, %c2047_i64{{.*}} : i64
+// CHECK:        memref.load %[[PLACES]]
+// CHECK:      gpu.func @group_group_pairs_2(
 // CHECK:        gpu.shuffle up
 // Rows of a token, which the group worked out, are sorted by one thread and added in their order.
-// CHECK:      gpu.func @group_combine_2(
+// CHECK:      gpu.func @group_combine_3(
 // CHECK-SAME:   workgroup(%{{.*}} : memref<4xi32, #gpu.address_space<workgroup>> {llvm.align = 16 : i64})
 // CHECK:        gpu.barrier
 // CHECK:        arith.mulf

@@ -7,6 +7,7 @@
 
 // Products of one group share its plans: tiles and pairs are counted once.
 // KERNELS:      block0_group_rows
+// KERNELS-NEXT: block0_group_order
 // KERNELS-NEXT: block0_group_pairs
 // KERNELS-NEXT: block0_tiles
 // KERNELS-NEXT: block0_shrink
