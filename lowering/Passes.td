@@ -96,9 +96,13 @@ def ScheduleCUDAKernelsPass : Pass<"moe-schedule-cuda-kernels", "::mlir::ModuleO
     ```
     moe.schedule = [ {most_rows = 16, rows = 16, stages = 4, warps_down = 1, warps_across = 4}, {rows = 64} ]
     ```
+
+    With `fast-activations` those that have an activation get `moe.fast_activations`: silu, sigmoid_alpha, gelu_tanh and tanh are
+    made of the GPU's instruction for tanh, whose relative error is up to 2⁻¹¹; silu(x) = x/2 + x/2·tanh(x/2).
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the kernels are for: sm_80 or sm_90a">
+    Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the kernels are for: sm_80 or sm_90a">,
+    Option<"fastActivations", "fast-activations", "bool", "false", "Whether activations are made of the instruction for tanh, which is less exact">
   ];
 }
 

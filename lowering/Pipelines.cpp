@@ -127,9 +127,10 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
 }
 
 void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
-                                          StringRef target) {
+                                          const KernelOptions &options) {
   ScheduleCUDAKernelsPassOptions schedule;
-  schedule.target = target.str();
+  schedule.target = options.target;
+  schedule.fastActivations = options.fastActivations;
   manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
@@ -188,7 +189,7 @@ void moec::lowering::buildCPUPipeline(OpPassManager &manager,
 void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
-  buildLinalgToKernels(manager, options.target);
+  buildLinalgToKernels(manager, {options.target, options.fastActivations});
   buildKernelsToLLVM(manager, options.target, options.ptxas);
 }
 

@@ -39,10 +39,23 @@ struct CUDAOptions : ReferenceOptions {
       *this, "target",
       llvm::cl::desc("What GPUs the code is for: sm_80 or sm_90a"),
       llvm::cl::init("sm_80")};
+  Option<bool> fastActivations{
+      *this, "fast-activations",
+      llvm::cl::desc("Whether activations are made of the instruction for "
+                     "tanh, which is less exact"),
+      llvm::cl::init(false)};
   Option<std::string> ptxas{
       *this, "ptxas",
       llvm::cl::desc(
           "CUDA's assembler, by which kernels are kept as a cubin too")};
+};
+
+/// How kernels are made for a GPU.
+struct KernelOptions {
+  /// What findGPUTarget knows.
+  std::string target = "sm_80";
+  /// Activations are made of the instruction for tanh, which is less exact.
+  bool fastActivations = false;
 };
 
 /// moe to linalg on tensors; public functions take buffers.
@@ -67,7 +80,8 @@ void buildLoopsToLLVM(mlir::OpPassManager &manager,
                       const InstructionSet *isa = nullptr);
 
 /// linalg on tensors to device functions and what launches them; scratch memory comes from a workspace argument.
-void buildLinalgToKernels(mlir::OpPassManager &manager, llvm::StringRef target);
+void buildLinalgToKernels(mlir::OpPassManager &manager,
+                          const KernelOptions &options);
 
 /// Device functions to PTX, and to a cubin if `ptxas` names an assembler; what launches them to the LLVM dialect.
 void buildKernelsToLLVM(mlir::OpPassManager &manager, llvm::StringRef target,

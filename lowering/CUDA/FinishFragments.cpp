@@ -2,8 +2,6 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishFragments.h"
 
-#include "lowering/Code/Activation.h"
-
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -317,8 +315,7 @@ private:
     std::array<Value, 2> up = roundPair(first, second), gate;
     if (firstGate)
       gate = roundPair(firstGate, secondGate);
-    return {moec::lowering::activate(k, p.act, up[0], gate[0]),
-            moec::lowering::activate(k, p.act, up[1], gate[1])};
+    return {p.activate(k, up[0], gate[0]), p.activate(k, up[1], gate[1])};
   }
 
   /// before + weight·h, and this chunk's part of v.

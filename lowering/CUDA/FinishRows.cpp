@@ -2,8 +2,6 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishRows.h"
 
-#include "lowering/Code/Activation.h"
-
 using namespace mlir;
 using namespace moec::lowering;
 
@@ -88,7 +86,7 @@ private:
       Value up = rounded(products[j]);
       Value gate = p.weights.size() == 2 ? rounded(products[columnsOfLane + j])
                                          : Value();
-      results.push_back(moec::lowering::activate(k, p.act, up, gate));
+      results.push_back(p.activate(k, up, gate));
     }
     return results;
   }

@@ -269,6 +269,10 @@ Value KernelCode::fma(Value a, Value b, Value c) {
   return math::FmaOp::create(this->b, loc, a, b, c);
 }
 
+Value KernelCode::approximateTanh(Value x) {
+  return instruction("tanh.approx.f32 $0, $1;", "=f,f", x, f32());
+}
+
 //===----------------------------------------------------------------------===//
 // Tensor cores
 //===----------------------------------------------------------------------===//

@@ -92,6 +92,8 @@ public:
   mlir::Value mulF(mlir::Value lhs, mlir::Value rhs);
   /// a·b + c, rounded once.
   mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c);
+  /// By the instruction, whose relative error is up to 2^-11.
+  mlir::Value approximateTanh(mlir::Value x);
 
   //===--- tensor cores, sm_80 ---===//
   /// 16 bytes from device memory to shared memory, later; zeros where not `isInside`.

@@ -313,6 +313,7 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
                        p.weights.front().element);
   p.act = op.getActAttr();
+  p.isActApproximate = op->hasAttr(fastActivationsAttrName);
   for (const TileSchedule &s : ArrayRef(p.schedules).drop_back())
     p.isFew.push_back(host.compare(arith::CmpIPredicate::sle, p.rows,
                                    host.index(s.mostRows * p.groups)));

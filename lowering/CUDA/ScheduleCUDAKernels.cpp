@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "dialects/MoE/IR/MoE.h"
 #include "lowering/CUDA/FinishFragments.h"
+#include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/Targets.h"
 #include "lowering/CUDA/TileSchedule.h"
 #include "lowering/KernelSelection.h"
@@ -17,6 +18,12 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
+static bool hasActivation(Operation *op) {
+  if (auto matmul = dyn_cast<GroupedMatmulOp>(op))
+    return bool(matmul.getActAttr());
+  return isa<GroupedUpOp>(op);
+}
+
 namespace {
 struct ScheduleCUDAKernelsPass
     : moec::lowering::impl::ScheduleCUDAKernelsPassBase<
@@ -27,12 +34,17 @@ struct ScheduleCUDAKernelsPass
     const GPUTarget *gpu = findGPUTargetOrFail(getOperation().getLoc(), target);
     if (!gpu)
       return signalPassFailure();
-    for (Operation *op : findScheduled(getOperation()))
-      if (op->hasAttr(kernelAttrName) && !op->hasAttr(scheduleAttrName) &&
-          isa<GroupedUpOp, GroupedMatmulOp>(op))
+    for (Operation *op : findScheduled(getOperation())) {
+      if (!op->hasAttr(kernelAttrName) ||
+          !isa<GroupedUpOp, GroupedMatmulOp>(op))
+        continue;
+      if (!op->hasAttr(scheduleAttrName))
         op->setAttr(scheduleAttrName,
                     writeTileSchedules(&getContext(),
                                        tileSchedules(gpu->name, formOf(op))));
+      if (fastActivations && hasActivation(op))
+        op->setAttr(fastActivationsAttrName, UnitAttr::get(&getContext()));
+    }
   }
 };
 } // namespace

@@ -16,6 +16,11 @@ namespace moec::lowering {
 inline constexpr llvm::StringLiteral rowsPerTokenAttrName =
     "moe.rows_per_token";
 
+/// On operations with an activation: that it is made of the GPU's instruction for tanh. moe-schedule-cuda-kernels says so where it
+/// was asked to.
+inline constexpr llvm::StringLiteral fastActivationsAttrName =
+    "moe.fast_activations";
+
 /// Why an operation cannot be made of CUDA kernels; empty if it can. Works on tensors.
 std::string reasonAgainstCUDAKernels(mlir::Operation *op);
 

@@ -6,6 +6,7 @@
 #include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/TileSchedule.h"
 #include "lowering/CUDA/WarpgroupMatmul.h"
+#include "lowering/Code/Activation.h"
 
 #include <optional>
 
@@ -19,6 +20,8 @@ struct TiledProduct {
   int64_t groups = 0;
   llvm::SmallVector<MatrixPool> weights;
   moe::ActivationAttr act;
+  /// Whether act is made of the instruction for tanh.
+  bool isActApproximate = false;
   mlir::Type element;
 
   // Pairs, by row. Without any, a row is one expert's.
@@ -52,6 +55,14 @@ struct TiledProduct {
 
   /// Warpgroups finish rows in registers, not through shared memory.
   bool isFinishedInRegisters = false;
+
+  /// act of what two weights give, or one: then `gate` is null.
+  mlir::Value activate(KernelCode &k, mlir::Value up, mlir::Value gate) const {
+    auto tanh = [&](mlir::Value x) { return k.approximateTanh(x); };
+    if (isActApproximate)
+      return moec::lowering::activate(k, act, up, gate, tanh);
+    return moec::lowering::activate(k, act, up, gate);
+  }
 
   bool isUp() const { return bool(pairWeight) && !expand; }
   int64_t columns() const { return weights.front().columns; }

@@ -14,6 +14,9 @@ namespace {
 struct Floats {
   Code &c;
   Type type;
+  /// The target's tanh; null: the exact one, and exp where there is no need of
+  /// it.
+  llvm::function_ref<Value(Value)> targetTanh;
 
   Value add(Value l, Value r) {
     return arith::AddFOp::create(c.b, c.loc, l, r);
@@ -65,8 +68,18 @@ struct Floats {
     return mul(y, arith::BitcastOp::create(c.b, c.loc, x.getType(), power));
   }
 
-  /// x / (1 + e^(-a·x)).
+  Value tanh(Value x) {
+    return targetTanh ? targetTanh(x)
+                      : Value(math::TanhOp::create(c.b, c.loc, x));
+  }
+
+  /// x / (1 + e^(-a·x)) = x/2·(1 + tanh(a·x/2)).
   Value silu(Value x, double alpha) {
+    if (targetTanh) {
+      Value half = mul(x, number(0.5));
+      Value scaled = alpha == 1 ? half : mul(half, number(alpha));
+      return math::FmaOp::create(c.b, c.loc, half, tanh(scaled), half);
+    }
     Value scaled = alpha == 1 ? x : mul(x, number(alpha));
     Value decay = exp(arith::NegFOp::create(c.b, c.loc, scaled));
     return div(x, add(number(1), decay));
@@ -89,8 +102,7 @@ struct Floats {
       Value cube = mul(mul(x, x), x);
       Value inner =
           mul(number(0.79788456080286536), add(x, mul(number(0.044715), cube)));
-      Value tanh = math::TanhOp::create(c.b, c.loc, inner);
-      return mul(mul(number(0.5), x), add(number(1), tanh));
+      return mul(mul(number(0.5), x), add(number(1), tanh(inner)));
     }
     case ActivationKind::relu:
       return arith::MaximumFOp::create(c.b, c.loc, x, number(0));
@@ -99,7 +111,7 @@ struct Floats {
       return mul(relu, relu);
     }
     case ActivationKind::tanh:
-      return math::TanhOp::create(c.b, c.loc, x);
+      return tanh(x);
     }
     llvm_unreachable("all activations are named");
   }
@@ -107,8 +119,9 @@ struct Floats {
 } // namespace
 
 Value moec::lowering::activate(Code &c, moe::ActivationAttr act, Value up,
-                               Value gate) {
-  Floats floats{c, up.getType()};
+                               Value gate,
+                               llvm::function_ref<Value(Value)> tanh) {
+  Floats floats{c, up.getType(), tanh};
   Value x = gate ? gate : up;
   if (act.getClamp()) {
     double bound = act.getClamp().getValueAsDouble();

@@ -557,7 +557,8 @@ private:
     ExitCode code = runEach(
         variants, "lower to loops", [&](PassManager &manager, StringRef name) {
           if (isForGPU())
-            lowering::buildLinalgToKernels(manager, name);
+            lowering::buildLinalgToKernels(
+                manager, {name.str(), request.fastActivations});
           else
             lowering::buildLinalgToLoops(manager, instructionSetOf(name));
         });

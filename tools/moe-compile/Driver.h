@@ -94,6 +94,8 @@ struct CompileRequest {
   bool dryRun = false;
   /// Instruction sets, or GPUs, that entries have variants for, the plainest first; empty: one variant, for library.cpu.
   std::vector<std::string> instructionSets;
+  /// Whether kernels of GPUs make activations of the instruction for tanh, which is less exact.
+  bool fastActivations = false;
   /// CUDA's assembler; empty: kernels are kept as PTX alone.
   std::string ptxas;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.

@@ -273,6 +273,11 @@ static cl::list<std::string> isas(
              "all that the target may have). With --pipeline=cuda: sm_80, "
              "sm_90a (default: both for a library, else sm_80)"),
     cl::value_desc("names"), cl::cat(category));
+static cl::opt<bool> fastActivations(
+    "fast-activations",
+    cl::desc("With --pipeline=cuda: make activations of the GPU's instruction "
+             "for tanh, whose relative error is up to 2^-11"),
+    cl::cat(category));
 static cl::opt<std::string>
     ptxas("ptxas",
           cl::desc("With --pipeline=cuda: CUDA's assembler, by which kernels "
@@ -614,6 +619,10 @@ int main(int argc, char **argv) {
     return code;
   if (int code = readAssembler(request))
     return code;
+  if (fastActivations && pipeline != "cuda")
+    return usage("--fast-activations is for --pipeline=cuda, found --pipeline=" +
+                 pipeline);
+  request.fastActivations = fastActivations;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

@@ -1,6 +1,7 @@
 // The target's table becomes visible where kernels are made, and gives way to what stands in IR.
 // RUN: moe-opt %s --moe-schedule-cuda-kernels | FileCheck %s
 // RUN: moe-opt %s --moe-schedule-cuda-kernels=target=sm_90a | FileCheck %s --check-prefix=HOPPER
+// RUN: moe-opt %s --moe-schedule-cuda-kernels=fast-activations=true | FileCheck %s --check-prefix=FAST
 // RUN: not moe-opt %s --moe-schedule-cuda-kernels=target=sm_70 2>&1 | FileCheck %s --check-prefix=TARGET
 
 // TARGET: option target: expected sm_80, sm_90a, found 'sm_70'
