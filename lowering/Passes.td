@@ -188,6 +188,16 @@ def KernelsToPTXPass : Pass<"moe-kernels-to-ptx", "::mlir::ModuleOp"> {
   ];
 }
 
+def OverlapKernelsPass : Pass<"moe-overlap-kernels", "::mlir::ModuleOp"> {
+  let summary = "lets each kernel begin before the kernel in front of it has ended";
+  let description = [{
+    For GPUs from sm_90 on. A kernel lets the next one begin (`griddepcontrol.launch_dependents`) as soon as all its blocks have,
+    and waits (`griddepcontrol.wait`) until the one before it is done in front of the first operation that may touch device
+    memory: only what a block prepares of its own comes before. Launches get `moec.is_dependent`.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def DefineLaunchesPass : Pass<"moe-define-launches", "::mlir::ModuleOp"> {
   let summary = "lets functions that stand for launches call the runtime";
   let description = [{

@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/Pipelines.h"
 
+#include "lowering/CUDA/Targets.h"
 #include "lowering/Passes.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -144,6 +145,10 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
   manager.addPass(createOutlineKernelsPass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
+  // An unknown target is reported by the schedule.
+  const GPUTarget *gpu = findGPUTarget(options.target);
+  if (options.overlap && gpu && gpu->hasDependentLaunches())
+    manager.addPass(createOverlapKernelsPass());
 }
 
 void moec::lowering::buildKernelsToLLVM(OpPassManager &manager,
@@ -189,7 +194,8 @@ void moec::lowering::buildCPUPipeline(OpPassManager &manager,
 void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
-  buildLinalgToKernels(manager, {options.target, options.fastActivations});
+  buildLinalgToKernels(
+      manager, {options.target, options.fastActivations, options.overlap});
   buildKernelsToLLVM(manager, options.target, options.ptxas);
 }
 

@@ -44,6 +44,11 @@ struct CUDAOptions : ReferenceOptions {
       llvm::cl::desc("Whether activations are made of the instruction for "
                      "tanh, which is less exact"),
       llvm::cl::init(false)};
+  Option<bool> overlap{
+      *this, "overlap",
+      llvm::cl::desc("Whether kernels begin before the ones in front of them "
+                     "have ended, where GPUs can"),
+      llvm::cl::init(true)};
   Option<std::string> ptxas{
       *this, "ptxas",
       llvm::cl::desc(
@@ -56,6 +61,8 @@ struct KernelOptions {
   std::string target = "sm_80";
   /// Activations are made of the instruction for tanh, which is less exact.
   bool fastActivations = false;
+  /// Kernels begin before the ones in front of them have ended, where GPUs can.
+  bool overlap = true;
 };
 
 /// moe to linalg on tensors; public functions take buffers.

@@ -18,6 +18,8 @@ inline constexpr llvm::StringLiteral kernelNumberAttrName = "moec.kernel";
 /// On the same: threads of a block, and bytes of dynamic shared memory.
 inline constexpr llvm::StringLiteral blockAttrName = "moec.block";
 inline constexpr llvm::StringLiteral sharedBytesAttrName = "moec.shared_bytes";
+/// On the same: that a kernel may begin before the one in front of it has ended.
+inline constexpr llvm::StringLiteral isDependentAttrName = "moec.is_dependent";
 /// On device functions and on what stands for their launches: for each tensor map DLPack's `code` and `bits` of its elements,
 /// and the `box`. The views that they are of are the first arguments.
 inline constexpr llvm::StringLiteral tensorMapsAttrName = "moec.tensor_maps";

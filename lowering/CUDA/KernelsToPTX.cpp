@@ -118,6 +118,7 @@ struct KernelsToPTXPass
       kernels.resize(std::max(kernels.size(), place + 1));
       kernels[place].name = name.str();
       kernels[place].sharedBytes = static_cast<uint32_t>(bytes.getInt());
+      kernels[place].isDependent = op.hasAttr(isDependentAttrName);
     }
     return kernels;
   }

@@ -21,6 +21,8 @@ struct GPUTarget {
   bool isExact;
   /// It has wgmma and tensor maps.
   bool hasWarpgroups;
+  /// A kernel can begin before the one in front of it has ended.
+  bool hasDependentLaunches() const { return capability >= 90; }
 };
 
 /// All targets, the oldest first.

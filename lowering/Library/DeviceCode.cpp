@@ -21,7 +21,8 @@ void moec::lowering::setDeviceCode(ModuleOp module, const TargetCode &code) {
          field("form", builder.getStringAttr(image.name))}));
   for (const DeviceCode::Kernel &kernel : code.code.kernels)
     kernels.push_back(builder.getDictionaryAttr(
-        {field("name", builder.getStringAttr(kernel.name)),
+        {field("is_dependent", builder.getBoolAttr(kernel.isDependent)),
+         field("name", builder.getStringAttr(kernel.name)),
          field("shared_bytes",
                builder.getI64IntegerAttr(kernel.sharedBytes))}));
   module->setAttr(
@@ -56,6 +57,7 @@ std::optional<TargetCode> moec::lowering::getDeviceCode(ModuleOp module) {
     DeviceCode::Kernel &added = result.code.kernels.emplace_back();
     added.name = text(kernel, "name");
     added.sharedBytes = static_cast<uint32_t>(number(kernel, "shared_bytes"));
+    added.isDependent = kernel.getAs<BoolAttr>("is_dependent").getValue();
   }
   return result;
 }

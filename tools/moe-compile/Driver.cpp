@@ -558,7 +558,8 @@ private:
         variants, "lower to loops", [&](PassManager &manager, StringRef name) {
           if (isForGPU())
             lowering::buildLinalgToKernels(
-                manager, {name.str(), request.fastActivations});
+                manager,
+                {name.str(), request.fastActivations, request.overlap});
           else
             lowering::buildLinalgToLoops(manager, instructionSetOf(name));
         });

@@ -96,6 +96,8 @@ struct CompileRequest {
   std::vector<std::string> instructionSets;
   /// Whether kernels of GPUs make activations of the instruction for tanh, which is less exact.
   bool fastActivations = false;
+  /// Whether kernels of GPUs begin before the ones in front of them have ended, where GPUs can.
+  bool overlap = true;
   /// CUDA's assembler; empty: kernels are kept as PTX alone.
   std::string ptxas;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.

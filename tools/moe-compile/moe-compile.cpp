@@ -278,6 +278,11 @@ static cl::opt<bool> fastActivations(
     cl::desc("With --pipeline=cuda: make activations of the GPU's instruction "
              "for tanh, whose relative error is up to 2^-11"),
     cl::cat(category));
+static cl::opt<bool>
+    noOverlap("no-overlap",
+              cl::desc("With --pipeline=cuda: no kernel begins before the one "
+                       "in front of it has ended"),
+              cl::cat(category));
 static cl::opt<std::string>
     ptxas("ptxas",
           cl::desc("With --pipeline=cuda: CUDA's assembler, by which kernels "
@@ -619,10 +624,12 @@ int main(int argc, char **argv) {
     return code;
   if (int code = readAssembler(request))
     return code;
-  if (fastActivations && pipeline != "cuda")
-    return usage("--fast-activations is for --pipeline=cuda, found --pipeline=" +
-                 pipeline);
+  for (const cl::opt<bool> *option : {&fastActivations, &noOverlap})
+    if (*option && pipeline != "cuda")
+      return usage("--" + option->ArgStr + " is for --pipeline=cuda, found " +
+                   "--pipeline=" + pipeline);
   request.fastActivations = fastActivations;
+  request.overlap = !noOverlap;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

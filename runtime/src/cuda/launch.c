@@ -13,6 +13,8 @@
 
 /* More than this a kernel gets only when it was asked for in advance. */
 enum { sharedBytesOfAll = 48 * 1024, logBytes = 2048 };
+/* The first driver that captures programmatic dependents into graphs. */
+enum { dependentsVersion = 12030 };
 
 /* The kernels of one variant on one device. */
 typedef struct moert_cuda_loaded {
@@ -275,13 +277,16 @@ static bool isLaunchable(Run *run, int32_t kernel, const int64_t grid[3], const 
 }
 
 /* What the table says of a kernel, as the driver takes it; returns how many. */
-static uint32_t describe(const moert_kernel_attributes *from, CUlaunchAttribute to[2]) {
+static uint32_t describe(const Run *run, int32_t kernel, CUlaunchAttribute to[2]) {
+  const moert_kernel_attributes *table = run->variant->device->attributes;
+  const moert_kernel_attributes *from = table ? &table[kernel] : NULL;
   uint32_t count = 0;
   if (from && from->cluster[0] > 0) {
     to[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
     memcpy(to[count++].value.clusterDim, from->cluster, sizeof from->cluster);
   }
-  if (from && from->is_dependent) {
+  /* Without it a kernel's griddepcontrol.wait has nothing to wait for. */
+  if (from && from->is_dependent && run->device->driver->version >= dependentsVersion) {
     to[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
     to[count++].value.isAllowed = 1;
   }
@@ -295,7 +300,6 @@ void moert_cuda_launch(void *context, int32_t kernel, int64_t grid_x, int64_t gr
   if (run->status != MOERT_OK || grid_x == 0 || grid_y == 0 || grid_z == 0 ||
       !isLaunchable(run, kernel, grid, block, shared_bytes))
     return;
-  const moert_kernel_attributes *table = run->variant->device->attributes;
   CUlaunchAttribute attributes[2];
   memset(attributes, 0, sizeof attributes);
   CUlaunchConfig config = {{(uint32_t)grid_x, (uint32_t)grid_y, (uint32_t)grid_z},
@@ -303,7 +307,7 @@ void moert_cuda_launch(void *context, int32_t kernel, int64_t grid_x, int64_t gr
                            (uint32_t)shared_bytes,
                            run->stream,
                            attributes,
-                           describe(table ? &table[kernel] : NULL, attributes)};
+                           describe(run, kernel, attributes)};
   const moert_cuda_driver *driver = run->device->driver;
   CUresult error = driver->cuLaunchKernelEx(&config, run->loaded->functions[kernel], arguments, NULL);
   if (error != CUDA_SUCCESS)

@@ -148,6 +148,13 @@ TEST_F(LaunchTest, handsAttributesAndSharedMemoryOn) {
   EXPECT_EQ(cuda->shared_limit, 64 * 1024);
 }
 
+TEST_F(LaunchTest, kernelsOverlapWhereGraphsKnowIt) {
+  cuda->version = 12020;
+  ASSERT_EQ(launch({4, 5, 6}, {32, 2, 1}), MOERT_OK) << call.message();
+  EXPECT_EQ(cuda->launches[0].is_dependent, 0u);
+  EXPECT_EQ(cuda->launches[0].cluster[0], 2u);
+}
+
 TEST_F(LaunchTest, loadsOnceForEachDevice) {
   ASSERT_EQ(run(), MOERT_OK) << call.message();
   ASSERT_EQ(run(), MOERT_OK) << call.message();
