@@ -15,9 +15,14 @@ using namespace moec::lowering;
 //===----------------------------------------------------------------------===//
 
 Code::Values
-HopperCode::stride(Value count, ValueRange inits,
+HopperCode::stride(Value count, int64_t cluster, ValueRange inits,
                    llvm::function_ref<Values(Value, ValueRange)> body) {
-  return loop(block(), count, blocks(), inits, body);
+  return loop(div(block(), cluster), count, div(blocks(), cluster), inits,
+              body);
+}
+
+Value HopperCode::blockOfCluster() {
+  return NVVM::ClusterId::create(b, loc, i32());
 }
 
 void HopperCode::once(llvm::function_ref<void()> body) {
@@ -52,6 +57,13 @@ void HopperCode::takeRegisters(int64_t count) {
                                  NVVM::SetMaxRegisterAction::increase);
 }
 
+/// To shared memory of any block of the cluster.
+Type HopperCode::clusterPointer() {
+  return LLVM::LLVMPointerType::get(
+      b.getContext(),
+      static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster));
+}
+
 //===----------------------------------------------------------------------===//
 // Barriers
 //===----------------------------------------------------------------------===//
@@ -68,6 +80,13 @@ void HopperCode::arrive(Value barrier) {
                                  /*count=*/Value());
 }
 
+void HopperCode::arriveAt(Value barrier, Value block) {
+  Value there = NVVM::MapaOp::create(b, loc, clusterPointer(), barrier, block);
+  NVVM::MBarrierArriveOp::create(b, loc, /*res=*/Type(), there,
+                                 /*count=*/Value(),
+                                 NVVM::MemScopeKind::CLUSTER);
+}
+
 void HopperCode::arriveExpecting(Value barrier, int64_t bytes) {
   NVVM::MBarrierArriveExpectTxOp::create(
       b, loc, /*res=*/Type(), barrier, number(bytes, i32()),
@@ -81,6 +100,12 @@ void HopperCode::waitFor(Value barrier, Value parity) {
                                         number(patience, i32()));
 }
 
+void HopperCode::clusterBarrier() {
+  // Lanes of a warp may have gone their own ways.
+  NVVM::ClusterArriveOp::create(b, loc, /*aligned=*/UnitAttr());
+  NVVM::ClusterWaitOp::create(b, loc, /*aligned=*/UnitAttr());
+}
+
 //===----------------------------------------------------------------------===//
 // Tensor maps
 //===----------------------------------------------------------------------===//
@@ -92,18 +117,18 @@ Value HopperCode::tensorMap(Value view, ArrayRef<int64_t> box) {
   return map.getResult(0);
 }
 
-void HopperCode::copyBox(Value to, Value map, ArrayRef<Value> at,
-                         Value barrier) {
+void HopperCode::copyBox(Value to, Value map, ArrayRef<Value> at, Value barrier,
+                         int64_t cluster) {
   // The instruction's form for a block alone is newer than the PTX version that old drivers take.
-  auto cluster = LLVM::LLVMPointerType::get(
-      b.getContext(),
-      static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster));
-  Value target = LLVM::AddrSpaceCastOp::create(b, loc, cluster, to);
+  Value target = LLVM::AddrSpaceCastOp::create(b, loc, clusterPointer(), to);
+  Value mask;
+  if (cluster > 1)
+    mask = number((1 << cluster) - 1, b.getI16Type());
   // It counts dimensions from the innermost on.
   Values coordinates(llvm::reverse(at));
   NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
       b, loc, target, map, coordinates, barrier,
-      /*im2colOffsets=*/ValueRange(), /*multicastMask=*/Value(),
+      /*im2colOffsets=*/ValueRange(), mask,
       /*l2CacheHint=*/Value(), NVVM::TMALoadMode::TILE, /*isCTAOnly=*/false,
       /*group=*/nullptr, /*predicate=*/Value());
 }

@@ -20,9 +20,12 @@ public:
   explicit HopperCode(const KernelCode &k) : KernelCode(k) {}
 
   //===--- places ---===//
-  /// i = block, block + blocks, … below `count`.
-  Values stride(mlir::Value count, mlir::ValueRange inits,
+  /// i = first, first + step, … below `count`, where those of a cluster of blocks have the same i: its number, and steps of as many
+  /// as there are clusters.
+  Values stride(mlir::Value count, int64_t cluster, mlir::ValueRange inits,
                 llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);
+  /// This block's number in its cluster, an i32.
+  mlir::Value blockOfCluster();
   /// In one lane of a warp whose lanes all come here.
   void once(llvm::function_ref<void()> body);
 
@@ -43,17 +46,22 @@ public:
   /// What was initialised is seen by copies as well.
   void fenceBarriers();
   void arrive(mlir::Value barrier);
+  /// At the same barrier of a block of the cluster, an i32.
+  void arriveAt(mlir::Value barrier, mlir::Value block);
   void arriveExpecting(mlir::Value barrier, int64_t bytes);
   /// Returns when the phase of that parity (an i32) has ended.
   void waitFor(mlir::Value barrier, mlir::Value parity);
+  /// Returns when all threads of the cluster's blocks have come here.
+  void clusterBarrier();
 
   //===--- tensor maps ---===//
   /// The map of a host's view, from which boxes of that shape are copied, whose rows are swizzleBytes: the kernel's argument.
   mlir::Value tensorMap(mlir::Value view, llvm::ArrayRef<int64_t> box);
   /// Starts the copy of a box whose first element has those indices (i32), from the outermost dimension on; what is outside
-  /// of the view becomes zero. Its bytes count towards the barrier's phase.
+  /// of the view becomes zero. Its bytes count towards the barrier's phase. With a cluster of several blocks each gets the box, at
+  /// the same place, and its own barrier the bytes.
   void copyBox(mlir::Value to, mlir::Value map, llvm::ArrayRef<mlir::Value> at,
-               mlir::Value barrier);
+               mlir::Value barrier, int64_t cluster = 1);
 
   //===--- products of a warpgroup ---===//
   /// A matrix of rows of swizzleBytes from an address on: patterns below each other are `stride` bytes apart, patterns beside
@@ -74,6 +82,9 @@ public:
   /// The numbers of sums whose products are done. Thread t of the group has, for each 8 columns from c on, those of row t / 4
   /// (of its warp's 16) and columns c + 2(t % 4), c + 2(t % 4) + 1, and of the row 8 below.
   Values numbersOf(mlir::Value sums);
+
+private:
+  mlir::Type clusterPointer();
 };
 
 } // namespace moec::lowering

@@ -39,7 +39,7 @@ static std::string identifierOf(StringRef name) {
 
 FailureOr<Kernel> KernelTable::add(Location loc, StringRef name,
                                    int64_t threads, Body body,
-                                   int64_t sharedBytes) {
+                                   int64_t sharedBytes, int64_t cluster) {
   std::string unique = identifierOf(name) + "_" + std::to_string(count);
   OpBuilder builder = OpBuilder::atBlockEnd(kernels().getBody());
   Kernel kernel;
@@ -54,7 +54,7 @@ FailureOr<Kernel> KernelTable::add(Location loc, StringRef name,
   gpu::ReturnOp::create(builder, loc);
   if (failed(capture(kernel)))
     return failure();
-  declareLaunch(kernel.function, threads, sharedBytes);
+  declareLaunch(kernel.function, threads, sharedBytes, cluster);
   return kernel;
 }
 
@@ -123,7 +123,7 @@ void KernelTable::shareGlobal(FlatSymbolRefAttr name) {
 }
 
 void KernelTable::declareLaunch(gpu::GPUFuncOp kernel, int64_t threads,
-                                int64_t sharedBytes) {
+                                int64_t sharedBytes, int64_t cluster) {
   OpBuilder builder(module.getContext());
   SmallVector<Type> types{LLVM::LLVMPointerType::get(module.getContext()),
                           builder.getIndexType()};
@@ -135,6 +135,8 @@ void KernelTable::declareLaunch(gpu::GPUFuncOp kernel, int64_t threads,
   launch->setAttr(kernelNumberAttrName, builder.getI64IntegerAttr(count++));
   launch->setAttr(blockAttrName, builder.getI64IntegerAttr(threads));
   launch->setAttr(sharedBytesAttrName, builder.getI64IntegerAttr(sharedBytes));
+  if (cluster > 1)
+    launch->setAttr(clusterAttrName, builder.getI64IntegerAttr(cluster));
   if (Attribute maps = kernel->getAttr(tensorMapsAttrName))
     launch->setAttr(tensorMapsAttrName, maps);
   symbols.insert(launch);

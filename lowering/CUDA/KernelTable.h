@@ -18,7 +18,8 @@ inline constexpr llvm::StringLiteral kernelNumberAttrName = "moec.kernel";
 /// On the same: threads of a block, and bytes of dynamic shared memory.
 inline constexpr llvm::StringLiteral blockAttrName = "moec.block";
 inline constexpr llvm::StringLiteral sharedBytesAttrName = "moec.shared_bytes";
-/// On the same: that a kernel may begin before the one in front of it has ended.
+/// On the same: blocks of a cluster, where they are several; and that a kernel may begin before the one in front of it has ended.
+inline constexpr llvm::StringLiteral clusterAttrName = "moec.cluster";
 inline constexpr llvm::StringLiteral isDependentAttrName = "moec.is_dependent";
 /// On device functions and on what stands for their launches: for each tensor map DLPack's `code` and `bits` of its elements,
 /// and the `box`. The views that they are of are the first arguments.
@@ -50,11 +51,11 @@ public:
 
   explicit KernelTable(mlir::ModuleOp module);
 
-  /// A kernel for blocks of `threads` threads, launched with `sharedBytes` of dynamic shared memory. Fails with a diagnostic
-  /// where a value of the host cannot be handed over.
+  /// A kernel for blocks of `threads` threads, launched with `sharedBytes` of dynamic shared memory in clusters of `cluster`
+  /// blocks. Fails with a diagnostic where a value of the host cannot be handed over.
   mlir::FailureOr<Kernel> add(mlir::Location loc, llvm::StringRef name,
                               int64_t threads, Body body,
-                              int64_t sharedBytes = 0);
+                              int64_t sharedBytes = 0, int64_t cluster = 1);
 
   /// A launch of so many blocks.
   void launch(mlir::OpBuilder &builder, mlir::Location loc,
@@ -66,7 +67,7 @@ private:
   mlir::LogicalResult capture(Kernel &kernel);
   void shareGlobal(mlir::FlatSymbolRefAttr name);
   void declareLaunch(mlir::gpu::GPUFuncOp kernel, int64_t threads,
-                     int64_t sharedBytes);
+                     int64_t sharedBytes, int64_t cluster);
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;

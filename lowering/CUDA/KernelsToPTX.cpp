@@ -118,6 +118,9 @@ struct KernelsToPTXPass
       kernels.resize(std::max(kernels.size(), place + 1));
       kernels[place].name = name.str();
       kernels[place].sharedBytes = static_cast<uint32_t>(bytes.getInt());
+      if (auto cluster = op.getAttrOfType<IntegerAttr>(clusterAttrName))
+        kernels[place].cluster = {static_cast<uint32_t>(cluster.getInt()), 1,
+                                  1};
       kernels[place].isDependent = op.hasAttr(isDependentAttrName);
     }
     return kernels;

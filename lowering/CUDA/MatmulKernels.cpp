@@ -43,16 +43,17 @@ static void forTaken(Code &host, const TiledProduct &p,
 LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
   SmallVector<int64_t> rows;
   for (const TileSchedule &s : p.schedules)
-    rows.append({s.mostRows, s.rows});
+    rows.append({s.mostRows, s.rowsOfCluster()});
   TilePlan &plan = tilePlans[{p.offsets, host.b.getDenseI64ArrayAttr(rows)}];
   if (plan.count) {
     p.tiles = plan;
     return success();
   }
-  Value tileRows =
-      pick(host, p, [&](const TileSchedule &s) { return host.index(s.rows); });
+  Value tileRows = pick(host, p, [&](const TileSchedule &s) {
+    return host.index(s.rowsOfCluster());
+  });
   plan.count = pick(host, p, [&](const TileSchedule &s) {
-    return host.add(host.ceilDiv(p.rows, s.rows), p.groups);
+    return host.add(host.ceilDiv(p.rows, s.rowsOfCluster()), p.groups);
   });
   for (Value *list : {&plan.group, &plan.firstRow, &plan.endRow})
     *list = host.allocate(plan.count, host.i32());
@@ -256,7 +257,9 @@ private:
 LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
   LogicalResult status = success();
   forTaken(host, p, [&](const TileSchedule &s) {
-    std::string name = (p.isUp() ? "up_" : "matmul_") + std::to_string(s.rows);
+    std::string name = (p.isUp() ? "up_" : "matmul_") +
+                       std::string(s.cluster > 1 ? "pair_" : "") +
+                       std::to_string(s.rows);
     LogicalResult launched =
         s.warpgroups
             ? multiplyByWarpgroups(host, p, s, name)

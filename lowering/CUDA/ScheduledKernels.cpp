@@ -13,14 +13,14 @@ using namespace moec::moe;
 
 LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
                                        int64_t threads, Body body,
-                                       int64_t sharedBytes) {
+                                       int64_t sharedBytes, int64_t cluster) {
   FailureOr<Kernel> kernel = kernels.add(
       host.loc, (entryNameOf(entry) + "_" + name).str(), threads,
       [&](OpBuilder &builder, gpu::GPUFuncOp function) {
         KernelCode code(builder, function, threads);
         body(code);
       },
-      sharedBytes);
+      sharedBytes, cluster);
   if (failed(kernel))
     return failure();
   Value one = host.index(1), size = host.index(threads);

@@ -65,10 +65,11 @@ public:
 private:
   using Body = llvm::function_ref<void(KernelCode &)>;
 
-  /// A kernel in blocks of `threads`, launched at the host code's place with so much dynamic shared memory.
+  /// A kernel in blocks of `threads`, launched at the host code's place with so much dynamic shared memory, in clusters of so many
+  /// blocks.
   mlir::LogicalResult launch(Code &host, llvm::StringRef name,
                              mlir::Value blocks, int64_t threads, Body body,
-                             int64_t sharedBytes = 0);
+                             int64_t sharedBytes = 0, int64_t cluster = 1);
   /// Numbers of a buffer one behind the other, as a list; copied together where a caller's strides may be wide.
   mlir::Value contiguous(Code &host, mlir::Value buffer);
   /// The same of a buffer that is written to: it is the entry's own.

@@ -20,6 +20,7 @@ static constexpr ScheduleField<TileSchedule> fields[] = {
     {"runs", &TileSchedule::runs, 1, 65536},
     {"warpgroups", &TileSchedule::warpgroups, 0, 2},
     {"blocks", &TileSchedule::blocks, 1, 65536},
+    {"cluster", &TileSchedule::cluster, 1, 2},
 };
 
 // Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small;
@@ -33,22 +34,32 @@ static constexpr TileSchedule ampere[] = {
 /// Between few rows and many, on Hopper.
 static constexpr TileSchedule hopperMiddle = {64, 64, 64, 32, 3, 2, 2, 16};
 
+/// Rows of a group above which two tiles of 128 share weights: groups of fewer leave too many of the second tiles empty.
+static constexpr int64_t rowsOfPairs = 256;
+
 /// Many rows on Hopper, by wgmma.
 static constexpr TileSchedule hopperLarge(int64_t columns, int64_t stages) {
-  return {TileSchedule::any, 128, columns, 64, stages, 8, 1, 16,
-          /*warpgroups*/ 2};
+  return {rowsOfPairs, 128, columns, 64, stages, 8, 1, 16, /*warpgroups*/ 2};
+}
+
+/// Still more: pairs of blocks copy each weight once.
+static constexpr TileSchedule hopperPairs(int64_t columns, int64_t stages) {
+  TileSchedule schedule = hopperLarge(columns, stages);
+  schedule.mostRows = TileSchedule::any;
+  schedule.cluster = 2;
+  return schedule;
 }
 
 // What shares sums has room for those of 128 columns. In registers there is room for 256 of one matrix; finishing gate and up
 // takes more of them, so there are more stages instead.
-static constexpr TileSchedule hopperOfOne[] = {ampere[0], hopperMiddle,
-                                               hopperLarge(128, 4)};
-static constexpr TileSchedule hopperOfTwo[] = {ampere[0], hopperMiddle,
-                                               hopperLarge(64, 4)};
+static constexpr TileSchedule hopperOfOne[] = {
+    ampere[0], hopperMiddle, hopperLarge(128, 4), hopperPairs(128, 4)};
+static constexpr TileSchedule hopperOfTwo[] = {
+    ampere[0], hopperMiddle, hopperLarge(64, 4), hopperPairs(64, 4)};
 static constexpr TileSchedule hopperOfOneInRegisters[] = {
-    ampere[0], hopperMiddle, hopperLarge(256, 4)};
+    ampere[0], hopperMiddle, hopperLarge(256, 4), hopperPairs(256, 4)};
 static constexpr TileSchedule hopperOfTwoInRegisters[] = {
-    ampere[0], hopperMiddle, hopperLarge(64, 6)};
+    ampere[0], hopperMiddle, hopperLarge(64, 6), hopperPairs(64, 6)};
 
 namespace {
 struct TargetSchedules {
@@ -92,6 +103,10 @@ static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
   if (s.depth != WarpgroupShape::depth)
     return op->emitError("moe.schedule: expected a depth of ")
            << WarpgroupShape::depth << " for warpgroups, found " << s.depth;
+  if (s.blocks % s.cluster != 0)
+    return op->emitError("moe.schedule: expected blocks to be a multiple of "
+                         "cluster, found ")
+           << s.blocks << " for " << s.cluster;
   WarpgroupShape shape(s, form.matrices, !form.isFinishedInRegisters);
   if (s.columns % WarpgroupShape::boxColumns != 0 ||
       shape.sumColumns() > WarpgroupShape::mostColumns)
@@ -112,6 +127,10 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
                             const ProductForm &form) {
   if (s.warpgroups)
     return verifyWarpgroups(op, s, form);
+  if (s.cluster != 1)
+    return op->emitError("moe.schedule: expected warpgroups for a cluster of "
+                         "blocks, found a cluster of ")
+           << s.cluster << " without";
   if (s.rows % (16 * s.warpsDown) != 0)
     return op->emitError("moe.schedule: expected rows to be a multiple of 16 "
                          "for each of warps_down, found ")

@@ -30,6 +30,8 @@ struct TileSchedule {
   int64_t warpgroups = 0;
   /// With warpgroups, most blocks: as many as a GPU has room for at once, each of which computes one run after the other.
   int64_t blocks = 132;
+  /// With warpgroups, blocks that share what they copy of weights: each has rows of its own of a tile that many times as high.
+  int64_t cluster = 1;
 
   static constexpr int64_t any = std::numeric_limits<int32_t>::max();
   /// What a block may share without asking for more.
@@ -37,6 +39,8 @@ struct TileSchedule {
   /// What a block of Hopper may ask for.
   static constexpr int64_t mostDynamicBytes = 227 << 10;
 
+  /// Of a tile of all blocks that share weights.
+  int64_t rowsOfCluster() const { return rows * cluster; }
   int64_t warps() const { return warpsDown * warpsAcross; }
   int64_t threads() const { return 32 * warps() + (warpgroups ? 128 : 0); }
   /// Numbers from one row to the next in shared memory: 16 bytes more, so that eight rows lie in eight banks.

@@ -10,9 +10,9 @@
 using namespace mlir;
 using namespace moec::lowering;
 
-/// Tiles of rows whose runs are neighbours: blocks that run at the same time share what they read of x and of weights, and
-/// all of it stays in L2.
-static constexpr int64_t rowsOfBand = 16;
+/// Tiles of rows whose runs are neighbours, those of a cluster of blocks as one: blocks that run at the same time share what they
+/// read of x and of weights, and all of it stays in L2.
+static int64_t tilesOfBand(const TileSchedule &s) { return 16 / s.cluster; }
 
 /// A list as a matrix, or as several, for the host to make a tensor map of.
 static Value viewOf(Code &host, Value list, ArrayRef<OpFoldResult> extents) {
@@ -49,7 +49,7 @@ public:
     operands.x = k.tensorMap(x, {shape.rows, shape.depth});
     for (Value weight : weights)
       operands.weights.push_back(
-          k.tensorMap(weight, {1, shape.depth, shape.boxColumns}));
+          k.tensorMap(weight, {1, shape.boxRows(), shape.boxColumns}));
     operands.element = elementOf(p.factor);
     operands.depth = p.weights.front().rows;
     multiplyByWarpgroups(
@@ -63,10 +63,10 @@ public:
 private:
   /// Runs of a band of tiles of rows come together, and of these the rows of one run of columns.
   TileRun findRun(Value number) {
-    int64_t ofBand = rowsOfBand * p.runsOf(s);
+    int64_t ofBand = tilesOfBand(s) * p.runsOf(s);
     Value band = k.div(number, ofBand), within = k.rem(number, k.index(ofBand));
-    Value rows =
-        k.add(k.mul(band, rowsOfBand), k.rem(within, k.index(rowsOfBand)));
+    Value rows = k.add(k.mul(band, tilesOfBand(s)),
+                       k.rem(within, k.index(tilesOfBand(s))));
     Value isTile = k.isBelow(rows, p.tiles.count);
     rows = k.select(isTile, rows, k.index(0));
     Value group = k.load(p.tiles.group, rows);
@@ -75,7 +75,11 @@ private:
     TileRun run;
     run.firstRow = k.toIndex(k.load(p.tiles.firstRow, rows));
     run.endRow = k.toIndex(k.load(p.tiles.endRow, rows));
-    run.firstTile = k.mul(k.div(within, rowsOfBand), tilesOfRun);
+    // Blocks of a cluster have rows below each other.
+    if (s.cluster > 1)
+      run.firstRow =
+          k.add(run.firstRow, k.mul(k.toIndex(k.blockOfCluster()), s.rows));
+    run.firstTile = k.mul(k.div(within, tilesOfBand(s)), tilesOfRun);
     Value end =
         k.min(k.add(run.firstTile, tilesOfRun), k.index(p.columnTiles(s)));
     run.endTile = k.select(isTile, end, run.firstTile);
@@ -168,10 +172,11 @@ LogicalResult ScheduledKernels::multiplyByWarpgroups(Code &host,
     weights.push_back(viewOf(
         host, pool.list,
         {constant(pool.places), constant(pool.rows), constant(pool.columns)}));
-  Value runs = host.mul(host.ceilDiv(p.tiles.count, rowsOfBand),
-                        rowsOfBand * p.runsOf(s));
+  Value runs = host.mul(host.ceilDiv(p.tiles.count, tilesOfBand(s)),
+                        tilesOfBand(s) * p.runsOf(s));
+  Value clusters = host.min(runs, host.index(s.blocks / s.cluster));
   return launch(
-      host, name, host.min(runs, host.index(s.blocks)), s.threads(),
+      host, name, host.mul(clusters, s.cluster), s.threads(),
       [&](KernelCode &k) { WarpgroupKernel(k, p, s).emit(x, weights, runs); },
-      p.shapeOf(s).sharedBytes());
+      p.shapeOf(s).sharedBytes(), s.cluster);
 }

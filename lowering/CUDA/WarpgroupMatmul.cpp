@@ -39,6 +39,9 @@ public:
           k.takeRegisters(Shape::registersToMultiply);
           multiplyAll();
         });
+    // Others may still arrive at barriers of this block.
+    if (s.cluster > 1)
+      k.clusterBarrier();
   }
 
 private:
@@ -48,11 +51,19 @@ private:
       for (int64_t i = 0; i < s.stages; ++i) {
         Value stage = k.number(i, k.i32());
         k.initBarrier(full(stage), 1);
-        k.initBarrier(empty(stage), s.groups * HopperCode::warpsOfGroup);
+        k.initBarrier(empty(stage), s.readersOfStage());
       }
       k.fenceBarriers();
     });
-    k.barrier();
+    meet();
+  }
+
+  /// All threads that touch the block's shared memory.
+  void meet() {
+    if (s.cluster > 1)
+      k.clusterBarrier();
+    else
+      k.barrier();
   }
 
   Value at(Value bytes) { return k.sharedAddress(shared, bytes); }
@@ -83,13 +94,14 @@ private:
       bool isProducer,
       llvm::function_ref<RingPlace(const TileRun &, Value tile, RingPlace)>
           body) {
-    k.stride(runs, begin(isProducer), [&](Value i, ValueRange before) {
-      TileRun run = findRun(i);
-      return k.loop(run.firstTile, run.endTile, 1, before,
-                    [&](Value tile, ValueRange before) {
-                      return body(run, tile, RingPlace(before)).values();
-                    });
-    });
+    k.stride(
+        runs, s.cluster, begin(isProducer), [&](Value i, ValueRange before) {
+          TileRun run = findRun(i);
+          return k.loop(run.firstTile, run.endTile, 1, before,
+                        [&](Value tile, ValueRange before) {
+                          return body(run, tile, RingPlace(before)).values();
+                        });
+        });
   }
 
   //===--- who copies ---===//
@@ -109,13 +121,20 @@ private:
     k.arriveExpecting(full(stage), s.stageBytes());
     Value to = beginOf(stage), from = k.toI32(k.mul(step, Shape::depth));
     k.copyBox(at(to), o.x, {k.toI32(run.firstRow), from}, full(stage));
+    // Of each of the weights' boxes some rows, for all blocks of the cluster.
+    Value rowsBefore = k.index(0);
+    if (s.cluster > 1)
+      rowsBefore = k.mul(k.toIndex(k.blockOfCluster()), s.boxRows());
+    from = k.add(from, k.toI32(rowsBefore));
+    Value bytesBefore = k.mul(rowsBefore, HopperCode::swizzleBytes);
     for (int64_t i = 0; i < s.boxes(); ++i) {
       int64_t matrix = i / s.boxesOfMatrix();
       Value column = k.add(k.mul(tile, s.columns),
                            i % s.boxesOfMatrix() * Shape::boxColumns);
-      Value place = at(k.add(to, s.xBytes() + i * Shape::boxBytes()));
-      k.copyBox(place, o.weights[matrix],
-                {run.places[matrix], from, k.toI32(column)}, full(stage));
+      Value place = k.add(to, s.xBytes() + i * Shape::boxBytes());
+      k.copyBox(at(k.add(place, bytesBefore)), o.weights[matrix],
+                {run.places[matrix], from, k.toI32(column)}, full(stage),
+                s.cluster);
     }
   }
 
@@ -154,8 +173,14 @@ private:
     return state[3];
   }
 
+  /// To all who fill it.
   void release(Value stage) {
-    k.once([&] { k.arrive(empty(stage)); });
+    k.once([&] {
+      if (s.cluster == 1)
+        return k.arrive(empty(stage));
+      for (int64_t block = 0; block < s.cluster; ++block)
+        k.arriveAt(empty(stage), k.number(block, k.i32()));
+    });
   }
 
   Value multiplyStage(Value group, Value stage, Value sums, bool isFirst) {

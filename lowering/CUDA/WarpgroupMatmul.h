@@ -23,13 +23,15 @@ struct WarpgroupShape {
                  bool sharesSums)
       : matrices(matrices), rows(schedule.rows), columns(schedule.columns),
         stages(schedule.stages), groups(schedule.warpgroups),
-        sharesSums(sharesSums) {}
+        cluster(schedule.cluster), sharesSums(sharesSums) {}
 
   /// Matrices that are multiplied at once, and of a tile the rows and the columns of each matrix.
   int64_t matrices, rows, columns;
   int64_t stages;
   /// Warpgroups that multiply. The one that copies, of which one lane does, comes first.
   int64_t groups;
+  /// Blocks that share what they copy of weights: each copies as many rows of every box for all of them.
+  int64_t cluster;
   /// Whether sums pass through shared memory.
   bool sharesSums;
 
@@ -38,6 +40,12 @@ struct WarpgroupShape {
   int64_t boxes() const { return matrices * boxesOfMatrix(); }
   int64_t xBytes() const { return 2 * rows * depth; }
   static constexpr int64_t boxBytes() { return 2 * depth * boxColumns; }
+  /// Rows of a weight's box that one block copies.
+  int64_t boxRows() const { return depth / cluster; }
+  /// Warps that must be done with a stage before it is filled again.
+  int64_t readersOfStage() const {
+    return cluster * groups * HopperCode::warpsOfGroup;
+  }
   int64_t stageBytes() const { return xBytes() + boxes() * boxBytes(); }
   /// Behind the stages sums in f32, if they are shared, for each warp that multiplies those of its own rows; two barriers for each stage.
   int64_t sumsAt() const { return stages * stageBytes(); }
@@ -54,15 +62,15 @@ struct WarpgroupShape {
 /// A product's operands in device memory, of 16-bit floats.
 struct WarpgroupOperands {
   /// Maps of x (rows x depth, in boxes of shape.rows x shape.depth) and of each matrix's pool (places x depth x columns, in
-  /// boxes of 1 x shape.depth x boxColumns).
+  /// boxes of 1 x shape.boxRows() x boxColumns).
   mlir::Value x;
   llvm::SmallVector<mlir::Value> weights;
   mlir::Type element;
   int64_t depth;
 };
 
-/// Tiles that one block computes one after the other: rows of x, and tiles of columns from `firstTile` to `endTile`, which
-/// are equal where there is nothing to do.
+/// Tiles that one block computes one after the other: rows of x, none where firstRow is not below endRow, and tiles of columns from `firstTile` to `endTile`, which
+/// are equal where there is nothing to do. Blocks of a cluster have the same tiles of columns and the same places.
 struct TileRun {
   mlir::Value firstRow, endRow;
   mlir::Value firstTile, endTile;

@@ -21,7 +21,8 @@ void moec::lowering::setDeviceCode(ModuleOp module, const TargetCode &code) {
          field("form", builder.getStringAttr(image.name))}));
   for (const DeviceCode::Kernel &kernel : code.code.kernels)
     kernels.push_back(builder.getDictionaryAttr(
-        {field("is_dependent", builder.getBoolAttr(kernel.isDependent)),
+        {field("cluster", builder.getI64IntegerAttr(kernel.cluster[0])),
+         field("is_dependent", builder.getBoolAttr(kernel.isDependent)),
          field("name", builder.getStringAttr(kernel.name)),
          field("shared_bytes",
                builder.getI64IntegerAttr(kernel.sharedBytes))}));
@@ -57,6 +58,9 @@ std::optional<TargetCode> moec::lowering::getDeviceCode(ModuleOp module) {
     DeviceCode::Kernel &added = result.code.kernels.emplace_back();
     added.name = text(kernel, "name");
     added.sharedBytes = static_cast<uint32_t>(number(kernel, "shared_bytes"));
+    // All along x.
+    if (auto blocks = static_cast<uint32_t>(number(kernel, "cluster")))
+      added.cluster = {blocks, 1, 1};
     added.isDependent = kernel.getAs<BoolAttr>("is_dependent").getValue();
   }
   return result;

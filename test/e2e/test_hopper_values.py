@@ -101,15 +101,46 @@ ROWS = ((0, 1, 127, 128, 129, 65), (0, 0, 390, 0, 0, 0))
 @pytest.mark.parametrize("rows", ROWS, ids=("ragged", "hot"))
 @pytest.mark.parametrize("element, rank, seed", (("bf16", 16, 1), ("bf16", 64, 2), ("f16", 32, 3), ("bf16", 8, 4), ("f16", 22, 5), ("bf16", 5, 6)))
 def test_rows_of_clusters(element, rank, rows, seed, tmp_path, monkeypatch):
+    check_rows(element, rank, rows, seed, tmp_path, monkeypatch)
+
+
+def check_rows(element, rank, rows, seed, tmp_path, monkeypatch, width=72, inner=72):
     """Both choices of a token are in one cluster, which has three: a row of two pairs. Even ranks are finished in registers."""
     members = [cluster for cluster in range(len(rows)) for _ in range(3)]
-    artifacts = compile_both(layer(element, 72, 72, members, rank), tmp_path)
+    artifacts = compile_both(layer(element, width, inner, members, rank), tmp_path)
     pick = random.Random(seed)
     chosen = [tuple(pick.sample(range(3 * cluster, 3 * cluster + 3), 2)) for cluster, count in enumerate(rows) for _ in range(count)]
     pick.shuffle(chosen)
     logits = write_logits(tmp_path / "logits.safetensors", element, len(members), chosen)
     monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
     compare(*artifacts, BOUNDS[element], "--tokens", len(chosen), "--input", logits)
+
+
+# Pairs of blocks share weights where clusters have more than 256 rows on average: no row, one, a tile of 128 less one, a tile and a row,
+# two and a row; of the last pair of tiles one may have no rows.
+PAIRS = ((0, 1, 127, 900), (129, 257, 1, 640))
+
+
+@pytest.mark.parametrize("rows", PAIRS, ids=("few", "some"))
+@pytest.mark.parametrize("element, rank, seed", (("bf16", 16, 1), ("f16", 5, 2)))
+def test_rows_of_pairs(element, rank, rows, seed, tmp_path, monkeypatch):
+    check_rows(element, rank, rows, seed, tmp_path, monkeypatch, width=72, inner=136)
+
+
+def test_activations_are_faster_when_asked(tmp_path, monkeypatch):
+    """By the instruction for tanh results are others, and about as far from the reference as rounding leaves them."""
+    text = layer("bf16", 72, 72, [0, 0])
+    exact, reference = compile_both(text, tmp_path)
+    fast = compile_with(text, tmp_path / "fast", "--target=cuda", "--isas=sm_90a", "--fast-activations")
+    assert b"tanh.approx.f32" in (fast / "library.so").read_bytes()
+    assert b"tanh.approx.f32" not in (exact / "library.so").read_bytes()
+    for tokens in (7, 130):  # finished in shared memory, and in registers
+        compare(fast, reference, BOUNDS["bf16"], "--tokens", tokens)
+        outputs = []
+        for artifact in (exact, fast):
+            tool("moe-run", artifact, "--device=cuda", "--tokens", tokens, "--output", tmp_path / "out")
+            outputs.append((tmp_path / "out" / "y.safetensors").read_bytes())
+        assert outputs[0] != outputs[1]
 
 
 @pytest.mark.parametrize("rank", (8, 16, 48, 64))
@@ -142,11 +173,30 @@ BUGS = {
 }
 
 
-def mutate(library, pattern, occurrence, changed):
-    """Changes one place of the PTX of the first kernel of warpgroups, in as many bytes."""
+# Of kernels whose blocks share weights, and of launches that overlap.
+BUGS_OF_PAIRS = {
+    "no cluster barrier at the begin": (r"barrier\.cluster\.arrive;\s+barrier\.cluster\.wait;", 0, "bar.sync 0;"),
+    "no cluster barrier at the end": (r"barrier\.cluster\.arrive;\s+barrier\.cluster\.wait;", 1, ""),
+    "no wait for the cluster at the end": (r"barrier\.cluster\.wait;", 1, ""),
+    "no fence behind the initialisation": (r"fence\.mbarrier_init\.release\.cluster;", 0, ""),
+    "a stage waits for one block's warps": (r"mov\.b32(\s+%r\d+), 16;", 0, r"mov.b32\1, 8;"),
+    "a stage waits for a warp too few": (r"mov\.b32(\s+%r\d+), 16;", 0, r"mov.b32\1, 15;"),
+    "weights for one block alone": (r"mov\.b16(\s+%rs\d+), 3;", 0, r"mov.b16\1, 1;"),
+    "weights for a block that there is not": (r"mov\.b16(\s+%rs\d+), 3;", 0, r"mov.b16\1, 7;"),
+    "one box less": (r"cp\.async\.bulk\.tensor\.3d[^;]*;", 1, ""),
+    "a stage is given back to one block, twice": (r"(mapa\.shared::cluster\.u64\s+%rd\d+, %rd\d+), 1;", 0, r"\1, 0;"),
+    "a stage is given back to one block alone": (r"mbarrier\.arrive\.release\.cluster[^;]*;", 0, ""),
+    "bytes of the own copies alone": (r"mov\.b32(\s+%r\d+), 32768;", 0, r"mov.b32\1, 24576;"),
+    "the rows of the first block for both": (r"mov\.u32(\s+%r\d+), %cluster_ctarank;", 0, r"mov.u32\1, 0;"),
+    "no wait for the kernel before": (r"griddepcontrol\.wait;", 0, ""),
+}
+
+
+def mutate(library, pattern, occurrence, changed, kernel="up_128"):
+    """Changes one place of the PTX of a kernel, in as many bytes."""
     data = library.read_bytes()
-    begin = data.rindex(b".entry ", 0, data.index(b"wgmma"))
-    end = data.index(b".entry ", data.index(b"wgmma"))
+    begin = re.search(rf"\.entry \w+_{kernel}_\d+\(".encode(), data).start()
+    end = data.index(b".entry ", begin + 1)
     found = list(re.finditer(pattern.encode(), data[begin:end]))[occurrence]
     text = found.expand(changed.encode())
     assert len(text) <= len(found[0])
@@ -161,25 +211,57 @@ def ring(tmp_path_factory):
     return compile_both(layer("bf16", 392, 136, [0, 0]), path)
 
 
-def run(kernels, reference, seed, monkeypatch):
+@pytest.fixture(scope="module")
+def long_ring(tmp_path_factory):
+    """Rows that are several times as long: what is counted wrong for each turn of the ring adds up."""
+    path = tmp_path_factory.mktemp("long_ring")
+    return compile_both(layer("bf16", 1544, 72, [0, 0], rank=2), path)
+
+
+def run(kernels, reference, seed, monkeypatch, tokens=130):
     monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
-    monkeypatch.setenv("MOEC_EMULATOR_STEPS", "200000000")
-    command = [binary("moe-run"), kernels, "--device=cuda", "--tokens", "130", "--compare-with", reference, "--max-error", str(BOUNDS["bf16"])]
+    monkeypatch.setenv("MOEC_EMULATOR_STEPS", "400000000")
+    command = [binary("moe-run"), kernels, "--device=cuda", "--tokens", str(tokens), "--compare-with", reference, "--max-error", str(BOUNDS["bf16"])]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_ring_is_right(ring, monkeypatch):
+@pytest.mark.parametrize("fixture, tokens", (("ring", 130), ("long_ring", 300)))
+def test_ring_is_right(fixture, tokens, request, monkeypatch):
     for seed in (1, 2, 3):
-        done = run(*ring, seed, monkeypatch)
+        done = run(*request.getfixturevalue(fixture), seed, monkeypatch, tokens)
         assert done.returncode == 0, done.stderr
+
+
+def check_found(bug, ring, tmp_path, monkeypatch, tokens, kernel):
+    kernels, reference = ring
+    copy = tmp_path / "copy"
+    shutil.copytree(kernels, copy)
+    library = next(path for path in copy.rglob("*.so"))
+    mutate(library, *bug, kernel=kernel)
+    assert any(run(copy, reference, seed, monkeypatch, tokens).returncode for seed in range(1, 9))
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_bugs_are_found(bug, ring, tmp_path, monkeypatch):
     """A kernel with one mistake is reported by the emulator, or its results are wrong."""
-    kernels, reference = ring
-    copy = tmp_path / "copy"
-    shutil.copytree(kernels, copy)
-    library = next(path for path in copy.rglob("*.so"))
-    mutate(library, *BUGS[bug])
-    assert any(run(copy, reference, seed, monkeypatch).returncode for seed in range(1, 9))
+    check_found(BUGS[bug], ring, tmp_path, monkeypatch, tokens=130, kernel="up_128")
+
+
+@pytest.mark.parametrize("bug", BUGS_OF_PAIRS)
+def test_bugs_of_pairs_are_found(bug, long_ring, tmp_path, monkeypatch):
+    """300 rows of one cluster: two tiles, and one whose second block has no rows."""
+    check_found(BUGS_OF_PAIRS[bug], long_ring, tmp_path, monkeypatch, tokens=300, kernel="up_pair_128")
+
+
+def test_kernels_wait_before_they_read(tmp_path):
+    """Kernels overlap: none looks at device memory in front of its griddepcontrol.wait, unless no kernel is to overlap."""
+    text = layer("bf16", 72, 72, [0, 0, 1, 1])
+    options = ("--target=cuda", "--isas=sm_90a", "--emit=ptx")
+    kernels = compile_with(text, tmp_path / "layer.ptx", *options).read_text().split(".entry ")[1:]
+    assert len(kernels) > 12
+    for kernel in kernels:
+        assert kernel.count("griddepcontrol.launch_dependents;") == kernel.count("griddepcontrol.wait;") == 1
+        before, after = kernel.split("griddepcontrol.wait;")
+        assert not re.search(r"\b(ld|st|atom|red)\.(?!param|shared)|cp\.async", before), before
+        assert re.search(r"\b(ld|st)\.global", after) or "cp.async" in after
+    assert "griddepcontrol" not in compile_with(text, tmp_path / "plain.ptx", *options, "--no-overlap").read_text()

@@ -12,7 +12,7 @@
 // CHECK-SAME:   form = "PTX"
 // SM80-SAME:    is_exact = false
 // SM90-SAME:    is_exact = true
-// CHECK-SAME:   kernels = [{is_dependent = true, name = "store", shared_bytes = 96 : i64}]
+// CHECK-SAME:   kernels = [{cluster = 2 : i64, is_dependent = true, name = "store", shared_bytes = 96 : i64}]
 // SM80-SAME:    target = "sm_80"
 // CHECK-NOT:  gpu.module
 // CHECK:      func.func private @moec.launch.store
@@ -24,5 +24,5 @@ module attributes {gpu.container_module} {
       llvm.return
     }
   }
-  func.func private @moec.launch.store(!llvm.ptr, index, !llvm.ptr) attributes {moec.block = 1 : i64, moec.is_dependent, moec.kernel = 0 : i64, moec.shared_bytes = 96 : i64}
+  func.func private @moec.launch.store(!llvm.ptr, index, !llvm.ptr) attributes {moec.block = 1 : i64, moec.cluster = 2 : i64, moec.is_dependent, moec.kernel = 0 : i64, moec.shared_bytes = 96 : i64}
 }
