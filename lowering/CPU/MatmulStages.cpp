@@ -426,10 +426,19 @@ private:
                             request.rounding, weight.form, k);
     });
   }
+  /// The same of codes of int8.
+  bool hasIntegerTiles() const {
+    return hasDot() && hasInt8Rows() &&
+           llvm::all_of(weights, [&](const Stored &weight) {
+             return hasIntegerTileProduct(layer.kernels.instructionSet(),
+                                          schedule, weight.form);
+           });
+  }
   /// Whether rows of a block are so many.
   Value isForTiles(Code &t, const Block &block) {
-    return t.compare(arith::CmpIPredicate::sge, block.rows,
-                     t.index(schedule.amxRows));
+    return t.compare(
+        arith::CmpIPredicate::sge, block.rows,
+        t.index(hasInt8Rows() ? schedule.amxInt8Rows : schedule.amxRows));
   }
 
   bool hasInt8Rows() const {
@@ -455,7 +464,8 @@ private:
   void codeRows() {
     bool isInt8 = hasInt8Rows();
     int64_t groups = isInt8 ? groupsOfRow() : 0;
-    int64_t behind = hasTiles() ? rowsBehindTiles(schedule) : 0;
+    int64_t behind =
+        hasTiles() || hasIntegerTiles() ? rowsBehindTiles(schedule) : 0;
     coded = c.allocate(c.mul(c.add(rows, behind), k),
                        isInt8 ? Type(c.b.getI8Type()) : c.b.getBF16Type());
     if (!isInt8)
@@ -819,17 +829,23 @@ private:
       }
       auto fewRows = [&] {
         if (hasDot())
-          callDot(task, weights[i], w, y, hasInit, reduction);
+          callDot(task, weights[i], w, y, hasInit, reduction, callDotProduct);
         else
           callPacked(task, weights[i], w, y, hasInit, reduction);
       };
-      if (!hasTiles()) {
+      if (!hasTiles() && !hasIntegerTiles()) {
         fewRows();
         continue;
       }
       t.when(
           isForTiles(t, task.block),
-          [&] { callTiles(task, weights[i], w, y, hasInit, reduction); },
+          [&] {
+            if (hasIntegerTiles())
+              callDot(task, weights[i], w, y, hasInit, reduction,
+                      callIntegerTileProduct);
+            else
+              callTiles(task, weights[i], w, y, hasInit, reduction);
+          },
           fewRows);
     }
     if (hasPairs()) {
@@ -863,7 +879,7 @@ private:
   }
 
   void callDot(Task &task, const Stored &weight, const Panels &w, const Rows &y,
-               Value adds, Value reduction) {
+               Value adds, Value reduction, decltype(callDotProduct) product) {
     Code &t = task.t;
     Value first = task.block.first, groups = t.index(groupsOfRow());
     auto at = [&](Value list, Value place) {
@@ -871,8 +887,8 @@ private:
     };
     DotRows x{at(coded, t.mul(first, k)), at(codeScales, t.mul(first, groups)),
               at(codeSums, t.mul(first, groups))};
-    callDotProduct(t, layer.kernels, weight.form, schedule, k, x, w, y, adds,
-                   task.block.rows, task.count, reduction);
+    product(t, layer.kernels, weight.form, schedule, k, x, w, y, adds,
+            task.block.rows, task.count, reduction);
   }
 
   /// For each pair of the block's segments.

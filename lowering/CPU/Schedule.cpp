@@ -29,6 +29,7 @@ static constexpr ScheduleField<Schedule> fields[] = {
     {"bf16_dot", &Schedule::bf16Dot, 0, 1},
     {"amx_rows", &Schedule::amxRows, 0, 4096},
     {"amx_block", &Schedule::amxBlock, 1, 4096},
+    {"amx_int8_rows", &Schedule::amxInt8Rows, 0, 4096},
 };
 
 // A tile of R rows and P panels holds R·P·16 sums, P·16 weights and one
@@ -45,7 +46,7 @@ static const InstructionSet sets[] = {
      /*hasTiles=*/false,
      {/*tile*/ 2, 1, /*at 1, 2*/ 2, 1, /*loose*/ 2, 1, /*k*/ 256,
       /*stream, decode*/ 8, 8, /*task*/ 96, 8, /*splits*/ 16, /*prefetch*/ 0,
-      /*unroll*/ 4, /*bf16 dot*/ 0, /*amx: rows, block*/ 0, 256}},
+      /*unroll*/ 4, /*bf16 dot*/ 0, /*amx: rows, block, of int8*/ 0, 256, 0}},
     {"x86-64-v3",
      "x86-64-v3",
      "+avx2,+bmi2,+f16c,+fma",
@@ -54,7 +55,8 @@ static const InstructionSet sets[] = {
      256,
      false,
      false,
-     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4, 0, 0, 256}},
+     {6, 1, 4, 2, 6, 1, 256, 24, 48, 96, 8, 16, /*prefetch*/ 64, 4, 0, 0, 256,
+      0}},
     {"x86-64-v4",
      "x86-64-v4",
      "+avx512bw,+avx512cd,+avx512dq,+avx512f,+avx512vl,+bmi2,+f16c,+fma",
@@ -63,8 +65,8 @@ static const InstructionSet sets[] = {
      512,
      false,
      false,
-     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4, 0, 0,
-      256}},
+     {12, 2, 4, 4, 6, 2, 256, 36, 48, 96, 16, 16, /*prefetch*/ 64, 4, 0, 0, 256,
+      0}},
     {"sapphirerapids",
      "sapphirerapids",
      "+amx-bf16,+amx-int8,+amx-tile,+avx512bf16,+avx512bitalg,+avx512bw,"
@@ -77,7 +79,7 @@ static const InstructionSet sets[] = {
      /*hasDot=*/true,
      /*hasTiles=*/true,
      {12, 2, 4, 4, 6, 2, 256, 36, 48, 192, 16, 16, /*prefetch*/ 64, 4, 0,
-      /*amx: rows, block*/ 4, 256}},
+      /*amx: rows, block, of int8*/ 4, 256, 16}},
 };
 
 llvm::ArrayRef<InstructionSet> moec::lowering::instructionSets() {

@@ -47,6 +47,9 @@ struct Schedule {
   int64_t amxRows;
   /// Rows of the reduction that are brought into scratch for them at a time.
   int64_t amxBlock;
+  /// From so many rows of a block on, rows of int8 are multiplied in tile
+  /// registers; 0: none are.
+  int64_t amxInt8Rows;
 
   /// All of them, as IR calls them.
   static llvm::ArrayRef<ScheduleField<Schedule>> fields();

@@ -222,6 +222,23 @@ func.func @layer(%x: !x) -> !x {
 """, "f32", BOUNDS["f32"], tmp_path, passes=())
 
 
+@pytest.mark.parametrize("accumulate", ["", "accumulate "], ids=["alone", "added"])
+@pytest.mark.parametrize("encoding", ["int8 group 64", "int8 group 128 zero_point scale bf16", "int4 group 64", "int4 group 128 zero_point"])
+def test_integer_tile_products(encoding, accumulate, tmp_path):
+    """int8 in tile registers: a rest of a block of the reduction, an odd number of panels, a ragged one."""
+    compare_tiles(f"""
+!x = tensor<?x384xf32>
+!y = tensor<?x136xf32>
+!w = !moe.weight<384x136xf32>
+moe.param private @w : !w = #moe.seeded<1 scale 0.1> encoding <{encoding}>
+func.func @layer(%x: !x, %y0: !y) -> !y {{
+  %w = moe.leaf @w : !w
+  %y = moe.grouped_matmul {accumulate}ins(%x : !x) rounded <int8 group {encoding.split()[2]}> weights(%w : !w) outs(%y0 : !y) -> !y
+  return %y : !y
+}}
+""", "f32", BOUNDS["f32"], tmp_path, passes=())
+
+
 def compare_tiles(text, activations, bound, tmp_path, **options):
     reference = compile_with(text, tmp_path / "reference", "--pipeline=reference", f"--activations={activations}", **options)
     kernels = compile_with(text, tmp_path / "kernels", "--pipeline=cpu", "--isas=sapphirerapids", f"--activations={activations}", **options)

@@ -3,7 +3,7 @@
 func.func @name(%x: tensor<8x16xf32>, %codes: tensor<1x16x16xf32>) -> tensor<8x16xf32> {
   %w = moe.wrap %codes layout panel16 : tensor<1x16x16xf32> to !moe.weight<16x16xf32>
   %e = tensor.empty() : tensor<8x16xf32>
-  // expected-error@+1 {{moe.schedule: expected one of tile_rows, tile_panels, panels_at_1, panels_at_2, loose_rows, loose_panels, k_block, stream_rows, decode_rows, task_rows, task_panels, splits, prefetch_rows, unroll, bf16_dot, amx_rows, amx_block, found 'tile_row'}}
+  // expected-error@+1 {{moe.schedule: expected one of tile_rows, tile_panels, panels_at_1, panels_at_2, loose_rows, loose_panels, k_block, stream_rows, decode_rows, task_rows, task_panels, splits, prefetch_rows, unroll, bf16_dot, amx_rows, amx_block, amx_int8_rows, found 'tile_row'}}
   %y = moe.grouped_matmul ins(%x : tensor<8x16xf32>) weights(%w : !moe.weight<16x16xf32>) outs(%e : tensor<8x16xf32>) {moe.schedule = {tile_row = 4}} -> tensor<8x16xf32>
   return %y : tensor<8x16xf32>
 }

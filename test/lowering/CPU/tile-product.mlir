@@ -56,6 +56,31 @@ func.func @narrow(%x: tensor<?x64xbf16>, %codes: tensor<1x64x16xbf16>, %e: tenso
 
 // -----
 
+// Codes of int8 by unsigned codes: two tiles of rows, two of weights, four products for 64 rows of a group, whose sums are scaled behind it.
+// CHECK-LABEL: func.func private @codes_matmul
+// CHECK:         scf.if %{{.*}} {
+// CHECK:           func.call @tiles_int8_g128_f32_k128(
+// CHECK:         } else {
+// CHECK:           func.call @dot_int8_g128_f32_k128(
+// CHECK-LABEL: func.func private @tiles_int8_g128_f32_k128(
+// CHECK:         llvm.call_intrinsic "llvm.x86.ldtilecfg"
+// CHECK:         vector.shuffle {{.*}} [0, 16, 32, 48, 1, 17, 33, 49
+// CHECK:         llvm.store volatile
+// CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.tilezero"
+// CHECK-COUNT-8: llvm.call_intrinsic "llvm.x86.tdpbsud"
+// CHECK-COUNT-4: llvm.call_intrinsic "llvm.x86.tilestored64"
+// CHECK:         arith.subi {{.*}} : vector<16xi32>
+// CHECK:         arith.sitofp {{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK:         llvm.intr.fma
+// CHECK:         llvm.call_intrinsic "llvm.x86.tilerelease"
+func.func @codes(%x: tensor<?x128xf32>, %codes: tensor<2x128x16xi8>, %scales: tensor<2x1x16xf32>, %e: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  %w = moe.wrap %codes scales(%scales : tensor<2x1x16xf32>) encoding <int8 group 128> layout panel16 : tensor<2x128x16xi8> to !moe.weight<128x32xf32>
+  %y = moe.grouped_matmul ins(%x : tensor<?x128xf32>) rounded <int8 group 128> weights(%w : !moe.weight<128x32xf32>) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
 // Not in tiles: rows as they are in f32, weights of other types, a reduction that is not of whole tiles, and what a schedule says.
 // CHECK-LABEL: func.func @others
 // CHECK-NOT:     @tiles_
