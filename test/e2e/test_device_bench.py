@@ -18,6 +18,7 @@ BUILD = pathlib.Path(binary("moe-run")).parents[1]
 
 
 def load():
+    sys.path.insert(0, str(SCRIPT.parent))  # where a program finds what is beside it
     spec = importlib.util.spec_from_file_location("device_bench", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
