@@ -8,7 +8,7 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 Kernels of one block use what compiled kernels lean on: fragments of ldmatrix, mma.sync and wgmma, swizzles, descriptors, copies that reach past
 an edge, phases of barriers, collectives, roundings. Expected results are computed here, from the text of the PTX ISA, apart from the
 emulator. --record writes what came out, --golden compares with such a file. Needs Python and the driver (MOERT_CUDA_DRIVER, else
-libcuda.so.1), nothing else. Sums are of small integers, so that their order does not matter, but in kernels named `rounding`.
+libcuda.so.1), nothing else. Sums are of small integers, so that their order does not matter, but in kernels named `rounding`; what hardware approximates has the ISA's own bound.
 """
 
 import argparse
@@ -45,6 +45,7 @@ class MicroKernel:
     inputs: bytes
     expected: bytes
     threads: int = WARP
+    blocks: int = 1
     tensor_map: TensorMap = None
     # None: the same bits, any NaN for a NaN. Else what an f32 may differ by, for each number.
     slack: tuple = None
@@ -55,16 +56,19 @@ class MicroKernel:
 #
 
 
-def kernel_text(target, body, shared=0, own_input=0, own_output=0, takes_map=False):
+def kernel_text(target, body, shared=0, own_input=0, own_output=0, takes_map=False, cluster=0):
     """%r0: the thread; %r1: shared memory; %rd0, %rd1: input and output; %rd2, %rd3: what is the thread's own of them."""
     parameters = ".param .u64 in, .param .u64 out" + (", .param .align 64 .b8 map[128]" if takes_map else "")
+    # Blocks of one cluster, as the kernel itself says.
+    directives = f"\n.explicitcluster\n.reqnctapercluster {cluster}, 1, 1" if cluster else ""
     memory = f".shared .align 1024 .b8 memory[{shared}];\n  mov.u32 %r1, memory;" if shared else ""
     return f""".version 8.0
 .target {target}
 .address_size 64
-.visible .entry micro({parameters})
+.visible .entry micro({parameters}){directives}
 {{
   .reg .pred %p<8>;
+  .reg .b16 %h<2>;
   .reg .b32 %r<128>;
   .reg .b64 %rd<16>;
   {memory}
@@ -283,6 +287,47 @@ COPIED:
     return MicroKernel(name, "sm_90a", text, inputs, bytes(image), tensor_map=TensorMap(extents, box, swizzle))
 
 
+def multicast():
+    """Each of two blocks copies half of a box into both, whose barriers count the bytes of both halves."""
+    rows, columns = 16, 64
+    half, count = rows * columns, 2 * rows * columns
+    barrier = count
+    body = f"""  setp.ne.u32 %p0, %r0, 0;
+  mov.u32 %r8, %cluster_ctarank;
+  @%p0 bra READY;
+  mbarrier.init.shared.b64 [%r1+{barrier}], 1;
+  fence.mbarrier_init.release.cluster;
+  mbarrier.arrive.expect_tx.shared.b64 %rd6, [%r1+{barrier}], {count};
+READY:
+  barrier.cluster.arrive.aligned;
+  barrier.cluster.wait.aligned;
+  @%p0 bra COPIED;
+  mov.b64 %rd5, map;
+  cvta.param.u64 %rd5, %rd5;
+  mov.b32 %r16, 0;
+  mul.lo.u32 %r17, %r8, {rows // 2};
+  mad.lo.u32 %r9, %r8, {half}, %r1;
+  mov.b16 %h0, 3;
+  cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%r9], [%rd5, {{%r16, %r17}}], [%r1+{barrier}], %h0;
+COPIED:
+  bar.sync 0;
+{WAIT.format(barrier=barrier)}
+  mul.wide.u32 %rd7, %r8, {count};
+  add.u64 %rd7, %rd7, %rd1;
+{copy("shared", "global", "%rd7", count, WARP)}
+  barrier.cluster.arrive.aligned;
+  barrier.cluster.wait.aligned;"""
+    numbers = range(1, rows * columns + 1)
+    image = bytearray(count)
+    for place, number in enumerate(numbers):
+        struct.pack_into("<H", image, swizzled(2 * place, 128), number)
+    return MicroKernel(
+        "multicast", "sm_90a", kernel_text("sm_90a", body, shared=count + 16, takes_map=True, cluster=2),
+        struct.pack(f"<{rows * columns}H", *numbers), bytes(image) * 2, blocks=2,
+        tensor_map=TensorMap((columns, rows), (columns, rows // 2), 128),
+    )  # fmt: skip
+
+
 def mbarrier_phases():
     """What test_wait says of both parities after each step, of a barrier that two arrive at; bytes are awaited in its second phase."""
     barrier, seen = 64, []
@@ -437,6 +482,18 @@ def floats():
     return MicroKernel("floats", "sm_80", kernel_text("sm_80", body, own_input=8, own_output=36), inputs, expected, threads=WARPGROUP)
 
 
+def fast_tanh():
+    """Within the relative error that the PTX ISA states, 2^-11, and a bit of the last place."""
+    numbers = [f32_of(f32_bits((i - 64) / 16)) for i in range(WARPGROUP)]
+    body = f"""{take(4, 1)}
+  tanh.approx.f32 %r8, %r4;
+{give(8, 1)}"""
+    expected = b"".join(struct.pack("<f", math.tanh(x)) for x in numbers)
+    slack = tuple(abs(math.tanh(x)) * 2.0**-10.9 for x in numbers)
+    text = kernel_text("sm_80", body, own_input=4, own_output=4)
+    return MicroKernel("tanh.approx", "sm_80", text, struct.pack("<128f", *numbers), expected, threads=WARPGROUP, slack=slack)
+
+
 def arithmetic(x, y):
     """Bits of the nine results of floats()."""
 
@@ -507,7 +564,8 @@ def integers():
 def all_kernels():
     plane, volume = (40, 20), (40, 9, 3)
     kernels = [mma(kind, rounding) for kind in ("bf16", "f16") for rounding in (False, True)]
-    kernels += [ldmatrix(False), ldmatrix(True), cp_async(), collectives(), elect(), shared_atomics(), floats(), integers(), mbarrier_phases()]
+    kernels += [ldmatrix(False), ldmatrix(True), cp_async(), collectives(), elect(), shared_atomics(), floats(), fast_tanh(), integers(), mbarrier_phases()]
+    kernels.append(multicast())
     for span in (0, 32, 64, 128):
         box = (span // 2 or 16, 32)
         for name, corner in (("inside", (8, 2)), ("before the edges", (-9, -3)), ("past the edges", (31, 11))):
@@ -586,7 +644,7 @@ class Driver:
         if kernel.tensor_map:
             place, _owner = self.encode(kernel.tensor_map, source)
             parameters.append(place)
-        block = (1, 1, 1, kernel.threads, 1, 1)
+        block = (kernel.blocks, 1, 1, kernel.threads, 1, 1)
         self.call("cuLaunchKernel", function, *block, 0, None, (ctypes.c_void_p * len(parameters))(*parameters), None)
         self.call("cuCtxSynchronize")
         result = ctypes.create_string_buffer(size)
