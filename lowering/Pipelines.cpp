@@ -135,6 +135,7 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
   manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
+  manager.addPass(createSplitSumsPass());
   manager.addPass(createMakeParallelLoopsPass());
   // Extents that are equal become one value.
   manager.addPass(createCSEPass());

@@ -276,8 +276,8 @@ private:
   Code::Values expand(const ExpertRows &rows, const LowRows &low,
                       const MatrixPool &matrix, ValueRange numbers) {
     auto [begin, isThere] = matrix.find(k, rows.expert);
-    return k.rolledLoop(
-        low.rank, blockSize, numbers,
+    return overRank(
+        low.rank, numbers,
         [&, begin = begin, isThere = isThere](Value rank, ValueRange before) {
           Fragment left = leftFactor(rows, low, rank);
           Code::Values sums(before);
@@ -288,6 +288,14 @@ private:
                 numbersOf(sums, block));
           return sums;
         });
+  }
+
+  /// Blocks of a rank, one after the other.
+  Code::Values
+  overRank(int64_t rank, ValueRange inits,
+           llvm::function_ref<Code::Values(Value, ValueRange)> body) {
+    return k.unrolledLoop(k.index(0), k.index(rank), blockSize, /*turns=*/1,
+                          inits, body);
   }
 
   /// Of numbers of a chunk, those of a block of columns.
@@ -373,17 +381,17 @@ private:
   /// h's pairs lie as left factors do. A block of the rank at a time, as in expand.
   void shrink(const ExpertRows &rows, ArrayRef<Fragment> hidden) {
     auto [begin, isThere] = p.shrink->find(k, rows.expert);
-    k.rolledLoop(p.shrink->columns, blockSize, {},
-                 [&, begin = begin, isThere = isThere](Value rank, ValueRange) {
-                   Code::Values shrunk(numbersOfBlock, k.zero());
-                   for (auto [block, left] : llvm::enumerate(hidden))
-                     multiply(left,
-                              rightFactors(*p.shrink, begin, isThere,
-                                           columnOf(block), rank),
-                              shrunk);
-                   addToParts(rows, rank, shrunk);
-                   return Code::Values();
-                 });
+    overRank(p.shrink->columns, {},
+             [&, begin = begin, isThere = isThere](Value rank, ValueRange) {
+               Code::Values shrunk(numbersOfBlock, k.zero());
+               for (auto [block, left] : llvm::enumerate(hidden))
+                 multiply(left,
+                          rightFactors(*p.shrink, begin, isThere,
+                                       columnOf(block), rank),
+                          shrunk);
+               addToParts(rows, rank, shrunk);
+               return Code::Values();
+             });
   }
 
   /// Columns of v from `first` on. Only this warp writes these, tile after tile.

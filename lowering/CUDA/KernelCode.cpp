@@ -95,17 +95,19 @@ void KernelCode::atomicAdd(Value value, Value list, Value at) {
 //===----------------------------------------------------------------------===//
 
 Code::Values
-KernelCode::rolledLoop(int64_t end, int64_t step, ValueRange inits,
-                       llvm::function_ref<Values(Value, ValueRange)> body) {
+KernelCode::unrolledLoop(Value from, Value to, int64_t step, int64_t turns,
+                         ValueRange inits,
+                         llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(
-      b, loc, index(0), index(end), index(step), inits,
+      b, loc, from, to, index(step), inits,
       [&](OpBuilder &, Location, Value i, ValueRange carried) {
         scf::YieldOp::create(b, loc, body(i, carried));
       });
-  // LLVM leaves it alone, and tells ptxas to.
+  // LLVM does it, and tells ptxas to leave it so.
   MLIRContext *context = b.getContext();
   auto unroll = LLVM::LoopUnrollAttr::get(
-      context, /*disable=*/b.getBoolAttr(true), /*count=*/{},
+      context, /*disable=*/turns == 1 ? b.getBoolAttr(true) : BoolAttr(),
+      /*count=*/turns == 1 ? IntegerAttr() : b.getI32IntegerAttr(turns),
       /*runtimeDisable=*/{}, /*full=*/{}, /*followupUnrolled=*/{},
       /*followupRemainder=*/{}, /*followupAll=*/{});
   loop->setAttr(loopAnnotationAttrName,
@@ -126,8 +128,8 @@ std::pair<Value, Value> KernelCode::fromBefore(Value value, int64_t distance) {
   return {shuffle.getShuffleResult(), shuffle.getValid()};
 }
 
-Value KernelCode::sumOfLanes(Value value) {
-  for (int64_t distance = warpSize / 2; distance > 0; distance /= 2)
+Value KernelCode::sumOfLanes(Value value, int64_t stride) {
+  for (int64_t distance = warpSize / 2; distance >= stride; distance /= 2)
     value = addF(value, gpu::ShuffleOp::create(b, loc, value, distance,
                                                warpSize, gpu::ShuffleMode::XOR)
                             .getShuffleResult());

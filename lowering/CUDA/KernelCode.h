@@ -36,13 +36,15 @@ public:
                       llvm::function_ref<void(mlir::Value)> body);
 
   //===--- control ---===//
-  /// On a loop: that it stays one.
+  /// On a loop: how often it is unrolled.
   static constexpr llvm::StringLiteral loopAnnotationAttrName =
       "llvm.loop_annotation";
-  /// A loop from 0 that is not unrolled, where turns beside each other would want too many registers.
+  /// A loop of which `turns` stand beside each other: one where more would want too many registers, several where loads are to
+  /// be on their way at once.
   Values
-  rolledLoop(int64_t end, int64_t step, mlir::ValueRange inits,
-             llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);
+  unrolledLoop(mlir::Value from, mlir::Value to, int64_t step, int64_t turns,
+               mlir::ValueRange inits,
+               llvm::function_ref<Values(mlir::Value, mlir::ValueRange)> body);
 
   //===--- shared memory ---===//
   /// A list that the threads of a block share, of undefined contents; to be called at the kernel's begin.
@@ -60,8 +62,8 @@ public:
   /// What the lane `distance` before this one has, and whether there is one.
   std::pair<mlir::Value, mlir::Value> fromBefore(mlir::Value value,
                                                  int64_t distance);
-  /// The sum over all lanes, in all lanes; always in the same order.
-  mlir::Value sumOfLanes(mlir::Value value);
+  /// The sum over all lanes, or over those that are a multiple of `stride` apart, in all of them; always in the same order.
+  mlir::Value sumOfLanes(mlir::Value value, int64_t stride = 1);
   /// A bit for each lane that has the same i32.
   mlir::Value lanesWith(mlir::Value i32);
   /// How many of the bits are set, and how many of them below this lane.

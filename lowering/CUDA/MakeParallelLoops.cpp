@@ -1,16 +1,15 @@
 // moe-make-parallel-loops: structured operations become loops whose free turns are visible.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/StructuredBody.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/IRMapping.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_MAKEPARALLELLOOPSPASS
@@ -85,42 +84,16 @@ private:
   }
 
   SmallVector<Value> emitBody(ArrayRef<Value> sums) {
-    IRMapping mapping;
-    Block *body = op.getBlock();
-    for (OpOperand *input : op.getDpsInputOperands()) {
-      Value value = input->get();
-      if (isa<MemRefType>(value.getType()))
-        value = memref::LoadOp::create(b, loc, value, placeOf(*input));
-      mapping.map(op.getMatchingBlockArgument(input), value);
-    }
-    for (auto [init, sum] : llvm::zip_equal(op.getDpsInitsMutable(), sums))
-      mapping.map(op.getMatchingBlockArgument(&init), sum);
-    for (Operation &each : body->without_terminator()) {
-      if (auto index = dyn_cast<linalg::IndexOp>(each))
-        mapping.map(index.getResult(), variables[index.getDim()]);
-      else
-        b.clone(each, mapping);
-    }
+    IRMapping mapping = turn().emitBody(b, sums);
     SmallVector<Value> results;
-    for (Value value : body->getTerminator()->getOperands())
+    for (Value value : op.getBlock()->getTerminator()->getOperands())
       results.push_back(mapping.lookupOrDefault(value));
     return results;
   }
 
+  StructuredTurn turn() { return {op, variables}; }
   SmallVector<Value> placeOf(OpOperand &operand) {
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    SmallVector<Value> place;
-    for (AffineExpr at : map.getResults()) {
-      if (auto dim = dyn_cast<AffineDimExpr>(at))
-        place.push_back(variables[dim.getPosition()]);
-      else if (auto constant = dyn_cast<AffineConstantExpr>(at))
-        place.push_back(
-            arith::ConstantIndexOp::create(b, loc, constant.getValue()));
-      else
-        place.push_back(affine::AffineApplyOp::create(
-            b, loc, AffineMap::get(map.getNumDims(), 0, at), variables));
-    }
-    return place;
+    return turn().placeOf(b, operand);
   }
 
   RewriterBase &b;

@@ -11,9 +11,10 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-LogicalResult ScheduledKernels::launch(Code &host, StringRef name, Value blocks,
-                                       int64_t threads, Body body,
-                                       int64_t sharedBytes, int64_t cluster) {
+LogicalResult moec::lowering::launchKernel(
+    KernelTable &kernels, func::FuncOp entry, Code &host, StringRef name,
+    Value blocks, int64_t threads, llvm::function_ref<void(KernelCode &)> body,
+    int64_t sharedBytes, int64_t cluster) {
   FailureOr<Kernel> kernel = kernels.add(
       host.loc, (entryNameOf(entry) + "_" + name).str(), threads,
       [&](OpBuilder &builder, gpu::GPUFuncOp function) {

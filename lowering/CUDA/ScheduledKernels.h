@@ -51,6 +51,14 @@ struct TilePlan {
 struct TiledProduct;
 struct TileSchedule;
 
+/// A kernel `<entry>_<name>` in blocks of `threads` threads, launched at the host code's place with so much dynamic shared memory,
+/// in clusters of so many blocks. Fails with a diagnostic where a value of the host cannot be handed over.
+mlir::LogicalResult launchKernel(KernelTable &kernels, mlir::func::FuncOp entry,
+                                 Code &host, llvm::StringRef name,
+                                 mlir::Value blocks, int64_t threads,
+                                 llvm::function_ref<void(KernelCode &)> body,
+                                 int64_t sharedBytes = 0, int64_t cluster = 1);
+
 /// Emits the kernels of one function's scheduled operations, and gpu.launch_func where they are to run.
 class ScheduledKernels {
 public:
@@ -65,11 +73,12 @@ public:
 private:
   using Body = llvm::function_ref<void(KernelCode &)>;
 
-  /// A kernel in blocks of `threads`, launched at the host code's place with so much dynamic shared memory, in clusters of so many
-  /// blocks.
   mlir::LogicalResult launch(Code &host, llvm::StringRef name,
                              mlir::Value blocks, int64_t threads, Body body,
-                             int64_t sharedBytes = 0, int64_t cluster = 1);
+                             int64_t sharedBytes = 0, int64_t cluster = 1) {
+    return launchKernel(kernels, entry, host, name, blocks, threads, body,
+                        sharedBytes, cluster);
+  }
   /// Numbers of a buffer one behind the other, as a list; copied together where a caller's strides may be wide.
   mlir::Value contiguous(Code &host, mlir::Value buffer);
   /// The same of a buffer that is written to: it is the entry's own.
