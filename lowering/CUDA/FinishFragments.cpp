@@ -13,9 +13,6 @@ using namespace moec::moe;
 
 /// Of the reduction and of columns, in one block.
 static constexpr int64_t blockSize = 16;
-/// Columns of each matrix that are finished together: what is carried from expert to expert stays in registers.
-static constexpr int64_t chunkColumns = 32;
-static constexpr int64_t blocksOfChunk = chunkColumns / blockSize;
 /// What a lane has of 16 rows and a block of columns.
 static constexpr int64_t numbersOfBlock = 8;
 
@@ -69,6 +66,12 @@ struct LowRows {
   int64_t length, first, rank;
 };
 
+/// The first row or column of a block of 16, and whether a matrix has all of them.
+struct BlockPlace {
+  Value first;
+  bool isWhole;
+};
+
 class FragmentFinisher {
 public:
   FragmentFinisher(KernelCode &k, const TiledProduct &p,
@@ -82,8 +85,10 @@ public:
   }
 
   void finish() {
-    for (chunk = 0; chunk < sums.columns; chunk += chunkColumns)
+    for (chunk = 0; chunk < sums.columns; chunk += chunkColumns) {
+      chunkColumns = std::min(sums.columnsAtOnce, sums.columns - chunk);
       finishChunk();
+    }
   }
 
 private:
@@ -112,17 +117,22 @@ private:
     return sums.numbers[(matrix * sums.columns + chunk) / 2 + i];
   }
 
-  /// The first column of block `block` of the chunk.
-  Value columnOf(int64_t block) {
-    return k.add(sums.firstColumn, chunk + block * blockSize);
+  /// Block `block` of the chunk's columns, and the block of a rank.
+  BlockPlace columnOf(int64_t block) {
+    return {k.add(sums.firstColumn, chunk + block * blockSize),
+            sums.hasAllColumns};
+  }
+  BlockPlace rankOf(Value first, int64_t rank) {
+    return {first, rank % blockSize == 0};
   }
 
   void store(ValueRange results) {
     for (int64_t i = 0; i < chunkColumns / 2; i += 2) {
       Value row = rows[i / 2 % 2];
-      Value column = k.add(columnOf(0), k.add(k.mul(quad, 2), i / 4 * 8));
-      Value isInside =
-          k.both(isRow[i / 2 % 2], k.isBelow(column, k.index(p.columns())));
+      Value column = k.add(columnOf(0).first, k.add(k.mul(quad, 2), i / 4 * 8));
+      Value isInside = isRow[i / 2 % 2];
+      if (!sums.hasAllColumns)
+        isInside = k.both(isInside, k.isBelow(column, k.index(p.columns())));
       k.when(isInside, [&] {
         k.storePair(k.pack(p.element, results[i], results[i + 1]), p.output,
                     k.add(k.mul(row, p.columns()), column));
@@ -233,22 +243,29 @@ private:
     return factor;
   }
 
-  /// 16 x 16 of an expert's matrix from `row` and `column` on, as factors of two products. A lane reads two numbers of a row at
+  /// 16 x 16 of an expert's matrix from a row and a column on, as factors of two products. A lane reads two numbers of a row at
   /// once, which are of the first product and of the second: column 2n of the block is column n of the first, in the order
   /// 0, 8, 2, 10, ..., and the column behind it of the second.
   std::array<std::array<Value, 2>, 2> rightFactors(const MatrixPool &matrix,
                                                    Value begin, Value isThere,
-                                                   Value row, Value column) {
-    Value own = k.add(column, k.add(k.mul(k.rem(lineOfLane, k.index(2)), 8),
-                                    k.mul(k.div(lineOfLane, 2), 2)));
+                                                   const BlockPlace &row,
+                                                   const BlockPlace &column) {
+    Value own =
+        k.add(column.first, k.add(k.mul(k.rem(lineOfLane, k.index(2)), 8),
+                                  k.mul(k.div(lineOfLane, 2), 2)));
     std::array<Value, 4> words;
     for (int64_t i = 0; i < 4; ++i) {
-      Value line = k.add(row, k.add(k.mul(quad, 2), i % 2 + i / 2 * 8));
-      Value isInside =
-          k.both(isThere, k.both(k.isBelow(own, k.index(matrix.columns)),
-                                 k.isBelow(line, k.index(matrix.rows))));
+      Value line = k.add(row.first, k.add(k.mul(quad, 2), i % 2 + i / 2 * 8));
       Value at = k.add(begin, k.add(k.mul(line, matrix.columns), own));
-      Value word = k.loadPair(matrix.list, k.select(isInside, at, k.index(0)));
+      Value isInside = isThere;
+      if (!row.isWhole)
+        isInside = k.both(isInside, k.isBelow(line, k.index(matrix.rows)));
+      if (!column.isWhole)
+        isInside = k.both(isInside, k.isBelow(own, k.index(matrix.columns)));
+      // Where there is no matrix, begin is another's.
+      if (isInside != isThere)
+        at = k.select(isInside, at, k.index(0));
+      Value word = k.loadPair(matrix.list, at);
       words[i] = k.select(isInside, word, k.number(0, k.i32()));
     }
     return {
@@ -281,11 +298,11 @@ private:
         [&, begin = begin, isThere = isThere](Value rank, ValueRange before) {
           Fragment left = leftFactor(rows, low, rank);
           Code::Values sums(before);
-          for (int64_t block = 0; block < blocksOfChunk; ++block)
-            multiply(
-                left,
-                rightFactors(matrix, begin, isThere, rank, columnOf(block)),
-                numbersOf(sums, block));
+          for (int64_t block = 0; block < chunkColumns / blockSize; ++block)
+            multiply(left,
+                     rightFactors(matrix, begin, isThere,
+                                  rankOf(rank, low.rank), columnOf(block)),
+                     numbersOf(sums, block));
           return sums;
         });
   }
@@ -331,7 +348,7 @@ private:
     SmallVector<Code::Values> products = productsOf(rows);
     Code::Values results(before);
     SmallVector<Fragment> hidden;
-    for (int64_t block = 0; block < blocksOfChunk; ++block)
+    for (int64_t block = 0; block < chunkColumns / blockSize; ++block)
       hidden.push_back(
           hiddenOf(rows, products, block, numbersOf(results, block)));
     if (p.shrink)
@@ -387,7 +404,8 @@ private:
                for (auto [block, left] : llvm::enumerate(hidden))
                  multiply(left,
                           rightFactors(*p.shrink, begin, isThere,
-                                       columnOf(block), rank),
+                                       columnOf(block),
+                                       rankOf(rank, p.shrink->columns)),
                           shrunk);
                addToParts(rows, rank, shrunk);
                return Code::Values();
@@ -399,7 +417,7 @@ private:
     int64_t rank = p.shrink->columns;
     for (int64_t row = 0; row < 2; ++row)
       k.when(rows.isThere[row], [&] {
-        Value line = k.add(k.mul(sums.run, p.pairs), rows.pair[row]);
+        Value line = k.add(k.mul(sums.part, p.pairs), rows.pair[row]);
         for (int64_t half = 0; half < 2; ++half) {
           Value column = k.add(first, k.add(k.mul(quad, 2), 8 * half));
           auto add = [&] {
@@ -435,8 +453,8 @@ private:
   /// Where in a fragment a lane is: rows line and line + 8, columns 2·quad and the next, of each 8.
   Value quad, lineOfLane;
   std::array<Value, 2> rows, isRow;
-  /// The first column of each matrix that is finished now.
-  int64_t chunk = 0;
+  /// The first column of each matrix that is finished now, and how many are.
+  int64_t chunk = 0, chunkColumns = 0;
 };
 } // namespace
 

@@ -14,13 +14,17 @@ ProductForm formOf(mlir::Operation *op);
 
 /// 16 rows of a tile, in the registers of a warp.
 struct FragmentSums {
-  /// For each matrix `columns` / 2 of each lane, as HopperCode::numbersOf has them.
+  /// For each matrix `columns` / 2 of each lane, as mma.sync and HopperCode::numbersOf have them.
   mlir::ValueRange numbers;
   int64_t columns;
+  /// Columns of each matrix that are finished together, a multiple of 16: what is carried from expert to expert stays in registers.
+  int64_t columnsAtOnce;
   /// The first of the rows, the row behind the last that is the tile's; the first column of each matrix.
   mlir::Value firstRow, endRow, firstColumn;
-  /// The run of columns that this tile is of.
-  mlir::Value run;
+  /// Whether there are all columns of any tile.
+  bool hasAllColumns;
+  /// The part of v that these columns add to.
+  mlir::Value part;
 };
 
 /// Writes the rows. Experts that these rows have come one after the other, in the order of their numbers; all rows of an expert

@@ -36,6 +36,11 @@ void KernelCode::spreadOverGrid(Value first, Value end,
   loop(add(first, threadOfGrid()), end, mul(blocks(), threads), body);
 }
 
+void KernelCode::shareMultiprocessor(int64_t blocks) {
+  kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                  b.getI32IntegerAttr(blocks));
+}
+
 //===----------------------------------------------------------------------===//
 // Shared memory
 //===----------------------------------------------------------------------===//

@@ -35,6 +35,9 @@ public:
   void spreadOverGrid(mlir::Value first, mlir::Value end,
                       llvm::function_ref<void(mlir::Value)> body);
 
+  /// So many blocks have room in a multiprocessor at once: threads may have the registers for that, and no fewer.
+  void shareMultiprocessor(int64_t blocks);
+
   //===--- control ---===//
   /// On a loop: how often it is unrolled.
   static constexpr llvm::StringLiteral loopAnnotationAttrName =

@@ -149,10 +149,32 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
 // x·A
 //===----------------------------------------------------------------------===//
 
-/// A block for each pair: its warps share the reduction, and are added up in their order.
+/// This thread's share of one column of x·A: lanes beside each other have columns beside each other, and what is left of a warp's
+/// lanes and the warps take turns in the reduction. A warp's lanes are added up.
+static Value shareOfColumn(KernelCode &k, const TiledProduct &p,
+                           const MatrixPool &a, Value row, Value expert,
+                           Value column, int64_t lanes) {
+  /// Loads that are on their way at once.
+  constexpr int64_t unrolled = 8;
+  auto [begin, isThere] = a.find(k, expert);
+  Value depth = k.select(isThere, k.index(a.rows), k.index(0));
+  Value from = k.mul(k.toIndex(row), a.rows);
+  Value sum = k.unrolledLoop(
+      k.div(k.thread(), lanes), depth, k.threads / lanes, unrolled, {k.zero()},
+      [&, begin = begin](Value d, ValueRange before) {
+        Value x = k.loadFloat(p.x, k.add(from, d));
+        Value at = k.add(begin, k.add(k.mul(d, a.columns), column));
+        return Code::Values{k.fma(x, k.loadFloat(a.list, at), before[0])};
+      })[0];
+  return k.sumOfLanes(sum, lanes);
+}
+
+/// A block for each pair, whose warps are added up in their order.
 LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
-  constexpr int64_t threads = 128, warps = threads / KernelCode::warpSize;
   int64_t columns = p.lowColumns();
+  // As many as shared memory has room for the sums of.
+  const int64_t warps = columns <= 512 ? 16 : 4;
+  const int64_t threads = warps * KernelCode::warpSize;
   p.low = host.allocate(host.mul(p.pairs, columns), host.f32());
   return launch(host, "shrink", p.pairs, threads, [&](KernelCode &k) {
     Value sums = k.shared(warps * columns, k.f32());
@@ -162,24 +184,20 @@ LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
       int64_t first = 0;
       for (size_t i = 0; i < p.residuals.size(); i += 2) {
         const MatrixPool &a = p.residuals[i];
-        auto [begin, isThere] = a.find(k, expert);
-        Value depth = k.select(isThere, k.index(a.rows), k.index(0));
-        Value from = k.mul(k.toIndex(row), a.rows);
-        k.loop(k.lane(), k.index(a.columns), KernelCode::warpSize,
-               [&](Value column) {
-                 Value sum =
-                     k.loop(k.warp(), depth, warps, {k.zero()},
-                            [&](Value d, ValueRange before) {
-                              Value x = k.loadFloat(p.x, k.add(from, d));
-                              Value at = k.add(
-                                  begin, k.add(k.mul(d, a.columns), column));
-                              return Code::Values{
-                                  k.fma(x, k.loadFloat(a.list, at), before[0])};
-                            })[0];
-                 Value place =
-                     k.add(k.mul(k.warp(), columns), k.add(column, first));
-                 k.store(sum, sums, place);
-               });
+        int64_t lanes = std::min<int64_t>(llvm::PowerOf2Ceil(a.columns),
+                                          KernelCode::warpSize);
+        Value laneOfColumn = k.rem(k.lane(), k.index(lanes));
+        k.loop(k.index(0), k.index(a.columns), lanes, [&](Value columnTile) {
+          Value column = k.add(columnTile, laneOfColumn);
+          Value isColumn = k.isBelow(column, k.index(a.columns));
+          Value safe = k.select(isColumn, column, k.index(0));
+          Value sum = shareOfColumn(k, p, a, row, expert, safe, lanes);
+          Value isFirst = k.isBelow(k.lane(), k.index(lanes));
+          k.when(k.both(isFirst, isColumn), [&] {
+            Value place = k.add(k.mul(k.warp(), columns), k.add(column, first));
+            k.store(sum, sums, place);
+          });
+        });
         first += a.columns;
       }
     });
@@ -208,6 +226,8 @@ public:
                                          k.b.getIntegerType(8))) {}
 
   void emit() {
+    // Else ptxas spills some to have room for more blocks.
+    k.shareMultiprocessor(2);
     int64_t runs = p.runsOf(s);
     Value tile = k.div(k.block(), runs);
     SharedSums sums;
@@ -237,16 +257,41 @@ public:
           k.min(k.add(first, p.tilesOfRun(s)), k.index(p.columnTiles(s)));
       k.loop(first, last, 1, [&](Value columnTile) {
         sums.firstColumn = k.mul(columnTile, s.columns);
-        sums.lists = multiplyTile(k, s, operands, sums.firstColumn, bytes);
-        int64_t rowsOfWarp = s.rows / s.warps();
-        finishRows(k, p, sums, k.mul(k.warp(), rowsOfWarp), rowsOfWarp);
-        // The next tile's stages take the place of these sums.
+        WarpSums own = multiplyTile(k, s, operands, sums.firstColumn, bytes);
+        if (p.isFinishedInRegisters)
+          finishInRegisters(sums, own);
+        else
+          finishInShared(sums, own);
+        // The next tile's stages take the place of these, or of their sums.
         k.barrier();
       });
     });
   }
 
 private:
+  void finishInShared(SharedSums &sums, const WarpSums &own) {
+    sums.lists = shareSums(k, s, p.weights.size(), own, bytes);
+    int64_t rowsOfWarp = s.rows / s.warps();
+    finishRows(k, p, sums, k.mul(k.warp(), rowsOfWarp), rowsOfWarp);
+  }
+
+  /// Warps beside each other have the same rows, so each has parts of v of its own.
+  void finishInRegisters(const SharedSums &tile, const WarpSums &own) {
+    FragmentSums sums;
+    sums.columns = own.columns;
+    sums.columnsAtOnce = p.weights.size() == 2 ? 16 : 32;
+    sums.hasAllColumns = p.columns() % s.columns == 0;
+    sums.endRow = tile.endRow;
+    sums.firstColumn = k.add(tile.firstColumn, own.firstColumn);
+    sums.part = k.add(k.mul(tile.run, s.warpsAcross),
+                      k.rem(k.warp(), k.index(s.warpsAcross)));
+    for (auto [i, numbers] : llvm::enumerate(own.numbers)) {
+      sums.numbers = numbers;
+      sums.firstRow = k.add(tile.firstRow, k.add(own.firstRow, i * 16));
+      finishFragments(k, p, sums);
+    }
+  }
+
   KernelCode &k;
   const TiledProduct &p;
   const TileSchedule &s;
@@ -281,7 +326,7 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
                   Value i = k.threadOfGrid();
                   k.when(k.isBelow(i, numbers), [&] {
                     Value sum =
-                        k.loop(k.index(0), p.runs, 1, {k.zero()},
+                        k.loop(k.index(0), p.partsOfShrunk, 1, {k.zero()},
                                [&](Value run, ValueRange before) {
                                  Value at = k.add(k.mul(run, numbers), i);
                                  return Code::Values{
@@ -320,8 +365,8 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   for (const TileSchedule &s : ArrayRef(p.schedules).drop_back())
     p.isFew.push_back(host.compare(arith::CmpIPredicate::sle, p.rows,
                                    host.index(s.mostRows * p.groups)));
-  p.runs = pick(host, p,
-                [&](const TileSchedule &s) { return host.index(p.runsOf(s)); });
+  p.partsOfShrunk = pick(
+      host, p, [&](const TileSchedule &s) { return host.index(p.partsOf(s)); });
   p.isReadByOthers = isReadByOthers(op, output);
   p.output = destination(host, output);
   if (!op.getPairRow())
@@ -346,7 +391,7 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
     p.shrink = poolOf(host, op.getShrink());
     p.shrunk = destination(host, op.getShrunk());
     p.parts = allocateFilled(
-        host, host.mul(host.mul(p.pairs, p.shrink->columns), p.runs),
+        host, host.mul(host.mul(p.pairs, p.shrink->columns), p.partsOfShrunk),
         host.zero());
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&

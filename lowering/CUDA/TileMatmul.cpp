@@ -18,7 +18,7 @@ public:
         warpRows(s.rows / s.warpsDown), warpColumns(s.columns / s.warpsAcross),
         rowBlocks(warpRows / 16), columnBlocks(warpColumns / 8) {}
 
-  SmallVector<Value> emit() {
+  WarpSums emit() {
     int64_t steps = (o.depth + s.depth - 1) / s.depth;
     for (int64_t i = 0; i < s.stages - 1; ++i) {
       if (i < steps)
@@ -39,8 +39,7 @@ public:
                  return multiply(stageOf(step), before);
                });
     k.waitCopies(0);
-    k.barrier();
-    return store(sums);
+    return warpSums(sums);
   }
 
 private:
@@ -146,28 +145,18 @@ private:
     return ((matrix * rowBlocks + rowBlock) * columnBlocks + columnBlock) * 4;
   }
 
-  /// Sums into shared memory: a lane has two columns of row lane / 4, and of the row 8 below.
-  SmallVector<Value> store(ValueRange sums) {
-    SmallVector<Value> lists;
-    Value lane = k.lane();
-    for (size_t matrix = 0; matrix < matrices; ++matrix) {
-      Value list = k.sharedView(bytes, matrix * s.rows * s.columns * 4,
-                                s.rows * s.columns, k.f32());
-      lists.push_back(list);
-      for (int64_t i = 0; i < rowBlocks; ++i)
-        for (int64_t j = 0; j < columnBlocks; ++j)
-          for (int64_t part = 0; part < 4; ++part) {
-            Value row = k.add(k.add(firstRowOfWarp(), k.div(lane, 4)),
-                              i * 16 + part / 2 * 8);
-            Value column = k.add(
-                k.add(firstColumnOfWarp(), k.mul(k.rem(lane, k.index(4)), 2)),
-                j * 8 + part % 2);
-            k.store(sums[placeOf(matrix, i, j) + part], list,
-                    k.add(k.mul(row, s.columns), column));
-          }
+  WarpSums warpSums(ValueRange sums) {
+    WarpSums own;
+    own.columns = warpColumns;
+    own.firstRow = firstRowOfWarp();
+    own.firstColumn = firstColumnOfWarp();
+    for (int64_t i = 0; i < rowBlocks; ++i) {
+      SmallVector<Value> &numbers = own.numbers.emplace_back();
+      for (size_t matrix = 0; matrix < matrices; ++matrix)
+        llvm::append_range(numbers,
+                           sums.slice(placeOf(matrix, i, 0), 4 * columnBlocks));
     }
-    k.barrier();
-    return lists;
+    return own;
   }
 
   KernelCode &k;
@@ -182,10 +171,35 @@ private:
 };
 } // namespace
 
-SmallVector<Value> moec::lowering::multiplyTile(KernelCode &k,
-                                                const TileSchedule &schedule,
-                                                const TileOperands &operands,
-                                                Value firstColumn,
-                                                Value sharedBytes) {
+WarpSums moec::lowering::multiplyTile(KernelCode &k,
+                                      const TileSchedule &schedule,
+                                      const TileOperands &operands,
+                                      Value firstColumn, Value sharedBytes) {
   return TileEmitter(k, schedule, operands, firstColumn, sharedBytes).emit();
+}
+
+SmallVector<Value> moec::lowering::shareSums(KernelCode &k,
+                                             const TileSchedule &s,
+                                             int64_t matrices,
+                                             const WarpSums &sums,
+                                             Value sharedBytes) {
+  k.barrier();
+  SmallVector<Value> lists;
+  Value row = k.add(sums.firstRow, k.div(k.lane(), 4));
+  Value column = k.add(sums.firstColumn, k.mul(k.rem(k.lane(), k.index(4)), 2));
+  for (int64_t matrix = 0; matrix < matrices; ++matrix) {
+    Value list = k.sharedView(sharedBytes, matrix * s.rows * s.columns * 4,
+                              s.rows * s.columns, k.f32());
+    lists.push_back(list);
+    for (auto [i, numbers] : llvm::enumerate(sums.numbers)) {
+      auto own =
+          ArrayRef(numbers).slice(matrix * sums.columns / 2, sums.columns / 2);
+      for (auto [j, number] : llvm::enumerate(own)) {
+        Value at = k.mul(k.add(row, i * 16 + j / 2 % 2 * 8), s.columns);
+        k.store(number, list, k.add(at, k.add(column, j / 4 * 8 + j % 2)));
+      }
+    }
+  }
+  k.barrier();
+  return lists;
 }

@@ -20,13 +20,26 @@ struct TileOperands {
   mlir::Value hasMatrix;
 };
 
-/// Computes columns from `firstColumn` on. Afterwards each matrix's sums are in shared memory, f32 of schedule.rows x
-/// schedule.columns, the lists that are returned; the block has met.
-llvm::SmallVector<mlir::Value> multiplyTile(KernelCode &k,
-                                            const TileSchedule &schedule,
-                                            const TileOperands &operands,
-                                            mlir::Value firstColumn,
-                                            mlir::Value sharedBytes);
+/// Which part of a tile's sums a warp has, and the sums, in registers.
+struct WarpSums {
+  /// For each 16 rows and each matrix, of 16 rows x `columns`: as mma.sync leaves them, four numbers for each 8 columns. A lane has
+  /// two columns of row lane / 4, and of the row 8 below.
+  llvm::SmallVector<llvm::SmallVector<mlir::Value>> numbers;
+  int64_t columns;
+  /// Of the tile.
+  mlir::Value firstRow, firstColumn;
+};
+
+/// Computes columns from `firstColumn` on. Stages in shared memory may not be written before the block has met.
+WarpSums multiplyTile(KernelCode &k, const TileSchedule &schedule,
+                      const TileOperands &operands, mlir::Value firstColumn,
+                      mlir::Value sharedBytes);
+
+/// Puts them where stages were: lists of f32 for each matrix, schedule.rows x schedule.columns. The block has met then.
+llvm::SmallVector<mlir::Value> shareSums(KernelCode &k,
+                                         const TileSchedule &schedule,
+                                         int64_t matrices, const WarpSums &sums,
+                                         mlir::Value sharedBytes);
 
 } // namespace moec::lowering
 

@@ -45,15 +45,15 @@ struct TiledProduct {
   mlir::Value pairFirst;
   /// x·A of each pair: for each weight its rank.
   mlir::Value low;
-  /// v in parts, one for each run of columns.
-  mlir::Value parts, runs;
+  /// v in parts, and how many.
+  mlir::Value parts, partsOfShrunk;
 
   /// Sizes, of which the host takes one by rows of a group.
   llvm::SmallVector<TileSchedule> schedules;
   /// For each but the last whether the groups have no more rows than it is for.
   llvm::SmallVector<mlir::Value> isFew;
 
-  /// Warpgroups finish rows in registers, not through shared memory.
+  /// Rows are finished in registers, not through shared memory.
   bool isFinishedInRegisters = false;
 
   /// act of what two weights give, or one: then `gate` is null.
@@ -76,6 +76,11 @@ struct TiledProduct {
   /// Tiles of columns in a run, at most.
   int64_t tilesOfRun(const TileSchedule &schedule) const {
     return llvm::divideCeil(columnTiles(schedule), runsOf(schedule));
+  }
+  /// Parts of v: what a run of columns adds up. In registers each warp has columns of its own.
+  int64_t partsOf(const TileSchedule &schedule) const {
+    return runsOf(schedule) *
+           (isFinishedInRegisters ? schedule.warpsAcross : 1);
   }
   WarpgroupShape shapeOf(const TileSchedule &schedule) const {
     return WarpgroupShape(schedule, weights.size(), !isFinishedInRegisters);

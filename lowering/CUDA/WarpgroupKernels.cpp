@@ -107,11 +107,14 @@ private:
     FragmentSums sums;
     sums.numbers = numbers;
     sums.columns = shape.columns;
+    // What is missing of a rank's last 16 takes registers.
+    sums.columnsAtOnce = p.expand && p.expand->rows % 16 != 0 ? 16 : 32;
+    sums.hasAllColumns = p.columns() % s.columns == 0;
     sums.firstRow =
         k.add(run.firstRow, k.mul(warp, WarpgroupShape::rowsOfWarp));
     sums.endRow = run.endRow;
     sums.firstColumn = k.mul(tile, shape.columns);
-    sums.run = k.div(tile, tilesOfRun);
+    sums.part = k.div(tile, tilesOfRun);
     finishFragments(k, p, sums);
     // Lanes went their own ways; warpgroups multiply with all of them.
     k.syncWarp();

@@ -28,9 +28,9 @@ def emulator(monkeypatch):
     use_driver(monkeypatch)
 
 
-def compile_both(text, path):
+def compile_both(text, path, isa="sm_90a"):
     reference = compile_with(text, path / "reference", "--pipeline=reference")
-    return compile_with(text, path / "cuda", "--target=cuda", "--isas=sm_90a"), reference
+    return compile_with(text, path / "cuda", "--target=cuda", f"--isas={isa}"), reference
 
 
 def compare(kernels, reference, bound, *options):
@@ -134,7 +134,7 @@ def test_activations_are_faster_when_asked(tmp_path, monkeypatch):
     fast = compile_with(text, tmp_path / "fast", "--target=cuda", "--isas=sm_90a", "--fast-activations")
     assert b"tanh.approx.f32" in (fast / "library.so").read_bytes()
     assert b"tanh.approx.f32" not in (exact / "library.so").read_bytes()
-    for tokens in (7, 130):  # finished in shared memory, and in registers
+    for tokens in (7, 130):  # few rows, and many
         compare(fast, reference, BOUNDS["bf16"], "--tokens", tokens)
         outputs = []
         for artifact in (exact, fast):
@@ -143,14 +143,25 @@ def test_activations_are_faster_when_asked(tmp_path, monkeypatch):
         assert outputs[0] != outputs[1]
 
 
-@pytest.mark.parametrize("rank", (8, 16, 48, 64))
-def test_ptxas_is_content(rank, tmp_path):
+@pytest.mark.parametrize("tokens", (24, 300))
+@pytest.mark.parametrize("rank", (16, 22))
+def test_rows_of_tiles(rank, tokens, tmp_path, monkeypatch):
+    """On sm_80: experts of 16 rows by mma.sync where tiles of few rows and of many leave their sums; widths are no multiple of a tile."""
+    kernels = compile_both(layer("bf16", 136, 72, [0, 0, 0, 1, 1, 1], rank), tmp_path, "sm_80")
+    for seed in (1, 2):
+        monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
+        compare(*kernels, BOUNDS["bf16"], "--tokens", tokens)
+
+
+@pytest.mark.parametrize("rank", (8, 16, 24, 64))
+@pytest.mark.parametrize("isa", ("sm_80", "sm_90a"))
+def test_ptxas_is_content(isa, rank, tmp_path):
     """No spills, nothing that it made slower to keep right (C75xx), for the sizes of a large layer."""
     if not shutil.which("ptxas"):
         pytest.skip("ptxas is not here")
     text = layer("bf16", 4096, 14336, [0, 0, 1, 1], rank)
-    compile_with(text, tmp_path / "layer.ptx", "--target=cuda", "--isas=sm_90a", "--emit=ptx")
-    done = subprocess.run(["ptxas", "-arch=sm_90a", "-v", tmp_path / "layer.ptx", "-o", tmp_path / "cubin"], capture_output=True, text=True)
+    compile_with(text, tmp_path / "layer.ptx", "--target=cuda", f"--isas={isa}", "--emit=ptx")
+    done = subprocess.run(["ptxas", f"-arch={isa}", "-v", tmp_path / "layer.ptx", "-o", tmp_path / "cubin"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "C75" not in done.stderr
     assert set(re.findall(r"(\d+) bytes spill", done.stderr)) == {"0"}

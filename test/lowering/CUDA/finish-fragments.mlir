@@ -7,6 +7,8 @@
 // RUN: sed 's/x4xbf16, expert/x24xbf16, expert/; s/<4x96/<24x96/; s/<4x64/<24x64/' %S/Inputs/layer.mlir > %t.mlir
 // RUN: moe-compile %t.mlir --optimize --separate-weights --target=cuda --isas=sm_90a --emit=ptx -o %t.ptx
 // RUN: awk '/entry block0_up_128/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=RANK24
+// RUN: moe-compile %t.mlir --optimize --separate-weights --target=cuda --isas=sm_80 --emit=ptx -o %t.ptx
+// RUN: awk '/entry block0_up_64/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=SM80
 
 // CHECK-LABEL: gpu.func @act_{{.*}}matmul_128
 // CHECK:      nvvm.wgmma.mma_async
@@ -50,6 +52,18 @@ func.func @act(%x: memref<?x32xf16>, %u: memref<2x32x16xf16>, %g: memref<2x32x16
 // RANK24-COUNT-4: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // RANK24:         .pragma "nounroll"
 // RANK24-COUNT-4: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+
+// Tiles of sm_80 too: nothing passes through shared memory, and ptxas is told how many blocks are enough.
+// SM80:         .minnctapersm 2
+// SM80-NOT:     st.shared
+// SM80-COUNT-32: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// SM80-NOT:     st.shared
+// SM80-COUNT-5: shfl.sync.bfly.b32
+// SM80-NOT:     st.shared
+// SM80:         .pragma "nounroll"
+// SM80:         mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// SM80-NOT:     st.shared
+// SM80:         .visible .entry block0_add_parts
 
 // DOWN:         wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16
 // DOWN:         wgmma.wait_group.sync.aligned 0

@@ -20,11 +20,10 @@
 // KERNELS-NOT:  block0_up
 // KERNELS-NOT:  block0_matmul
 
-// Gate and up of a tile, for all experts of the cluster at once. Stages are where sums come to lie too. Few rows: half of the warps copy
-// a tile's x, and each warp multiplies 16 columns; LLVM unrolls the two
-// steps of the reduction.
+// Gate and up of a tile, for all experts of the cluster at once. Few rows: half of the warps copy a tile's x, and each warp multiplies
+// 16 columns; LLVM unrolls the two steps of the reduction. Two products for each 16 columns are an expert's gate, its up, and h·A.
 // UP:              .shared .align {{[0-9]+}} .b8 {{.*}}[41984]
-// UP-COUNT-16:     mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// UP-COUNT-22:     mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // UP-NOT:          mma.sync
 // UP:              .visible .entry block0_up_64
 // UP:              .shared .align {{[0-9]+}} .b8 {{.*}}[43008]
@@ -32,12 +31,12 @@
 // UP:              cp.async.wait_group 1
 // UP-COUNT-16:     mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // UP:              cp.async.wait_group 0
-// Lanes add up h·A.
+// The warp looks for the next expert.
 // UP-COUNT-5:      shfl.sync.bfly
 // UP:              .visible .entry block0_add_parts
 
 // DOWN:            .shared .align {{[0-9]+}} .b8 {{.*}}[23552]
-// DOWN-COUNT-12:   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// DOWN-COUNT-14:   mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 // DOWN-NOT:        mma.sync
 // DOWN:            .visible .entry block0_matmul_64
 // DOWN:            .shared .align {{[0-9]+}} .b8 {{.*}}[29184]
