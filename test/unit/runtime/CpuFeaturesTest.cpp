@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t fourth = MOERT_CPU_AVX512VL * 2 - 1;
 constexpr uint64_t all = (uint64_t(1) << MOERT_CPU_FEATURE_COUNT) - 1;
 constexpr uint64_t third =
-    MOERT_CPU_LZCNT * 2 - 1 | MOERT_CPU_GFNI | MOERT_CPU_AVXVNNI;
+    (MOERT_CPU_LZCNT * 2 - 1) | MOERT_CPU_GFNI | MOERT_CPU_AVXVNNI;
 constexpr uint64_t tiles =
     MOERT_CPU_AMX_TILE | MOERT_CPU_AMX_BF16 | MOERT_CPU_AMX_INT8;
 constexpr moert_cpuid everything = {~0u, ~0u, ~0u, 0x600E7, ~0u, ~0u, ~0u};

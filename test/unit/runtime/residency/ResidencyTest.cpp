@@ -116,8 +116,9 @@ TEST(Residency, anyOrderOfEvents) {
     for (Unit each = 0; each < 20; ++each) {
       auto slots = std::count(occupants.begin(), occupants.end(), each);
       ASSERT_EQ(slots, residency.isAbsent(each) ? 0 : 1);
-      if (slots)
+      if (slots) {
         ASSERT_EQ(occupants[residency.slotOf(each)], each);
+      }
     }
   }
 }

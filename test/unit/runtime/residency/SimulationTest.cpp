@@ -188,10 +188,12 @@ TEST(Simulation, countsAddUp) {
                       double(trace->turns()) * layerSeconds +
                           result->stallSeconds,
                       1e-6);
-          if (policy == MissPolicy::Wait)
+          if (policy == MissPolicy::Wait) {
             EXPECT_GE(result->reads, result->misses);
-          if (predictor == "none" && policy == MissPolicy::Wait)
+          }
+          if (predictor == "none" && policy == MissPolicy::Wait) {
             EXPECT_NEAR(result->stallSeconds, double(result->misses), 1e-6);
+          }
         }
 }
 

@@ -34,8 +34,9 @@ TEST(Trace, thereAndBack) {
     ASSERT_EQ(found->hints.size(), trace->hints.size());
     for (uint64_t turn = 0; turn < trace->turns(); ++turn) {
       EXPECT_TRUE(std::ranges::equal(found->used[turn], trace->used[turn]));
-      if (precision > 0)
+      if (precision > 0) {
         EXPECT_TRUE(std::ranges::equal(found->hints[turn], trace->hints[turn]));
+      }
     }
   }
 }
