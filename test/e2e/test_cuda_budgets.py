@@ -1,4 +1,4 @@
-"""What ptxas makes of the kernels, against the table of docs/cuda.md: registers, shared memory, no spills, no warnings.
+"""What ptxas makes of the kernels, against the tables of docs/cuda: registers, shared memory, no spills, no warnings.
 
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("ptxas"), reason="ptxas is not 
 def budgets():
     """Registers and bytes of shared memory (None where they depend on the layer) of each kernel, by target, from the document."""
     table = {}
-    for line in (ROOT / "docs" / "cuda.md").read_text().splitlines():
+    pages = sorted((ROOT / "docs" / "cuda").glob("*.md"))
+    for line in "\n".join(page.read_text() for page in pages).splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 6 and cells[3].isdigit():
             kernels, _, shared, registers, spills, target = cells
