@@ -20,7 +20,7 @@ typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
-typedef uint64_t CUdeviceptr;
+typedef unsigned long long CUdeviceptr;
 
 enum {
   CUDA_SUCCESS = 0,

@@ -13,6 +13,12 @@
 using moec::test::TestCall;
 using moec::test::TestTensor;
 
+// Handles of cuda.h that the runtime does not use.
+struct CUgraph_st;
+struct CUgraphExec_st;
+using CUgraph = CUgraph_st *;
+using CUgraphExec = CUgraphExec_st *;
+
 namespace {
 
 /// y = x + 1 of test/tools/moe-run/Inputs/on_cuda.c, all on the device.
@@ -67,8 +73,8 @@ protected:
     // 0: nothing unsafe may be called by any thread.
     ASSERT_EQ(ask("cuStreamBeginCapture_v2", stream, 0), CUDA_SUCCESS);
   }
-  void *endCapture() {
-    void *graph = nullptr;
+  CUgraph endCapture() {
+    CUgraph graph = nullptr;
     EXPECT_EQ(ask("cuStreamEndCapture", stream, &graph), CUDA_SUCCESS);
     return graph;
   }
@@ -108,7 +114,8 @@ TEST_F(EmulatedCudaTest, aGraphRepeatsWhatWasCaptured) {
 
   beginCapture();
   ASSERT_EQ(run(), MOERT_OK) << call.message();
-  void *graph = endCapture(), *executable = nullptr;
+  CUgraph graph = endCapture();
+  CUgraphExec executable = nullptr;
   ASSERT_EQ(ask("cuGraphInstantiateWithFlags", &executable, graph,
                 static_cast<unsigned long long>(0)),
             CUDA_SUCCESS);
