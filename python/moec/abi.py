@@ -11,7 +11,7 @@ import functools
 
 from moec import home
 
-VERSION = 0 << 16 | 4
+VERSION = 0 << 16 | 5
 MAX_RANK = 8
 DYNAMIC = -1
 INPUT, OUTPUT, BINDING = 0, 1, 2

@@ -198,7 +198,7 @@ moert_status_t Binding::load(const ManifestEntry &entry,
     binding->pointers.push_back(&tensor);
   binding->seen = {{sizeof(moert_layer_binding),
                     int32_t(binding->pointers.size()),
-                    binding->pointers.data(), epoch},
+                    binding->pointers.data(), epoch, nullptr},
                    binding.get()};
   result = std::move(binding);
   return MOERT_OK;

@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 /** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
-#define MOERT_ABI_VERSION ((0u << 16) | 4u)
+#define MOERT_ABI_VERSION ((0u << 16) | 5u)
 
 /** Results of every call. */
 typedef enum {
@@ -48,14 +48,31 @@ typedef struct {
   size_t capacity;
 } moert_error_sink;
 
+/** Who brings bases of one layer's clusters into the places of its pools, for code that says which ones it is about to read
+ * (moe-compile --page-bases). Any number of threads may call. */
+typedef struct {
+  uint32_t size;              /**< sizeof(moert_paging); unknown trailing fields are ignored */
+  void *context;
+  /** Waits until the bases of all `count` clusters are in their places and holds them there: slots[c] is the place of each of them,
+   * -1 of every other cluster of the layer. -1 among `clusters` is none; order and repeats do not matter. All or none: who holds
+   * some already asks for no more, so that calls cannot wait for each other in a ring. Returns a moert_status_t with a message;
+   * after an error nothing is held. */
+  int32_t (*acquire)(void *context, const int32_t *clusters, int64_t count, int32_t *slots, const moert_error_sink *error);
+  /** Gives back what an acquire that returned MOERT_OK filled `slots` with. */
+  void (*release)(void *context, const int32_t *slots);
+  /** A hint: the layer `ahead` layers later will probably meet these clusters in this step. Does not wait. */
+  void (*prefetch)(void *context, int32_t ahead, const int32_t *clusters, int64_t count);
+} moert_paging;
+
 /** What one layer brings to an entry that many layers share: pools of weights and tables, in the order of the entry's
- * arguments of role MOERT_BINDING. A binding is one epoch: who replaces weights or regroups experts makes another binding
+ * arguments of role MOERT_BINDING. A binding may end in front of `paging`. A binding is one epoch: who replaces weights or regroups experts makes another binding
  * and leaves this one as it is until no call uses it. docs/binding.md names the tensors. */
 typedef struct {
   uint32_t size;              /**< sizeof(moert_layer_binding); unknown trailing fields are ignored */
   int32_t count;
   DLTensor *const *tensors;
   uint64_t epoch;
+  const moert_paging *paging; /**< null: all clusters are in the places that tables of slots name; device code takes no other */
 } moert_layer_binding;
 
 /** Whose threads an entry may use. moert/executor.h makes one; a host with threads of its own fills in one of its own. */
@@ -111,7 +128,7 @@ typedef struct {
   uint8_t role;               /**< moert_role_t */
   uint8_t rank;
   int64_t shape[MOERT_MAX_RANK]; /**< an extent, MOERT_DYNAMIC, or a class below it */
-  uint8_t contiguous;         /**< 1: elements lie one behind the other in order; kernels read panels so */
+  uint8_t contiguous;         /**< 1: elements lie one behind the other in order; 2: those of each place in the first extent do */
   uint32_t alignment;         /**< bytes that the data's address is a multiple of; 0: an element's */
 } moert_argument;
 
@@ -208,7 +225,8 @@ typedef struct moert_variant {
   uint64_t features;          /**< MOERT_CPU_* that it needs */
   /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8), each to
    * MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }, and
-   * then the call's executor, or null; of device code what it hands to moert_cuda_launch as `context`. */
+   * then the call's executor, or null, and the call's paging, for the functions below; of device code what it hands to
+   * moert_cuda_launch as `context`. */
   void (*kernel)(void **descriptors);
   /** One pointer for each argument, whose shapes alone are read (data may be null), then an int64_t * that receives the
    * bytes. */
@@ -258,6 +276,18 @@ int32_t moert_entry_tvm_ffi_workspace(const moert_entry *entry, void *handle, co
  * one thread or there is one item, body(data, 0, count) is called here; with no items, nothing. */
 void moert_parallel_for(const moert_executor *executor, int64_t count, int64_t grain,
                         void (*body)(void *data, int64_t first, int64_t last), void *data);
+
+/** What compiled code calls around its reads of bases that may be elsewhere; linked into every library, hidden. `paging` is what stands
+ * behind the executor. The thread that runs the kernel calls them, not bodies of its parallel loops. Acquire fills slots[c] for each
+ * of `count_of_clusters` clusters: as moert_paging.acquire does, or without paging with those of `table`, the binding's. If that
+ * fails, all are 0, so that what is read is some memory of the pool; the entry's call returns the error, and nothing more is acquired
+ * or prefetched. At most MOERT_MAX_ACQUIRED are held at a time. What was acquired is released in any case, in any order. */
+void moert_paging_acquire(void *paging, const int32_t *clusters, int64_t count, const int32_t *table, int64_t count_of_clusters,
+                          int32_t *slots);
+void moert_paging_release(void *paging, const int32_t *slots);
+void moert_paging_prefetch(void *paging, int32_t ahead, const int32_t *clusters, int64_t count);
+/** How often one call may have acquired and not yet released. */
+#define MOERT_MAX_ACQUIRED 8
 
 /** CUDA by the driver alone; linked into libraries whose device code names it, hidden. */
 extern const moert_device_runtime moert_cuda_runtime;

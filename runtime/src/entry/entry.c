@@ -2,6 +2,7 @@
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "cpu_features.h"
 #include "moert/abi.h"
+#include "paging.h"
 #include "variant.h"
 
 #include <limits.h>
@@ -53,8 +54,9 @@ typedef struct {
   /* One for each of the entry's arguments, from the caller's array or from the binding. */
   const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
-  /* Then the workspace, then the executor, or what the device's runtime puts there. */
-  void *pointers[MOERT_MAX_ARGUMENTS + 2];
+  /* Then the workspace, then the executor, or what the device's runtime puts there, then the paging. */
+  void *pointers[MOERT_MAX_ARGUMENTS + 3];
+  moert_call_paging paging;
   ByteRange ranges[MOERT_MAX_ARGUMENTS];
   ClassValue classes[mostExtents];
   int32_t classCount;
@@ -257,7 +259,9 @@ static int32_t checkStrides(Check *check, int32_t index, int64_t *span) {
                    last > INT64_MAX / 16))
       return failArgument(check, index, "has stride[%d] = %lld, which reaches beyond the address space", (int)d,
                           (long long)stride);
-    if (check->entry->arguments[index].contiguous && !empty && stride != compact)
+    /* With 2 the first stride is free. */
+    if (d >= check->entry->arguments[index].contiguous - 1 && check->entry->arguments[index].contiguous && !empty &&
+        stride != compact)
       return failArgument(check, index, "has stride[%d] = %lld, expected %lld: kernels read it as one run of elements", (int)d,
                           (long long)stride, (long long)compact);
     sizes[d] = extent;
@@ -389,6 +393,25 @@ static int32_t checkExecutor(Check *check) {
   return MOERT_OK;
 }
 
+/* Who brings clusters to their places; fills the pointer behind the executor. */
+static int32_t checkPaging(Check *check) {
+  const moert_layer_binding *binding = check->call->binding;
+  const moert_paging *paging = NULL;
+  if (binding && binding->size >= offsetof(moert_layer_binding, paging) + sizeof binding->paging)
+    paging = binding->paging;
+  if (paging && check->runtime)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a layer binding with paging, expected none on %s", check->runtime->name);
+  if (paging && (paging->size < sizeof(moert_paging) || !paging->acquire || !paging->release || !paging->prefetch))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got paging of %u bytes%s, expected at least %u and three functions", paging->size,
+                paging->size < sizeof(moert_paging) ? "" : " that lacks a function", (unsigned)sizeof(moert_paging));
+  check->paging.paging = paging;
+  check->paging.status = MOERT_OK;
+  check->paging.held = 0;
+  check->paging.message[0] = '\0';
+  check->pointers[check->entry->count + 2] = &check->paging;
+  return MOERT_OK;
+}
+
 /* Finds each argument's tensor: in the caller's array, or in the binding. */
 static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count) {
   const moert_entry *entry = check->entry;
@@ -402,9 +425,10 @@ static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count
     return fail(check, MOERT_INVALID_ARGUMENT, "got a null array of arguments, expected %d", (int)count);
   if (bound > 0 && !binding)
     return fail(check, MOERT_INVALID_ARGUMENT, "got no layer binding, expected one of %d tensors", (int)bound);
-  if (bound > 0 && (binding->size < sizeof(moert_layer_binding) || binding->count != bound || !binding->tensors))
+  bool holdsTensors = bound > 0 && binding->size >= offsetof(moert_layer_binding, paging) && binding->tensors;
+  if (bound > 0 && (!holdsTensors || binding->count != bound))
     return fail(check, MOERT_INVALID_ARGUMENT, "got a layer binding of %d tensors, expected %d",
-                binding->size < sizeof(moert_layer_binding) || !binding->tensors ? 0 : (int)binding->count, (int)bound);
+                holdsTensors ? (int)binding->count : 0, (int)bound);
   int32_t nextArgument = 0;
   int32_t nextBound = 0;
   for (int32_t i = 0; i < entry->count; ++i) {
@@ -494,14 +518,18 @@ static int32_t checkWorkspace(Check *check) {
 
 /* Runs the chosen variant on this CPU, or by the device's runtime. */
 static int32_t runKernel(Check *check) {
-  if (!check->runtime) {
-    int32_t status = checkExecutor(check);
-    if (status == MOERT_OK)
-      check->variant->kernel(check->pointers);
+  int32_t status = checkPaging(check);
+  if (status == MOERT_OK && !check->runtime)
+    status = checkExecutor(check);
+  if (status != MOERT_OK)
     return status;
+  if (!check->runtime) {
+    check->variant->kernel(check->pointers);
+    moert_call_paging *paging = &check->paging;
+    return paging->status == MOERT_OK ? MOERT_OK : fail(check, paging->status, "%s", paging->message);
   }
   char message[messageBytes] = "";
-  int32_t status = check->runtime->run(check->variant, check->device, check->call, check->pointers,
+  status = check->runtime->run(check->variant, check->device, check->call, check->pointers,
                                        &check->pointers[check->entry->count + 1], message, sizeof message);
   return status == MOERT_OK ? MOERT_OK : fail(check, status, "%s", message);
 }

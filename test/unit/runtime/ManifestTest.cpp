@@ -96,7 +96,7 @@ TEST(Manifest, refusesVersions) {
 
 TEST(Manifest, namesTheDeviceOfItsEntries) {
   auto on = [](const std::string &device) {
-    return R"({"moec_manifest":"0.1","abi":"0.4",)" + device +
+    return R"({"moec_manifest":"0.1","abi":"0.5",)" + device +
            R"("entries":[]})";
   };
   Manifest manifest;

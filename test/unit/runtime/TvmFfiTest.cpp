@@ -110,7 +110,8 @@ struct TvmFfi : testing::Test {
   TestTensor x{&xData, kDLFloat, 32, {1}}, b{&bData, kDLFloat, 32, {1}},
       y{&yData, kDLFloat, 32, {1}}, workspace{room, kDLInt, 8, {256}};
   DLTensor *bound[1] = {&b.view};
-  moert_layer_binding binding = {sizeof(moert_layer_binding), 1, bound, 1};
+  moert_layer_binding binding = {sizeof(moert_layer_binding), 1, bound, 1,
+                                 nullptr};
   moert_tvm_ffi_value result = {};
 };
 

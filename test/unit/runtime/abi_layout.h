@@ -3,7 +3,7 @@
  *
  * Included once by each language, with MOEC_ABI_LAYOUT_ASSERT(condition) defined. A change of a number here is a change of the ABI:
  * docs/artifact.md says what it takes. test/hygiene/abi_layout.py sees to it that nothing of the headers is missing. */
-MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 4u);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 5u);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_status_t) == 4);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_OK == 0);
@@ -37,16 +37,25 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, threads) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, context) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, parallel_for) == 16);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 24);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 32);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, paging) == 24);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_paging) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, context) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, acquire) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, release) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, prefetch) == 32);
 
 MOEC_ABI_LAYOUT_ASSERT(MOERT_WORKSPACE_ALIGNMENT == 64);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_WORKSPACE_ALIGNMENT == 256);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ARGUMENTS == 64);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ACQUIRED == 8);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_THREADS == 1024);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DYNAMIC == -1);
 
