@@ -31,3 +31,22 @@ double LatestNextUse::worth(Unit unit, uint64_t turn) const {
   return -(turnsUntil(extents, turn, layer) +
            extents.layers * (1 / chance - 1));
 }
+
+std::unique_ptr<Eviction>
+moec::residency::makeEviction(std::string_view name, Extents extents,
+                              const Predictor &predictor) {
+  // In steps: long beside what a request meets again, short beside requests.
+  constexpr double halfLife = 32;
+  if (name == "lru")
+    return std::make_unique<LeastRecentlyUsed>(extents.units());
+  if (name == "lfu")
+    return std::make_unique<LeastFrequentlyUsed>(extents.units(),
+                                                 halfLife * extents.layers);
+  if (name == "next_use")
+    return std::make_unique<LatestNextUse>(extents, predictor);
+  return nullptr;
+}
+
+std::vector<std::string_view> moec::residency::evictionNames() {
+  return {"lru", "lfu", "next_use"};
+}

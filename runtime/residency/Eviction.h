@@ -6,6 +6,8 @@
 #include "runtime/residency/Prediction.h"
 
 #include <cstdint>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 namespace moec::residency {
@@ -73,6 +75,11 @@ private:
   Extents extents;
   const Predictor &predictor;
 };
+
+/// By name: lru, lfu, next_use; null for others. The predictor has to outlive it.
+std::unique_ptr<Eviction> makeEviction(std::string_view name, Extents extents,
+                                       const Predictor &predictor);
+std::vector<std::string_view> evictionNames();
 
 /// Turns from one layer's step to another's next one: 1 to `layers`.
 uint32_t turnsUntil(Extents extents, uint64_t turn, uint32_t layer);

@@ -131,6 +131,35 @@ double HintedPredictor::chance(uint32_t layer, uint32_t cluster) const {
 }
 
 //===----------------------------------------------------------------------===//
+// By name
+//===----------------------------------------------------------------------===//
+
+std::unique_ptr<Predictor>
+moec::residency::makePredictor(std::string_view name, Extents extents) {
+  if (name == "none")
+    return std::make_unique<NoPredictor>();
+  if (name == "rolling")
+    return std::make_unique<RollingPredictor>(extents);
+  if (name == "past_request")
+    return std::make_unique<PastRequestPredictor>(extents);
+  if (name == "hint" || name == "exact_hint")
+    return std::make_unique<HintedPredictor>(extents, name == "exact_hint");
+  return nullptr;
+}
+
+std::vector<std::string_view> moec::residency::predictorNames() {
+  return {"none", "rolling", "past_request", "hint", "exact_hint"};
+}
+
+std::string
+moec::residency::listed(const std::vector<std::string_view> &names) {
+  std::string text;
+  for (std::string_view name : names)
+    text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+//===----------------------------------------------------------------------===//
 // Cost
 //===----------------------------------------------------------------------===//
 

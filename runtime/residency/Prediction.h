@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace moec::residency {
@@ -107,6 +109,14 @@ private:
     double said, met;
   } hinted, others;
 };
+
+/// By name: none, rolling, past_request, hint, exact_hint; null for others.
+std::unique_ptr<Predictor> makePredictor(std::string_view name,
+                                         Extents extents);
+std::vector<std::string_view> predictorNames();
+
+/// "a, b, c", for messages.
+std::string listed(const std::vector<std::string_view> &names);
 
 /// Whether to read a unit ahead of time. With T the seconds of a read: it saves min(T, lead) with chance `chance`; it costs a
 /// read of what leaves with chance `chanceOfVictim`, and where it was wrong delays others by T for the part of time that the link

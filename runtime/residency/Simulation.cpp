@@ -2,7 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "runtime/residency/Simulation.h"
 
-#include "runtime/residency/Residency.h"
+#include "runtime/residency/ReadAhead.h"
 
 #include <algorithm>
 #include <deque>
@@ -66,44 +66,19 @@ private:
 // By name
 //===----------------------------------------------------------------------===//
 
-std::unique_ptr<Predictor> makePredictor(std::string_view name,
-                                         const Trace &trace) {
-  if (name == "none")
-    return std::make_unique<NoPredictor>();
-  if (name == "rolling")
-    return std::make_unique<RollingPredictor>(trace.extents);
-  if (name == "past_request")
-    return std::make_unique<PastRequestPredictor>(trace.extents);
-  if (name == "hint" || name == "exact_hint")
-    return std::make_unique<HintedPredictor>(trace.extents,
-                                             name == "exact_hint");
+/// Of the runtime's, or who knows the trace; null for other names.
+std::unique_ptr<Predictor> predictorOf(std::string_view name,
+                                       const Trace &trace) {
   if (name == "clairvoyant")
     return std::make_unique<ClairvoyantPredictor>(trace);
-  return nullptr;
+  return makePredictor(name, trace.extents);
 }
 
-std::unique_ptr<Eviction> makeEviction(std::string_view name,
-                                       const Trace &trace,
-                                       const Predictor &predictor) {
-  // In steps: long beside what a request meets again, short beside requests.
-  constexpr double halfLife = 32;
-  if (name == "lru")
-    return std::make_unique<LeastRecentlyUsed>(trace.extents.units());
-  if (name == "lfu")
-    return std::make_unique<LeastFrequentlyUsed>(
-        trace.extents.units(), halfLife * trace.extents.layers);
-  if (name == "next_use")
-    return std::make_unique<LatestNextUse>(trace.extents, predictor);
+std::unique_ptr<Eviction> evictionOf(std::string_view name, const Trace &trace,
+                                     const Predictor &predictor) {
   if (name == "clairvoyant")
     return std::make_unique<ClairvoyantEviction>(trace);
-  return nullptr;
-}
-
-std::string listed(const std::vector<std::string_view> &names) {
-  std::string text;
-  for (std::string_view name : names)
-    text += (text.empty() ? "" : ", ") + std::string(name);
-  return text;
+  return makeEviction(name, trace.extents, predictor);
 }
 
 //===----------------------------------------------------------------------===//
@@ -115,7 +90,8 @@ public:
   Simulator(const Trace &trace, const SimulatedMachine &machine,
             Eviction &eviction, Predictor &predictor)
       : trace(trace), machine(machine), eviction(eviction),
-        predictor(predictor), residency(trace.extents.units(), machine.slots),
+        predictor(predictor), readAhead(trace.extents, eviction, predictor),
+        residency(trace.extents.units(), machine.slots),
         isUnused(trace.extents.units(), false) {}
 
   SimulationResult run() {
@@ -167,7 +143,8 @@ private:
       residency.release(unitOf(layer, cluster));
   }
 
-  /// A base that the step asks for: it is there afterwards, or done without. Returns what computing elsewhere takes.
+  /// A base that the step asks for: it is there afterwards, or done without.
+  /// Returns what computing elsewhere takes.
   double meet(Unit unit) {
     bool isQueued = std::any_of(queue.begin(), queue.end(), [&](Queued &read) {
       return read.unit == unit;
@@ -232,7 +209,8 @@ private:
   /// Nothing happens where no slot can be had, or not for that.
   void begin(const Queued &read, double start) {
     std::optional<uint32_t> slot = residency.slotToTake(eviction, turn);
-    if (!slot || (read.isAhead && !pays(read.unit, *slot)))
+    if (!slot || (read.isAhead &&
+                  !readAhead.pays(residency, read.unit, *slot, turn, costs())))
       return;
     Unit leaving = residency.occupants()[*slot];
     if (leaving != noUnit && isUnused[leaving]) {
@@ -250,22 +228,9 @@ private:
   }
 
   //===--- ahead of time ---===//
-  double chanceOf(Unit unit) const {
-    return predictor.chance(unit / trace.extents.clusters,
-                            unit % trace.extents.clusters);
-  }
-
-  double leadOf(Unit unit) const {
-    uint32_t layer = unit / trace.extents.clusters;
-    return turnsUntil(trace.extents, turn, layer) * machine.layerSeconds;
-  }
-
-  bool pays(Unit unit, uint32_t slot) const {
-    Unit leaving = residency.occupants()[slot];
-    double chanceOfVictim = leaving == noUnit ? 0 : chanceOf(leaving);
-    double busyPart = clock > 0 ? std::min(busySeconds / clock, 1.0) : 0;
-    return paysToFetch(chanceOf(unit), leadOf(unit), machine.readSeconds(),
-                       chanceOfVictim, busyPart);
+  ReadCosts costs() const {
+    return {machine.layerSeconds, machine.readSeconds(),
+            clock > 0 ? std::min(busySeconds / clock, 1.0) : 0};
   }
 
   /// Hints come from earlier layers of the same step.
@@ -278,31 +243,19 @@ private:
         predictor.hint(uint32_t(layer + ahead), trace.hints[turn + ahead]);
   }
 
-  /// Queues what the next layers are likely to meet, the nearest layers first, of those the likeliest.
+  /// Queues what the next layers are likely to meet, the nearest layers first,
+  /// of those the likeliest.
   void fetchAhead(uint64_t layer) {
     giveHints(layer);
-    // Nothing begins meanwhile, so it is the same for all.
-    std::optional<uint32_t> slot = residency.slotToTake(eviction, turn);
     uint32_t most = std::min(machine.lookahead, layers());
-    for (uint32_t ahead = 1; slot && ahead <= most; ++ahead) {
-      candidates.clear();
-      uint64_t next = (layer + ahead) % layers();
-      for (uint32_t cluster = 0; cluster < trace.extents.clusters; ++cluster) {
-        Unit unit = unitOf(next, cluster);
-        if (residency.isAbsent(unit) && !isWaiting(unit) && chanceOf(unit) > 0)
-          candidates.push_back(unit);
-      }
-      std::sort(candidates.begin(), candidates.end(), [&](Unit a, Unit b) {
-        return std::pair(-chanceOf(a), a) < std::pair(-chanceOf(b), b);
-      });
-      for (Unit unit : candidates) {
+    for (uint32_t ahead = 1; ahead <= most; ++ahead)
+      for (Unit unit :
+           readAhead.unitsWorthReading(residency, ahead, turn, costs())) {
         if (queue.size() >= machine.mostQueued)
           return;
-        if (!pays(unit, *slot))
-          break;
-        queue.push_back({unit, clock, /*isAhead=*/true});
+        if (!isWaiting(unit))
+          queue.push_back({unit, clock, /*isAhead=*/true});
       }
-    }
   }
 
   bool isWaiting(Unit unit) const {
@@ -314,42 +267,48 @@ private:
   const SimulatedMachine &machine;
   Eviction &eviction;
   Predictor &predictor;
+  ReadAhead readAhead;
   Residency residency;
   SimulationResult result;
   uint64_t turn = 0;
   double clock = 0;
-  /// The link: what it reads, until when; since when it is free; how long it was not.
+  /// The link: what it reads, until when; since when it is free; how long it
+  /// was not.
   Unit reading = noUnit;
   double landsAt = 0, freeAt = 0, busySeconds = 0;
   std::deque<Queued> queue;
   /// Of units read ahead of time, that no step has met them yet.
   std::vector<bool> isUnused;
-  std::vector<Unit> candidates;
 };
 
 } // namespace
 
-std::vector<std::string_view> evictionNames() {
-  return {"lru", "lfu", "next_use", "clairvoyant"};
+static std::vector<std::string_view>
+withClairvoyant(std::vector<std::string_view> names) {
+  names.push_back("clairvoyant");
+  return names;
 }
 
-std::vector<std::string_view> predictorNames() {
-  return {"none", "rolling",    "past_request",
-          "hint", "exact_hint", "clairvoyant"};
+std::vector<std::string_view> simulatedEvictionNames() {
+  return withClairvoyant(evictionNames());
+}
+
+std::vector<std::string_view> simulatedPredictorNames() {
+  return withClairvoyant(predictorNames());
 }
 
 Result<SimulationResult> simulate(const Trace &trace,
                                   const SimulatedMachine &machine,
                                   std::string_view eviction,
                                   std::string_view predictor) {
-  std::unique_ptr<Predictor> predicting = makePredictor(predictor, trace);
+  std::unique_ptr<Predictor> predicting = predictorOf(predictor, trace);
   if (!predicting)
-    return Error{"expected a predictor of " + listed(predictorNames()) +
-                 ", found '" + std::string(predictor) + "'"};
-  std::unique_ptr<Eviction> evicting =
-      makeEviction(eviction, trace, *predicting);
+    return Error{"expected a predictor of " +
+                 listed(simulatedPredictorNames()) + ", found '" +
+                 std::string(predictor) + "'"};
+  std::unique_ptr<Eviction> evicting = evictionOf(eviction, trace, *predicting);
   if (!evicting)
-    return Error{"expected an eviction of " + listed(evictionNames()) +
+    return Error{"expected an eviction of " + listed(simulatedEvictionNames()) +
                  ", found '" + std::string(eviction) + "'"};
   if (predictor.ends_with("hint") && !trace.hints.size())
     return Error{"expected a trace with hints for the predictor '" +

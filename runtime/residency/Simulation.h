@@ -59,9 +59,9 @@ struct SimulationResult {
 };
 
 /// lru, lfu, next_use; clairvoyant: of the trace's own next uses, which no policy without prediction beats (Belady 1966).
-std::vector<std::string_view> evictionNames();
+std::vector<std::string_view> simulatedEvictionNames();
 /// none, rolling, past_request, hint, exact_hint; clairvoyant.
-std::vector<std::string_view> predictorNames();
+std::vector<std::string_view> simulatedPredictorNames();
 
 /// Fails for unknown names, for a predictor of hints where the trace has none, and for fewer slots than a step of a layer meets.
 weights::Result<SimulationResult> simulate(const Trace &trace,

@@ -7,12 +7,12 @@
 #include "moert/executor.h"
 
 #include "library.h"
+#include "runtime/store/SignalsBlocked.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <memory>
 #include <mutex>
 #include <sched.h>
@@ -49,20 +49,6 @@ void relax() {
   asm volatile("yield");
 #endif
 }
-
-/// Blocks all signals for the threads started meanwhile: the process's signals are not for a library's threads.
-class SignalsBlocked {
-public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
-
-private:
-  sigset_t before;
-};
 
 /// What is open, and who is inside, in one number that changes at once: the loop's number in the upper half, then whether
 /// it is open, then how many threads are inside.
@@ -231,7 +217,7 @@ moert_status_t moert_pool_create(int32_t threads, const moert_error_sink *error,
                                    Body body, void *data) {
     static_cast<moert_pool *>(context)->run(count, grain, body, data);
   };
-  SignalsBlocked blocked;
+  moec::store::SignalsBlocked blocked;
   made->threads.reserve(size_t(threads) - 1);
   for (int32_t i = 1; i < threads; ++i) {
     try {

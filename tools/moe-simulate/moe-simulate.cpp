@@ -14,11 +14,11 @@ namespace {
 /// All policies where none is asked for; predictors of hints where there are any.
 void chooseAll(Options &options, const Trace &trace) {
   if (options.evictions.empty())
-    for (std::string_view name : evictionNames())
+    for (std::string_view name : simulatedEvictionNames())
       options.evictions.emplace_back(name);
   if (!options.predictors.empty())
     return;
-  for (std::string_view name : predictorNames())
+  for (std::string_view name : simulatedPredictorNames())
     if (trace.hints.size() || !name.ends_with("hint"))
       options.predictors.emplace_back(name);
 }

@@ -54,4 +54,13 @@ TEST(Eviction, latestNextUse) {
   EXPECT_DOUBLE_EQ(eviction.worth(1 * 2 + 0, 1), -3);
 }
 
+TEST(Eviction, byName) {
+  NoPredictor none;
+  EXPECT_EQ(evictionNames(),
+            (std::vector<std::string_view>{"lru", "lfu", "next_use"}));
+  for (std::string_view name : evictionNames())
+    EXPECT_NE(makeEviction(name, {2, 2}, none), nullptr) << name;
+  EXPECT_EQ(makeEviction("clairvoyant", {2, 2}, none), nullptr);
+}
+
 } // namespace

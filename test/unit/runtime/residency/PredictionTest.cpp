@@ -107,4 +107,18 @@ TEST(Prediction, whetherAFetchPays) {
   EXPECT_TRUE(paysToFetch(0.4, 1, 1, 0, 0.5));
 }
 
+TEST(Prediction, byName) {
+  EXPECT_EQ(listed(predictorNames()),
+            "none, rolling, past_request, hint, exact_hint");
+  for (std::string_view name : predictorNames())
+    EXPECT_NE(makePredictor(name, {2, 2}), nullptr) << name;
+  EXPECT_EQ(makePredictor("clairvoyant", {2, 2}), nullptr);
+  // Hints that are exact are believed from the start.
+  auto hinted = makePredictor("hint", {1, 4}),
+       exact = makePredictor("exact_hint", {1, 4});
+  hinted->hint(0, Clusters{1});
+  exact->hint(0, Clusters{1});
+  EXPECT_LT(hinted->chance(0, 1), exact->chance(0, 1));
+}
+
 } // namespace

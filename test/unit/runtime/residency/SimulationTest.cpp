@@ -173,8 +173,8 @@ TEST(Simulation, countsAddUp) {
   auto trace = synthesize(traffic);
   for (double layerSeconds : {0.1, 1.0, 10.0})
     for (auto policy : {MissPolicy::Wait, MissPolicy::LowBitCopy})
-      for (std::string_view eviction : evictionNames())
-        for (std::string_view predictor : predictorNames()) {
+      for (std::string_view eviction : simulatedEvictionNames())
+        for (std::string_view predictor : simulatedPredictorNames()) {
           SimulatedMachine made = machine(12);
           made.layerSeconds = layerSeconds;
           made.misses = policy;
