@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/Archive.h"
 
+#include <cassert>
+
 #include "weights/Hash.h"
 
 #include <algorithm>
@@ -41,6 +43,12 @@ const ArchiveTensor *Archive::findTensor(std::string_view name) const {
     return nullptr;
   auto [record, tensor] = place->second;
   return &contents.records[record].tensors[tensor];
+}
+
+const ArchiveRecord *Archive::recordOf(const ArchiveTensor &tensor) const {
+  auto place = tensorsByName.find(tensor.name);
+  assert(place != tensorsByName.end() && "the tensor is of another archive");
+  return &contents.records[place->second.first];
 }
 
 std::span<const uint8_t> Archive::bytes(const ArchiveRecord &record) const {

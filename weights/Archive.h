@@ -31,6 +31,9 @@ public:
   const ArchiveRecord *findRecord(std::string_view name) const;
   const ArchiveTensor *findTensor(std::string_view name) const;
 
+  /// The record that one of this archive's tensors is in.
+  const ArchiveRecord *recordOf(const ArchiveTensor &tensor) const;
+
   /// Where in the file one of this archive's records begins.
   uint64_t fileOffset(const ArchiveRecord &record) const {
     return contents.dataOffset + record.offset;

@@ -111,6 +111,18 @@ double secondsOf(std::chrono::steady_clock::duration time) {
 // Beginning and end
 //===----------------------------------------------------------------------===//
 
+Status Pager::check(std::span<const PagedLayer> layers,
+                    const PagerOptions &options) {
+  if (Status status = checkOptions(options); !status)
+    return status;
+  Result<SizeClasses> classes = sizesOf(layers);
+  if (!classes)
+    return Error{classes.error()};
+  Result<std::vector<uint32_t>> slots =
+      slotsWithin(options.budgetBytes, classes->sizes);
+  return slots ? success() : Error{slots.error()};
+}
+
 Result<std::unique_ptr<Pager>> Pager::open(const std::string &archive,
                                            std::vector<PagedLayer> layers,
                                            const PagerOptions &options) {
@@ -247,11 +259,12 @@ Status Pager::acquire(uint32_t layer, std::span<const int32_t> clusters,
       slots[cluster] = int32_t(arena.residency.slotOf(unit));
   });
   if (failure) {
-    Error error{"layer '" + layers[layer].name + "': " + *failure};
-    lock.unlock();
-    release(layer, slots);
+    forEachWanted(slots, [&](size_t cluster) {
+      arena.residency.release(unitOf(layer, cluster));
+    });
     std::fill(slots.begin(), slots.end(), -1);
-    return error;
+    changed.notify_all();
+    return Error{"layer '" + layers[layer].name + "': " + *failure};
   }
   queueAhead();
   // It looks for bases that nobody uses.

@@ -70,8 +70,11 @@ struct Slots {
 /// after open, as long as reads succeed.
 class Pager {
 public:
-  /// Fails where the budget has no room for all bases of a layer, and where the
-  /// archive cannot be opened.
+  /// Whether the options fit each other, and the budget has room for all bases of
+  /// a layer.
+  static weights::Status check(std::span<const PagedLayer> layers,
+                               const PagerOptions &options);
+  /// Fails where that is not so, and where the archive cannot be opened.
   static weights::Result<std::unique_ptr<Pager>>
   open(const std::string &archive, std::vector<PagedLayer> layers,
        const PagerOptions &options);
@@ -79,6 +82,7 @@ public:
   ~Pager();
 
   Slots slotsOf(uint32_t layer) const;
+  uint32_t layerCount() const { return extents.layers; }
   uint32_t clustersOf(uint32_t layer) const {
     return uint32_t(layers[layer].records.size());
   }

@@ -6,44 +6,91 @@
 #include "device.h"
 #include "manifest.h"
 #include "moert/abi.h"
+#include "runtime/pager/Pager.h"
 #include "weights/Archive.h"
 
+#include <array>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace moec::runtime {
 
+/// Who brings a layer's bases into slots, and which of its layers that is.
+struct LayerPaging {
+  std::shared_ptr<pager::Pager> pager;
+  uint32_t layer = 0;
+};
+
+/// The records that a layer's paged pools are of, one for each cluster, and
+/// none where it has no paged pools. Returns MOERT_INCOMPATIBLE and a message
+/// if what belongs to a cluster is not in one record, or differs in its places.
+moert_status_t findPagedRecords(const ManifestEntry &entry,
+                                const ManifestLayer &layer,
+                                const weights::Archive &archive,
+                                std::vector<store::RecordPlace> &records,
+                                std::string &error);
+
 /// One epoch of a layer's weights. Never changed after it was made.
 class Binding {
 public:
   /// Brings the tensors that the layer names from the archive into memory of
-  /// their own, on a device that lives longer. Returns MOERT_INCOMPATIBLE and a
-  /// message if one is missing or does not fit, or what the device says.
+  /// their own, on a device that lives longer; paged pools are left to the
+  /// pager, if there is one. Returns MOERT_INCOMPATIBLE and a message if one is
+  /// missing or does not fit, or what the device says.
   static moert_status_t load(const ManifestEntry &entry,
                              const ManifestLayer &layer,
                              const weights::Archive &archive, uint64_t epoch,
-                             moert_device &device,
+                             moert_device &device, const LayerPaging &paging,
                              std::unique_ptr<Binding> &binding,
                              std::string &error);
 
   const moert_layer_binding *view() const { return &seen.abi; }
   /// The binding that handed out this view.
   static Binding *of(const moert_layer_binding *view);
+  /// Of memory of its own, without the pager's.
   uint64_t bytes() const { return totalBytes; }
 
   /// Who holds it: the layer, and calls that acquired it.
   std::atomic<int64_t> holders{1};
 
 private:
+  /// What one argument is loaded from.
+  struct Source {
+    const ManifestLayer &layer;
+    const weights::Archive &archive;
+    moert_device &device;
+  };
+
+  moert_status_t load(const ManifestArgument &argument,
+                      const ManifestBound &bound, const Source &source,
+                      std::string &error);
+  moert_status_t loadTable(const ManifestArgument &argument,
+                           const ManifestBound &bound, const Source &source,
+                           std::string &error);
   moert_status_t addTensor(const ManifestArgument &argument,
-                           moert_device &device, std::string &error);
+                           const Source &source, std::string &error);
+  moert_status_t addPagedTensor(const ManifestArgument &argument,
+                                const ManifestBound &bound,
+                                const Source &source, std::string &error);
+
+  static int32_t acquire(void *context, const int32_t *clusters, int64_t count,
+                         int32_t *slots, const moert_error_sink *error);
+  static void release(void *context, const int32_t *slots);
+  static void prefetch(void *context, int32_t ahead, const int32_t *clusters,
+                       int64_t count);
 
   std::vector<DeviceMemory> memory;
   std::vector<DLTensor> tensors;
   std::vector<DLTensor *> pointers;
+  /// Extents, then strides, of pools whose first extent the entry leaves open.
+  std::deque<std::array<int64_t, 2 * MOERT_MAX_RANK>> places;
   uint64_t totalBytes = 0;
+  LayerPaging paging;
+  moert_paging pagingTable = {sizeof(moert_paging), this, acquire, release,
+                              prefetch};
   /// What callers see, and the way back from it.
   struct Seen {
     moert_layer_binding abi = {};

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -147,7 +148,8 @@ private:
       if (argument.description.role != MOERT_OUTPUT &&
           !entry.arguments.empty() &&
           entry.arguments.back().description.role == MOERT_OUTPUT)
-        return fail("entry '" + entry.name + "': expected outputs last, found " +
+        return fail("entry '" + entry.name +
+                    "': expected outputs last, found " +
                     (argument.description.role == MOERT_INPUT ? "input '"
                                                               : "binding '") +
                     argument.name + "' behind one");
@@ -202,9 +204,10 @@ private:
                   "layer");
     layer.name = *name;
     std::string where = "layer '" + *name + "': ";
-    auto known = std::find_if(
-        manifest.entries.begin(), manifest.entries.end(),
-        [&](const ManifestEntry &candidate) { return candidate.name == *entry; });
+    auto known = std::find_if(manifest.entries.begin(), manifest.entries.end(),
+                              [&](const ManifestEntry &candidate) {
+                                return candidate.name == *entry;
+                              });
     if (known == manifest.entries.end())
       return fail(where + "expected an entry of the library, found '" + *entry +
                   "'");
@@ -221,8 +224,18 @@ private:
                             "binding");
       layer.binding.push_back({*argument, *tensor, *part});
     }
+    if (moert_status_t status = checkBinding(*known, layer, where))
+      return status;
+    return findPagedClusters(*known, layer, where);
+  }
+
+  /// Whether a layer binds each of the entry's arguments, with a part that
+  /// fits.
+  moert_status_t checkBinding(const ManifestEntry &entry,
+                              const ManifestLayer &layer,
+                              const std::string &where) {
     size_t next = 0;
-    for (const ManifestArgument &argument : known->arguments) {
+    for (const ManifestArgument &argument : entry.arguments) {
       if (argument.description.role != MOERT_BINDING)
         continue;
       if (next == layer.binding.size() ||
@@ -232,16 +245,48 @@ private:
                     (next == layer.binding.size()
                          ? std::string("none")
                          : "'" + layer.binding[next].argument + "'"));
-      const std::string &part = layer.binding[next].part;
-      if ((part == "table" || part == "slots") != (argument.below > 0))
+      const ManifestBound &bound = layer.binding[next];
+      if ((bound.part == "table" || bound.part == "slots") !=
+          (argument.below > 0))
         return fail(where + "expected 'below' of '" + argument.name +
-                    "' for a table or slots alone, found part '" + part + "'");
+                    "' for a table or slots alone, found part '" + bound.part +
+                    "'");
+      if (argument.isPaged && bound.tensor.find('*') == std::string::npos)
+        return fail(where +
+                    "expected a tensor for each cluster of the paged '" +
+                    argument.name + "', found '" + bound.tensor + "'");
       ++next;
     }
     if (next != layer.binding.size())
       return fail(where + "expected " + std::to_string(next) +
                   " bindings, found " + std::to_string(layer.binding.size()));
     return MOERT_OK;
+  }
+
+  /// How many clusters a layer's paged pools are of: the slots of the same
+  /// tensors say it.
+  moert_status_t findPagedClusters(const ManifestEntry &entry,
+                                   ManifestLayer &layer,
+                                   const std::string &where) {
+    std::map<std::string, int64_t> slots;
+    forEachBound(entry, layer, [&](const auto &argument, const auto &bound) {
+      if (bound.part == "slots" && argument.description.rank == 1)
+        slots[bound.tensor] = argument.description.shape[0];
+    });
+    moert_status_t status = MOERT_OK;
+    forEachBound(entry, layer, [&](const auto &argument, const auto &bound) {
+      if (!argument.isPaged || status)
+        return;
+      int64_t clusters = slots[bound.tensor];
+      if (clusters <= 0 ||
+          (layer.pagedClusters && layer.pagedClusters != clusters))
+        status =
+            fail(where + "expected slots beside the paged '" + argument.name +
+                 "', as many as all paged ones have, found " +
+                 std::to_string(clusters));
+      layer.pagedClusters = clusters;
+    });
+    return status;
   }
 
   moert_status_t readArgument(const JsonValue &value,
@@ -269,9 +314,9 @@ private:
 
     std::optional<std::string> role = text(value, "role");
     constexpr const char *roles[] = {"input", "output", "binding"};
-    auto known = std::find_if(
-        std::begin(roles), std::end(roles),
-        [&](const char *name) { return role && *role == name; });
+    auto known =
+        std::find_if(std::begin(roles), std::end(roles),
+                     [&](const char *name) { return role && *role == name; });
     if (known == std::end(roles))
       return fail(where + "expected role input, output or binding, found " +
                   (role ? "'" + *role + "'" : std::string("none")));
@@ -282,6 +327,12 @@ private:
         return fail(where + "expected 'below' to be a positive integer, of an "
                             "argument of int32");
       argument.below = below->integer;
+    }
+
+    if (const JsonValue *paged = value.member("paged")) {
+      if (paged->kind != JsonValue::Kind::Boolean)
+        return fail(where + "expected 'paged' to be true or false");
+      argument.isPaged = paged->boolean;
     }
 
     const JsonValue *shape = value.member("shape");
@@ -295,6 +346,11 @@ private:
         return fail(where + "expected integers in its shape");
       argument.description.shape[d] = shape->items[d].integer;
     }
+    const moert_argument &made = argument.description;
+    if (argument.isPaged && (made.role != MOERT_BINDING || made.rank == 0 ||
+                             made.shape[0] != MOERT_DYNAMIC))
+      return fail(where + "expected 'paged' of a binding alone whose first "
+                          "extent is -1");
     return MOERT_OK;
   }
 

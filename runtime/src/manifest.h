@@ -18,6 +18,9 @@ struct ManifestArgument {
   moert_argument description;
   /// Of ids and tables: each value is below this. 0 for others.
   int64_t below = 0;
+  /// A pool whose places hold whichever clusters are in memory; its first
+  /// extent is MOERT_DYNAMIC.
+  bool isPaged = false;
 };
 
 struct ManifestEntry {
@@ -41,7 +44,20 @@ struct ManifestLayer {
   size_t entry = 0;
   /// One for each of the entry's arguments of role binding, in their order.
   std::vector<ManifestBound> binding;
+  /// Clusters that its paged pools are of; 0 if it has none.
+  int64_t pagedClusters = 0;
 };
+
+/// Calls function(argument, bound) for each of an entry's arguments of role
+/// binding, with what the layer brings for it.
+template <typename Function>
+void forEachBound(const ManifestEntry &entry, const ManifestLayer &layer,
+                  Function function) {
+  size_t next = 0;
+  for (const ManifestArgument &argument : entry.arguments)
+    if (argument.description.role == MOERT_BINDING)
+      function(argument, layer.binding[next++]);
+}
 
 struct Manifest {
   uint32_t abiVersion = 0;

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string_view>
 
 using namespace moec::runtime;
 using moec::weights::Archive;
@@ -69,9 +71,87 @@ struct moert_model {
   /// Null: calls run on the caller's thread.
   std::unique_ptr<moert_pool, DestroyPool> pool;
   moec::weights::ArchiveSource source;
+  /// A budget of 0: nothing is paged.
+  moec::pager::PagerOptions paging;
+  /// Of today's weights; older ones live as long as bindings are held. Guarded
+  /// by `pagerMutex`.
+  std::shared_ptr<moec::pager::Pager> pager;
+  std::mutex pagerMutex;
+
+  std::shared_ptr<moec::pager::Pager> currentPager() {
+    std::lock_guard lock(pagerMutex);
+    return pager;
+  }
 };
 
-/// Reads and checks the whole archive, then publishes all layers at once.
+/// Checks the hash of every record but of those that are checked whenever they
+/// are read.
+static moert_status_t
+verifyRecords(const Archive &archive,
+              const std::vector<moec::pager::PagedLayer> &paged,
+              std::string &error) {
+  std::set<std::string_view> later;
+  for (const moec::pager::PagedLayer &layer : paged)
+    for (const moec::store::RecordPlace &record : layer.records)
+      later.insert(record.name);
+  for (const moec::weights::ArchiveRecord &record : archive.records()) {
+    if (later.count(record.name))
+      continue;
+    if (auto intact = archive.verify(record); !intact) {
+      error = intact.error();
+      return MOERT_INCOMPATIBLE;
+    }
+  }
+  return MOERT_OK;
+}
+
+/// The layers with paged pools, if there is a budget for them.
+static moert_status_t
+findPagedLayers(const moert_model &model, const Archive &archive,
+                std::vector<moec::pager::PagedLayer> &paged,
+                std::string &error) {
+  if (!model.paging.budgetBytes)
+    return MOERT_OK;
+  const Manifest &manifest = model.library->manifest;
+  for (const ManifestLayer &layer : manifest.layers) {
+    if (!layer.pagedClusters)
+      continue;
+    paged.push_back({layer.name, {}});
+    if (moert_status_t status =
+            findPagedRecords(manifest.entries[layer.entry], layer, archive,
+                             paged.back().records, error))
+      return status;
+  }
+  if (!paged.empty())
+    return MOERT_OK;
+  error = archive.path() +
+          ": expected an artifact of moe-compile --page-bases for a memory "
+          "budget, found one without paged weights";
+  return MOERT_INCOMPATIBLE;
+}
+
+static moert_status_t openPager(const moert_model &model,
+                                const std::string &archive,
+                                std::vector<moec::pager::PagedLayer> paged,
+                                std::shared_ptr<moec::pager::Pager> &pager,
+                                std::string &error) {
+  if (paged.empty())
+    return MOERT_OK;
+  if (auto fits = moec::pager::Pager::check(paged, model.paging); !fits) {
+    error = archive + ": " + fits.error();
+    return MOERT_INVALID_ARGUMENT;
+  }
+  auto opened =
+      moec::pager::Pager::open(archive, std::move(paged), model.paging);
+  if (!opened) {
+    error = opened.error();
+    return MOERT_IO_ERROR;
+  }
+  pager = *std::move(opened);
+  return MOERT_OK;
+}
+
+/// Reads and checks the archive, then publishes all layers at once.
 static moert_status_t loadWeights(moert_model &model, const std::string &path,
                                   std::string &error) {
   const Manifest &manifest = model.library->manifest;
@@ -86,83 +166,178 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
             " of the library, found " + hash;
     return MOERT_INCOMPATIBLE;
   }
-  for (const moec::weights::ArchiveRecord &record : archive->records())
-    if (auto intact = archive->verify(record); !intact) {
-      error = intact.error();
-      return MOERT_INCOMPATIBLE;
-    }
+  std::vector<moec::pager::PagedLayer> paged;
+  if (moert_status_t status = findPagedLayers(model, *archive, paged, error))
+    return status;
+  if (moert_status_t status = verifyRecords(*archive, paged, error))
+    return status;
+  LayerPaging paging;
+  if (moert_status_t status =
+          openPager(model, path, std::move(paged), paging.pager, error))
+    return status;
   std::lock_guard lock(model.loading);
   std::vector<std::unique_ptr<Binding>> bindings;
   for (const ManifestLayer &layer : manifest.layers) {
     bindings.emplace_back();
     if (moert_status_t status = Binding::load(
             manifest.entries[layer.entry], layer, *archive, model.epoch + 1,
-            *model.device, bindings.back(), error))
+            *model.device, paging, bindings.back(), error))
       return status;
+    paging.layer += layer.pagedClusters > 0;
   }
   if (model.epoch == 0)
     model.source = archive->header().source;
   ++model.epoch;
+  {
+    std::lock_guard pagerLock(model.pagerMutex);
+    std::swap(model.pager, paging.pager);
+  }
   for (size_t i = 0; i < bindings.size(); ++i)
     model.layers[i]->publish(std::move(bindings[i]));
   return MOERT_OK;
 }
 
-/// Opens the model on `device`, or with null on the first one of the library's
-/// kind.
-static moert_status_t openModel(const char *path, const DLDevice *device,
-                                const moert_error_sink *error,
-                                moert_model **model) {
+/// What the caller asks for of paging; MOERT_INVALID_ARGUMENT and a message
+/// where that is contradictory.
+static moert_status_t readOptions(const moert_model_options &options,
+                                  moec::pager::PagerOptions &paging,
+                                  std::string &error) {
+  if (options.size < sizeof options) {
+    error = "got options of " + std::to_string(options.size) +
+            " bytes, expected at least " + std::to_string(sizeof options);
+    return MOERT_INVALID_ARGUMENT;
+  }
+  if (!options.memory_budget) {
+    if (!options.eviction && !options.predictor && !options.idle_steps &&
+        !options.lookahead)
+      return MOERT_OK;
+    error = "expected a memory budget beside an eviction, a predictor, a "
+            "lookahead or idle steps, found none";
+    return MOERT_INVALID_ARGUMENT;
+  }
+  if (options.lookahead < 0) {
+    error = "expected a lookahead of 0 or more layers, found " +
+            std::to_string(options.lookahead);
+    return MOERT_INVALID_ARGUMENT;
+  }
+  paging.budgetBytes = options.memory_budget;
+  paging.eviction = options.eviction ? options.eviction : "lru";
+  paging.predictor = options.predictor ? options.predictor : "hint";
+  bool predicts = paging.predictor != "none";
+  paging.lookahead =
+      options.lookahead || !predicts ? uint32_t(options.lookahead) : 1;
+  paging.idleSteps = options.idle_steps;
+  return MOERT_OK;
+}
+
+/// The library and its device.
+static moert_status_t openLibrary(const std::string &path,
+                                  const DLDevice *device, moert_model &model,
+                                  const moert_error_sink *error) {
+  moert_library *library = nullptr;
+  if (moert_status_t status = moert_library_open(path.c_str(), error, &library))
+    return status;
+  model.library.reset(library);
+  std::string message;
+  const DLDevice first = {library->manifest.device, 0};
+  if (device && device->device_type != first.device_type)
+    return report(error, MOERT_INCOMPATIBLE,
+                  path + ": expected device type " +
+                      std::to_string(first.device_type) + " (" +
+                      (first.device_type == kDLCUDA ? "CUDA" : "CPU") +
+                      "), which its entries are for, found " +
+                      std::to_string(device->device_type));
+  if (model.paging.budgetBytes && first.device_type != kDLCPU)
+    return report(error, MOERT_INCOMPATIBLE,
+                  path + ": expected entries for the CPU beside a memory "
+                         "budget, found ones for CUDA");
+  moert_status_t status =
+      openDevice(device ? *device : first, model.device, message);
+  return status ? report(error, status, path + ": " + message) : MOERT_OK;
+}
+
+moert_status_t moert_model_open_with(const char *path,
+                                     const moert_model_options *options,
+                                     const moert_error_sink *error,
+                                     moert_model **model) try {
   if (!path || !model)
     return report(error, MOERT_INVALID_ARGUMENT,
                   "moert_model_open: expected a path and a place for the "
                   "model, found null");
   *model = nullptr;
   auto opened = std::make_unique<moert_model>();
-  moert_library *library = nullptr;
-  if (moert_status_t status = moert_library_open(path, error, &library))
-    return status;
-  opened->library.reset(library);
   std::string message;
-  const DLDevice first = {library->manifest.device, 0};
-  if (device && device->device_type != first.device_type)
-    return report(error, MOERT_INCOMPATIBLE,
-                  std::string(path) + ": expected device type " +
-                      std::to_string(first.device_type) + " (" +
-                      (first.device_type == kDLCUDA ? "CUDA" : "CPU") +
-                      "), which its entries are for, found " +
-                      std::to_string(device->device_type));
-  if (moert_status_t status =
-          openDevice(device ? *device : first, opened->device, message))
-    return report(error, status, std::string(path) + ": " + message);
-  for (const ManifestLayer &layer : library->manifest.layers) {
+  if (options)
+    if (moert_status_t status = readOptions(*options, opened->paging, message))
+      return report(error, status, std::string(path) + ": " + message);
+  if (moert_status_t status = openLibrary(
+          path, options ? options->device : nullptr, *opened, error))
+    return status;
+  const Manifest &manifest = opened->library->manifest;
+  for (const ManifestLayer &layer : manifest.layers) {
     auto made = std::make_unique<moert_layer>();
     made->model = opened.get();
     made->manifest = &layer;
-    made->entry = &library->entries[layer.entry];
+    made->entry = &opened->library->entries[layer.entry];
     opened->layers.push_back(std::move(made));
   }
+  if (opened->layers.empty() && opened->paging.budgetBytes)
+    return report(error, MOERT_INCOMPATIBLE,
+                  std::string(path) + ": expected layers beside a memory "
+                                      "budget, found an artifact without");
   if (!opened->layers.empty())
     if (moert_status_t status = loadWeights(
-            *opened, std::string(path) + "/" + library->manifest.weightsFile,
-            message))
+            *opened, std::string(path) + "/" + manifest.weightsFile, message))
       return report(error, status, message);
   *model = opened.release();
   return MOERT_OK;
 }
+MOERT_CATCH_OUT_OF_MEMORY(error)
 
 moert_status_t moert_model_open(const char *path, const moert_error_sink *error,
-                                moert_model **model) try {
-  return openModel(path, nullptr, error, model);
+                                moert_model **model) {
+  return moert_model_open_with(path, nullptr, error, model);
 }
-MOERT_CATCH_OUT_OF_MEMORY(error)
 
 moert_status_t moert_model_open_on(const char *path, DLDevice device,
                                    const moert_error_sink *error,
-                                   moert_model **model) try {
-  return openModel(path, &device, error, model);
+                                   moert_model **model) {
+  moert_model_options options = {};
+  options.size = sizeof options;
+  options.device = &device;
+  return moert_model_open_with(path, &options, error, model);
 }
-MOERT_CATCH_OUT_OF_MEMORY(error)
+
+moert_status_t
+moert_model_paging_statistics(moert_model *model,
+                              moert_paging_statistics *statistics) {
+  if (!model || !statistics || statistics->size < sizeof statistics->size)
+    return MOERT_INVALID_ARGUMENT;
+  moert_paging_statistics filled = {};
+  filled.size = statistics->size;
+  filled.notice = "";
+  if (auto pager = model->currentPager()) {
+    moec::pager::PagerStatistics counted = pager->statistics();
+    filled = {
+        statistics->size,       counted.hits,          counted.late,
+        counted.misses,         counted.reads,         counted.readsAhead,
+        counted.wasted,         counted.failures,      counted.demoted,
+        counted.bytesRead,      counted.residentBytes, counted.slotBytes,
+        counted.baseBytes,      counted.stallSeconds,  counted.readSeconds,
+        pager->notice().c_str()};
+  }
+  std::memcpy(statistics, &filled,
+              std::min<size_t>(statistics->size, sizeof filled));
+  return MOERT_OK;
+}
+
+moert_status_t moert_model_begin_request(moert_model *model) {
+  if (!model)
+    return MOERT_INVALID_ARGUMENT;
+  if (auto pager = model->currentPager())
+    pager->beginRequest();
+  return MOERT_OK;
+}
 
 moert_status_t moert_model_device(const moert_model *model,
                                   moert_device **device) {

@@ -2,7 +2,7 @@
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions.
  *
  * Opening an artifact with layers maps its weight archive, checks every record's hash and brings the weights into the
- * pools that entries read (docs/binding.md). Every function returns a moert_status_t; a null handle or out-parameter is
+ * pools that entries read (docs/binding.md); with a memory budget those of clusters' bases when they are needed (docs/residency.md). Every function returns a moert_status_t; a null handle or out-parameter is
  * MOERT_INVALID_ARGUMENT. After `moert_model_open` any number of threads may use a model until it is closed. */
 #ifndef MOERT_MODEL_H
 #define MOERT_MODEL_H
@@ -29,6 +29,58 @@ MOERT_API moert_status_t moert_model_open(const char *path, const moert_error_si
 MOERT_API moert_status_t moert_model_open_on(const char *path, DLDevice device, const moert_error_sink *error,
                                              moert_model **model);
 
+/** How a model is opened. Set `size` to sizeof(moert_model_options), and what is to be as ever to zero; unknown trailing fields are
+ * ignored. */
+typedef struct {
+  uint32_t size;
+  /** How many layers ahead bases are read that a step will probably meet; 0: one, or none without a predictor. */
+  int32_t lookahead;
+  /** Bytes of memory for the bases of clusters, which are read from the archive as steps need them; 0: all are loaded. For an artifact
+   * of `moe-compile --page-bases`, on the CPU. */
+  uint64_t memory_budget;
+  /** What leaves when memory is full: "lru", "lfu" or "next_use" (docs/residency.md); null: "lru". */
+  const char *eviction;
+  /** Who says which bases are met next: "none", "rolling", "past_request", "hint" or "exact_hint"; null: "hint". */
+  const char *predictor;
+  /** A base that was not used in as many steps gives its memory back to the system; 0: never. */
+  uint64_t idle_steps;
+  const DLDevice *device;     /**< null: the first of the kind that the library is for */
+} moert_model_options;
+
+/** The same as `moert_model_open` with options, null for none. MOERT_INVALID_ARGUMENT when they contradict each other, and when the
+ * budget is less than all bases of one layer take; MOERT_INCOMPATIBLE when the artifact was not made for it. */
+MOERT_API moert_status_t moert_model_open_with(const char *path, const moert_model_options *options,
+                                               const moert_error_sink *error, moert_model **model);
+
+/** What paging did since the present weights were loaded; all 0 of a model without a memory budget. Set `size` to
+ * sizeof(moert_paging_statistics) before. */
+typedef struct {
+  uint32_t size;
+  /** Bases that steps asked for: in memory, on their way, neither. */
+  uint64_t hits;
+  uint64_t late;
+  uint64_t misses;
+  /** Reads of a base; those of them ahead of time, and those of these whose base left unused. */
+  uint64_t reads;
+  uint64_t reads_ahead;
+  uint64_t wasted;
+  uint64_t failures;          /**< reads that failed */
+  uint64_t demoted;           /**< bases that gave their memory back */
+  uint64_t bytes_read;
+  uint64_t resident_bytes;    /**< of slots that hold bases, or did and were not given back */
+  uint64_t slot_bytes;        /**< of all slots: the most that it will be */
+  uint64_t base_bytes;        /**< of all bases, as long as slots */
+  double stall_seconds;       /**< for which steps waited */
+  double read_seconds;        /**< in which there was a read */
+  const char *notice;         /**< what reading does without, and why; else empty. Valid until other weights are loaded */
+} moert_paging_statistics;
+
+/** Fills `statistics`, up to its size. Any thread may ask at any time. */
+MOERT_API moert_status_t moert_model_paging_statistics(moert_model *model, moert_paging_statistics *statistics);
+
+/** Says that steps from now on are of another sequence, or batch: the predictor "past_request" goes by it. */
+MOERT_API moert_status_t moert_model_begin_request(moert_model *model);
+
 /** The device that the model is on; owned by the model. */
 MOERT_API moert_status_t moert_model_device(const moert_model *model, moert_device **device);
 
@@ -47,7 +99,8 @@ MOERT_API moert_status_t moert_model_set_threads(moert_model *model, int32_t thr
 MOERT_API moert_status_t moert_model_source(const moert_model *model, const char **name, const char **hash);
 
 /** Reads another archive of the same layout, a later generation of the weights, and publishes it: bindings acquired from
- * now on have the next epoch. Those that are held keep theirs. On failure nothing changes. */
+ * now on have the next epoch. Those that are held keep theirs. On failure nothing changes. With a memory budget bindings of each
+ * epoch have slots of their own: as long as some of the old one are held, both take memory, each up to the budget. */
 MOERT_API moert_status_t moert_model_load_weights(moert_model *model, const char *archive,
                                                   const moert_error_sink *error);
 
@@ -67,7 +120,7 @@ MOERT_API moert_status_t moert_layer_name(const moert_layer *layer, const char *
 /** The entry that the layer runs; layers of one shape share theirs. */
 MOERT_API moert_status_t moert_layer_entry(const moert_layer *layer, const moert_library_entry **entry);
 
-/** Bytes of memory that the layer's pools and tables take. */
+/** Bytes of memory that the layer's pools and tables take, without the slots that all layers share under a memory budget. */
 MOERT_API moert_status_t moert_layer_resident_bytes(const moert_layer *layer, uint64_t *bytes);
 
 /** The layer's binding of today. It stays as it is until it is released, whatever is published meanwhile: a step acquires

@@ -3,6 +3,7 @@
 #include "runtime/src/binding.h"
 
 #include "test/unit/runtime/FakeModel.h"
+#include "test/unit/runtime/FakePagedModel.h"
 
 using namespace moec::runtime;
 using namespace moec::test;
@@ -26,7 +27,7 @@ protected:
     std::unique_ptr<Binding> binding;
     moert_status_t status =
         Binding::load(manifest.entries[0], manifest.layers[layer], *archive, 5,
-                      *device, binding, error);
+                      *device, {}, binding, error);
     EXPECT_EQ(status, binding ? MOERT_OK : MOERT_INCOMPATIBLE);
     return binding;
   }
@@ -122,6 +123,155 @@ TEST_F(BindingTest, refusesATableOfAnotherLength) {
   manifest.entries[0].arguments[3].description.shape[0] = 2;
   EXPECT_FALSE(load({}));
   EXPECT_EQ(error, path() + ": layer0.choice: expected 2 entries, found 1");
+}
+
+//===----------------------------------------------------------------------===//
+// Paged pools
+//===----------------------------------------------------------------------===//
+
+class PagedBindingTest : public testing::Test {
+protected:
+  void SetUp() override {
+    ASSERT_EQ(parseManifest(FAKE_PAGED_MANIFEST, manifest, error), MOERT_OK)
+        << error;
+    ASSERT_EQ(openDevice({kDLCPU, 0}, device, error), MOERT_OK);
+  }
+
+  const ManifestEntry &entry() const { return manifest.entries[0]; }
+  Archive write(const FakePagedWeights &what) const {
+    writeFakePagedWeights(path(), what);
+    auto archive = Archive::open(path());
+    EXPECT_TRUE(archive) << archive.error();
+    return *std::move(archive);
+  }
+  void expectRefused(const FakePagedWeights &what, const std::string &message) {
+    Archive archive = write(what);
+    EXPECT_EQ(findPagedRecords(entry(), manifest.layers[0], archive, records,
+                               error),
+              MOERT_OK)
+        << error;
+    EXPECT_EQ(findPagedRecords(entry(), manifest.layers[1], archive, records,
+                               error),
+              MOERT_INCOMPATIBLE);
+    EXPECT_EQ(error, path() + ": " + message);
+    EXPECT_TRUE(records.empty());
+  }
+  std::string path() const { return folder.file("a.safetensors"); }
+
+  TemporaryFolder folder;
+  Manifest manifest;
+  std::unique_ptr<moert_device> device;
+  std::vector<moec::store::RecordPlace> records;
+  std::string error;
+};
+
+TEST_F(PagedBindingTest, isAllThereWithoutAPager) {
+  Archive archive = write({});
+  std::unique_ptr<Binding> binding;
+  ASSERT_EQ(Binding::load(entry(), manifest.layers[1], archive, 1, *device, {},
+                          binding, error),
+            MOERT_OK)
+      << error;
+  EXPECT_EQ(binding->view()->paging, nullptr);
+  const DLTensor &pool = *binding->view()->tensors[0];
+  EXPECT_EQ(pool.shape[0], 4);
+  EXPECT_EQ(pool.strides, nullptr);
+  EXPECT_EQ(static_cast<float *>(pool.data)[3 * FAKE_PAGED_WIDTH],
+            FakePagedWeights().value(1, 3));
+  EXPECT_EQ(static_cast<int32_t *>(binding->view()->tensors[2]->data)[3], 3);
+  EXPECT_EQ(binding->bytes(), 4 * (FAKE_PAGED_WIDTH + 2) * 4 + 32u);
+}
+
+TEST_F(PagedBindingTest, seesPartsOfSlots) {
+  Archive archive = write({});
+  moec::pager::PagerOptions options;
+  options.budgetBytes = uint64_t(1) << 30;
+  std::vector<moec::pager::PagedLayer> layers(2);
+  for (size_t i = 0; i < 2; ++i)
+    ASSERT_EQ(findPagedRecords(entry(), manifest.layers[i], archive,
+                               layers[i].records, error),
+              MOERT_OK)
+        << error;
+  auto pager = moec::pager::Pager::open(path(), layers, options);
+  ASSERT_TRUE(pager) << pager.error();
+  LayerPaging paging = {*std::move(pager), 1};
+  std::unique_ptr<Binding> binding;
+  ASSERT_EQ(Binding::load(entry(), manifest.layers[1], archive, 1, *device,
+                          paging, binding, error),
+            MOERT_OK)
+      << error;
+  const DLTensor &w = *binding->view()->tensors[0],
+                 &b = *binding->view()->tensors[1];
+  moec::pager::Slots slots = paging.pager->slotsOf(1);
+  EXPECT_EQ(w.data, slots.memory);
+  EXPECT_EQ(w.shape[0], 8);
+  EXPECT_EQ(w.shape[1], FAKE_PAGED_WIDTH);
+  EXPECT_EQ(w.strides[0], int64_t(slots.stride) / 4);
+  EXPECT_EQ(w.strides[1], 1);
+  EXPECT_EQ(b.data, slots.memory + FAKE_PAGED_WIDTH * 4);
+  EXPECT_EQ(b.strides[0], w.strides[0]);
+
+  const moert_paging *table = binding->view()->paging;
+  ASSERT_TRUE(table);
+  int32_t wanted[] = {3}, places[4];
+  EXPECT_EQ(table->acquire(table->context, wanted, 1, places, nullptr),
+            MOERT_OK);
+  EXPECT_EQ(static_cast<float *>(b.data)[places[3] * b.strides[0] + 1],
+            FakePagedWeights().value(1, 3) + 0.5f);
+  table->release(table->context, places);
+  // Behind the last layer there is none, nor in front of this one.
+  for (int32_t ahead : {-1, 0, 1, 1 << 30})
+    table->prefetch(table->context, ahead, wanted, 1);
+}
+
+TEST_F(PagedBindingTest, refusesRecordsThatDiffer) {
+  FakePagedWeights what;
+  what.isTurned = true;
+  expectRefused(what, "l1.cluster.2.w: expected place 0 of a record of 262152 "
+                      "bytes, as for cluster 0, found place 64 of one of "
+                      "262208");
+  what = {};
+  what.isApart = true;
+  expectRefused(what, "l1.cluster.2.w: expected place 0 of a record of 262152 "
+                      "bytes, as for cluster 0, found place 0 of one of "
+                      "262144");
+  // Of one cluster, which all others are like.
+  Archive archive = write(what);
+  ManifestLayer &layer = manifest.layers[1];
+  layer.pagedClusters = 1;
+  for (size_t i : {0, 1})
+    layer.binding[i].tensor.replace(layer.binding[i].tensor.find('*'), 1, "2");
+  EXPECT_EQ(findPagedRecords(entry(), layer, archive, records, error),
+            MOERT_INCOMPATIBLE);
+  EXPECT_EQ(error, path() + ": l1.cluster.2.b: expected one record of all that "
+                            "is paged of a cluster, found 'l1.cluster.2' and "
+                            "'l1.cluster.2.apart'");
+}
+
+TEST_F(PagedBindingTest, refusesWhatCannotBePaged) {
+  FakePagedWeights what;
+  what.isSplat = true;
+  Archive archive = write(what);
+  ManifestLayer &layer = manifest.layers[1];
+  layer.binding[0] = layer.binding[1];
+  EXPECT_EQ(findPagedRecords(entry(), layer, archive, records, error),
+            MOERT_INCOMPATIBLE);
+  EXPECT_EQ(error, path() + ": l1.cluster.0.b: expected 262144 bytes of codes "
+                            "to page, found 8");
+  layer.binding[0].part = "slots";
+  EXPECT_EQ(findPagedRecords(entry(), layer, archive, records, error),
+            MOERT_INCOMPATIBLE);
+  EXPECT_EQ(error, "'w': expected a paged part codes, scales or zero_points, "
+                   "found 'slots'");
+  manifest.entries[0].arguments[2].isPaged = false;
+  EXPECT_EQ(findPagedRecords(entry(), layer, archive, records, error),
+            MOERT_INCOMPATIBLE);
+  EXPECT_EQ(error, path() + ": l1.cluster.2.b: expected 8 bytes of codes to "
+                            "page, found 0 of a splat");
+  layer.binding[1].tensor = "nothing.*";
+  EXPECT_EQ(findPagedRecords(entry(), layer, archive, records, error),
+            MOERT_INCOMPATIBLE);
+  EXPECT_EQ(error, path() + ": expected a tensor 'nothing.0', found none");
 }
 
 } // namespace

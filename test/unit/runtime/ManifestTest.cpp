@@ -249,4 +249,73 @@ TEST(Manifest, refusesBoundsOfOtherArguments) {
                     "of int32");
 }
 
+//===----------------------------------------------------------------------===//
+// Paged pools
+//===----------------------------------------------------------------------===//
+
+/// A manifest of a layer with a pool of that first extent, two tables of slots,
+/// and what the layer brings for the pool and the first table.
+std::string withPool(const std::string &pool, const std::string &tensor,
+                     const std::string &other) {
+  auto argument = [](const std::string &name, const std::string &rest) {
+    return R"({"name":")" + name + R"(","role":"binding",)" + rest + "}";
+  };
+  auto bound = [](const char *name, const std::string &from, const char *part) {
+    return std::string(R"({"argument":")") + name + R"(","tensor":")" + from +
+           R"(","part":")" + part + R"("})";
+  };
+  return R"({"moec_manifest":"0.1","abi":"0.5","entries":[{"name":"f",)"
+         R"("symbol":"moec_f","arguments":[)" +
+         argument("p", pool) + "," + argument("q", pool) + "," +
+         argument("s", R"("dtype":"int32","shape":[3],"below":3)") + "," +
+         argument("t", R"("dtype":"int32","shape":[2],"below":2)") +
+         R"(]}],"weights":{"file":"w","layout_hash":"7"},"layers":[{"name":"l",)"
+         R"("entry":"f","binding":[)" +
+         bound("p", tensor, "codes") + "," + bound("q", other, "codes") + "," +
+         bound("s", "l.*.w", "slots") + "," + bound("t", "l.*.v", "slots") +
+         "]}]}";
+}
+
+TEST(Manifest, readsHowManyClustersArePaged) {
+  std::string pool = R"("dtype":"int8","shape":[-1,4],"paged":true)";
+  Manifest manifest;
+  std::string error;
+  ASSERT_EQ(parseManifest(withPool(pool, "l.*.w", "l.*.w"), manifest, error),
+            MOERT_OK)
+      << error;
+  EXPECT_TRUE(manifest.entries[0].arguments[0].isPaged);
+  EXPECT_FALSE(manifest.entries[0].arguments[2].isPaged);
+  EXPECT_EQ(manifest.layers[0].pagedClusters, 3);
+  // False is as good as nothing.
+  manifest = {};
+  pool = R"("dtype":"int8","shape":[3,4],"paged":false)";
+  ASSERT_EQ(parseManifest(withPool(pool, "l.*.w", "l.*.w"), manifest, error),
+            MOERT_OK)
+      << error;
+  EXPECT_EQ(manifest.layers[0].pagedClusters, 0);
+}
+
+TEST(Manifest, refusesPagedPools) {
+  std::string pool = R"("dtype":"int8","shape":[-1,4],"paged":true)";
+  EXPECT_EQ(refusal(withPool(pool, "l.w", "l.*.w")),
+            "manifest: layer 'l': expected a tensor for each cluster of the "
+            "paged 'p', found 'l.w'");
+  EXPECT_EQ(refusal(withPool(pool, "l.*.u", "l.*.w")),
+            "manifest: layer 'l': expected slots beside the paged 'p', as many "
+            "as all paged ones have, found 0");
+  EXPECT_EQ(refusal(withPool(pool, "l.*.w", "l.*.v")),
+            "manifest: layer 'l': expected slots beside the paged 'q', as many "
+            "as all paged ones have, found 2");
+  std::string where = "manifest: entry 'f': argument 'x': ";
+  EXPECT_EQ(refusal(argument(R"("dtype":"int8","role":"binding","paged":1)")),
+            where + "expected 'paged' to be true or false");
+  for (const char *fields : {R"("role":"binding","shape":[])",
+                             R"("role":"binding","shape":[3])",
+                             R"("role":"input","shape":[-1])"})
+    EXPECT_EQ(refusal(argument(
+                  R"("dtype":"int8","paged":true,)" + std::string(fields))),
+              where + "expected 'paged' of a binding alone whose first extent "
+                      "is -1");
+}
+
 } // namespace

@@ -51,6 +51,33 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, acquire) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, release) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, prefetch) == 32);
 
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_model_options) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, lookahead) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, memory_budget) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, eviction) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, predictor) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, idle_steps) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, device) == 40);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_paging_statistics) == 128);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, hits) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, late) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, misses) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, reads) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, reads_ahead) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, wasted) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, failures) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, demoted) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, bytes_read) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, resident_bytes) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, slot_bytes) == 88);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, base_bytes) == 96);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, stall_seconds) == 104);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, read_seconds) == 112);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, notice) == 120);
+
 MOEC_ABI_LAYOUT_ASSERT(MOERT_WORKSPACE_ALIGNMENT == 64);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_WORKSPACE_ALIGNMENT == 256);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);

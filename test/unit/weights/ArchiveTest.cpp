@@ -45,6 +45,7 @@ TEST(Archive, readsBackWhatWasWritten) {
     size_t next = 0;
     for (const ArchiveTensor &tensor : record.tensors) {
       EXPECT_EQ(archive->findTensor(tensor.name), &tensor);
+      EXPECT_EQ(archive->recordOf(tensor), &record);
       if (!tensor.form.encoding()) {
         EXPECT_EQ(*archive->decodeIntegers(tensor),
                   tensor.splat ? (std::vector<int64_t>{2, 2, 2, 2})
