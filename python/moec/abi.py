@@ -131,6 +131,43 @@ class Call(ctypes.Structure):
     ]
 
 
+class ModelOptions(ctypes.Structure):
+    """moert_model_options."""
+
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("lookahead", ctypes.c_int32),
+        ("memory_budget", ctypes.c_uint64),
+        ("eviction", ctypes.c_char_p),
+        ("predictor", ctypes.c_char_p),
+        ("idle_steps", ctypes.c_uint64),
+        ("device", ctypes.POINTER(Device)),
+    ]
+
+
+class PagingStatistics(ctypes.Structure):
+    """moert_paging_statistics."""
+
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("hits", ctypes.c_uint64),
+        ("late", ctypes.c_uint64),
+        ("misses", ctypes.c_uint64),
+        ("reads", ctypes.c_uint64),
+        ("reads_ahead", ctypes.c_uint64),
+        ("wasted", ctypes.c_uint64),
+        ("failures", ctypes.c_uint64),
+        ("demoted", ctypes.c_uint64),
+        ("bytes_read", ctypes.c_uint64),
+        ("resident_bytes", ctypes.c_uint64),
+        ("slot_bytes", ctypes.c_uint64),
+        ("base_bytes", ctypes.c_uint64),
+        ("stall_seconds", ctypes.c_double),
+        ("read_seconds", ctypes.c_double),
+        ("notice", ctypes.c_char_p),
+    ]
+
+
 class ArgumentRecord(ctypes.Structure):
     """moert_argument."""
 
@@ -153,8 +190,9 @@ _COUNT, _BYTES = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_uint64)
 # Parameters of each function that is used; all return a status.
 FUNCTIONS = {
     "moert_runtime_abi_version": [ctypes.POINTER(ctypes.c_uint32)],
-    "moert_model_open": [_TEXT, _SINK, _OUT],
-    "moert_model_open_on": [_TEXT, Device, _SINK, _OUT],
+    "moert_model_open_with": [_TEXT, ctypes.POINTER(ModelOptions), _SINK, _OUT],
+    "moert_model_paging_statistics": [_HANDLE, ctypes.POINTER(PagingStatistics)],
+    "moert_model_begin_request": [_HANDLE],
     "moert_model_device": [_HANDLE, _OUT],
     "moert_device_identity": [_HANDLE, ctypes.POINTER(Device)],
     "moert_device_stream": [_HANDLE, _OUT],

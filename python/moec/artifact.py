@@ -15,7 +15,7 @@ import pathlib
 import threading
 import types
 import weakref
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any, Mapping, Sequence, Union
 
 import numpy as np
@@ -26,6 +26,38 @@ from moec.device import Array, Device, parse
 from moec.frame import Frame
 
 Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Paging:
+    """How bases of clusters come to memory: at most `memory_budget` bytes of them, None for all; docs/residency.md has the others, whose
+    None and 0 are the runtime's choice."""
+
+    memory_budget: int | None = None
+    eviction: str | None = None
+    predictor: str | None = None
+    lookahead: int = 0
+    idle_steps: int = 0
+
+
+@dataclass(frozen=True)
+class PagingStatistics:
+    """What paging did since the weights were loaded: bases that steps asked for (hits, late, misses), reads of them, bytes, seconds."""
+
+    hits: int
+    late: int
+    misses: int
+    reads: int
+    reads_ahead: int
+    wasted: int
+    failures: int
+    demoted: int
+    bytes_read: int
+    resident_bytes: int
+    slot_bytes: int
+    base_bytes: int
+    stall_seconds: float
+    read_seconds: float
 
 
 @dataclass(frozen=True)
@@ -64,12 +96,18 @@ MOST_SHAPES = 256
 class Handle:
     """An open moert_model, closed when nothing refers to it any more; layers and entries do."""
 
-    def __init__(self, path: str, threads: int, on: Any):
+    def __init__(self, path: str, threads: int, on: Any, paging: Paging):
         runtime, sink, self.value = abi.runtime(), abi.Sink(), ctypes.c_void_p()
-        if on is None:
-            sink.check(runtime.moert_model_open(os.fsencode(path), sink.record, self.value))
-        else:
-            sink.check(runtime.moert_model_open_on(os.fsencode(path), parse(on), sink.record, self.value))
+        names = [name.encode() if name is not None else None for name in (paging.eviction, paging.predictor)]
+        options = abi.ModelOptions(
+            ctypes.sizeof(abi.ModelOptions),
+            paging.lookahead,
+            paging.memory_budget or 0,
+            *names,
+            paging.idle_steps,
+            None if on is None else ctypes.pointer(parse(on)),
+        )
+        sink.check(runtime.moert_model_open_with(os.fsencode(path), options, sink.record, self.value))
         weakref.finalize(self, runtime.moert_model_close, self.value).atexit = False
         if threads != 1:
             sink.check(runtime.moert_model_set_threads(self.value, threads, sink.record))
@@ -235,15 +273,15 @@ class Layer(Entry):
 
 
 class Artifact:
-    """An open artifact: `path`, `threads`, `device`, `layers` and `entries` by name, `source`, what its weights were made from.
+    """An open artifact: `path`, `threads`, `device`, `paging`, `layers` and `entries` by name, `source`, what its weights were made from.
 
     Any number of threads may use it. It closes when nothing refers to it or its layers. Pickles and copies open the same
     path again, or are the same object."""
 
-    def __init__(self, path: Path, threads: int = 1, device: Any = None):
+    def __init__(self, path: Path, threads: int = 1, device: Any = None, paging: Paging = Paging()):
         runtime = abi.runtime()
-        self.path, self.threads = pathlib.Path(path), threads
-        self._model = Handle(os.fspath(path), threads, device)
+        self.path, self.threads, self.paging = pathlib.Path(path), threads, paging
+        self._model = Handle(os.fspath(path), threads, device, paging)
         handle, library, count = self._model.value, ctypes.c_void_p(), ctypes.c_int32()
         sink, own = abi.Sink(), ctypes.c_void_p()
         sink.check(runtime.moert_model_device(handle, own))
@@ -293,6 +331,17 @@ class Artifact:
         """A copy of a NumPy array on the artifact's device, for who has no framework there; with dtype="bfloat16", of uint16."""
         return Array.of(self.device, values, dtype)
 
+    @property
+    def paging_statistics(self) -> PagingStatistics:
+        """What paging did so far; all 0 without a memory budget."""
+        found = abi.PagingStatistics(ctypes.sizeof(abi.PagingStatistics))
+        abi.Sink().check(abi.runtime().moert_model_paging_statistics(self._model.value, found))
+        return PagingStatistics(**{field.name: getattr(found, field.name) for field in fields(PagingStatistics)})
+
+    def begin_request(self) -> None:
+        """Says that calls from now on are of another sequence, or batch: the predictor "past_request" goes by it."""
+        abi.Sink().check(abi.runtime().moert_model_begin_request(self._model.value))
+
     @functools.cached_property
     def identity(self) -> str:
         """A hash of code and weights, 32 digits: artifacts of one identity compute the same."""
@@ -309,7 +358,7 @@ class Artifact:
         return f"<moec Artifact {self.path}: {self.source or 'no checkpoint'}, {len(self.layers)} layers, {len(self.entries)} entries>"
 
     def __reduce__(self):
-        return load, (os.fspath(self.path.absolute()), self.threads, str(self.device))
+        return load, (os.fspath(self.path.absolute()), self.threads, str(self.device), *astuple(self.paging))
 
     def __copy__(self) -> Artifact:
         return self
@@ -318,11 +367,22 @@ class Artifact:
         return self
 
 
-def load(path: Path, threads: int = 1, device: Any = None) -> Artifact:
+def load(
+    path: Path,
+    threads: int = 1,
+    device: Any = None,
+    memory_budget: int | None = None,
+    eviction: str | None = None,
+    predictor: str | None = None,
+    lookahead: int = 0,
+    idle_steps: int = 0,
+) -> Artifact:
     """Opens an artifact directory and the weights in it, or a library alone.
 
     `threads` share the parallel loops of a call: 0 is one for each CPU, 1 none but the caller's. Results do not depend on it.
     `device` is where weights go and layers run, "cpu" or "cuda:0", or a torch.device; without it the first of the kind that the
-    artifact was compiled for. Opening runs code from the artifact: open what you trust. Raises Error with the runtime's message (NOT_FOUND,
-    INCOMPATIBLE, IO_ERROR, of devices DEVICE_ERROR)."""
-    return Artifact(path, threads, device)
+    artifact was compiled for. `memory_budget` is how many bytes of bases of clusters are kept in memory, of an artifact compiled with
+    page_bases=True; the others are read when a layer needs them, as `eviction`, `predictor`, `lookahead` (layers) and `idle_steps` say
+    (docs/residency.md). Opening runs code from the artifact: open what you trust. Raises Error with the runtime's message (NOT_FOUND,
+    INVALID_ARGUMENT, INCOMPATIBLE, IO_ERROR, of devices DEVICE_ERROR)."""
+    return Artifact(path, threads, device, Paging(memory_budget, eviction, predictor, lookahead, idle_steps))

@@ -123,9 +123,9 @@ Status Pager::check(std::span<const PagedLayer> layers,
   return slots ? success() : Error{slots.error()};
 }
 
-Result<std::unique_ptr<Pager>> Pager::open(const std::string &archive,
-                                           std::vector<PagedLayer> layers,
-                                           const PagerOptions &options) {
+Result<std::unique_ptr<Pager, ClosePager>>
+Pager::open(const std::string &archive, std::vector<PagedLayer> layers,
+            const PagerOptions &options) {
   if (Status status = checkOptions(options); !status)
     return Error{status.error()};
   Result<SizeClasses> classes = sizesOf(layers);
@@ -157,8 +157,9 @@ Result<std::unique_ptr<Pager>> Pager::open(const std::string &archive,
       store::RecordReader::open(archive, options.reading);
   if (!reader)
     return Error{reader.error()};
-  std::unique_ptr<Pager> pager(new Pager(*std::move(reader), std::move(placed),
-                                         std::move(arenas), extents, options));
+  std::unique_ptr<Pager, ClosePager> pager(
+      new Pager(*std::move(reader), std::move(placed), std::move(arenas),
+                extents, options));
   try {
     pager->thread = std::thread([&made = *pager] { made.readUntilStopped(); });
   } catch (const std::system_error &error) {
@@ -195,12 +196,19 @@ Pager::~Pager() {
     thread.join();
 }
 
+void ClosePager::operator()(Pager *pager) const {
+  if (pager->isOwn())
+    delete pager;
+}
+
 Slots Pager::slotsOf(uint32_t layer) const {
   const SlotMemory &memory = arenas[layers[layer].arena].memory;
   return {memory.data(), memory.slotBytes(), memory.count()};
 }
 
 PagerStatistics Pager::statistics() const {
+  if (!isOwn())
+    return {};
   Lock lock(mutex);
   PagerStatistics result = counted;
   for (const Arena &arena : arenas) {
@@ -228,6 +236,11 @@ static void forEachWanted(std::span<const int32_t> slots, Function function) {
 Status Pager::acquire(uint32_t layer, std::span<const int32_t> clusters,
                       std::span<int32_t> slots) {
   std::fill(slots.begin(), slots.end(), -1);
+  if (!isOwn())
+    return Error{"layer '" + layers[layer].name +
+                 "': expected the process that opened the model with a memory "
+                 "budget, found a child of its fork(), which has to open it "
+                 "again"};
   for (int32_t cluster : clusters)
     if (cluster >= 0 && size_t(cluster) < slots.size())
       slots[size_t(cluster)] = 0;
@@ -287,6 +300,8 @@ void Pager::release(uint32_t layer, std::span<const int32_t> slots) {
 }
 
 void Pager::hint(uint32_t layer, std::span<const int32_t> clusters) {
+  if (!isOwn())
+    return;
   Lock lock(mutex);
   observed.clear();
   for (int32_t cluster : clusters)
@@ -299,6 +314,8 @@ void Pager::hint(uint32_t layer, std::span<const int32_t> clusters) {
 }
 
 void Pager::beginRequest() {
+  if (!isOwn())
+    return;
   Lock lock(mutex);
   predictor->beginRequest();
 }

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace moec::pager {
@@ -66,20 +67,31 @@ struct Slots {
   uint32_t count = 0;
 };
 
-/// Any number of threads may call it; one of its own reads. Nothing allocates
-/// after open, as long as reads succeed.
+class Pager;
+
+/// In a child of fork() the thread is the parent's, and what it waits for was
+/// copied as it was: neither can be ended, so both are left.
+struct ClosePager {
+  void operator()(Pager *pager) const;
+};
+
+/// Any number of threads may call it; one of its own reads, so a child of
+/// fork() is refused. Nothing allocates after open, as long as reads succeed.
 class Pager {
 public:
-  /// Whether the options fit each other, and the budget has room for all bases of
-  /// a layer.
+  /// Whether the options fit each other, and the budget has room for all bases
+  /// of a layer.
   static weights::Status check(std::span<const PagedLayer> layers,
                                const PagerOptions &options);
   /// Fails where that is not so, and where the archive cannot be opened.
-  static weights::Result<std::unique_ptr<Pager>>
+  static weights::Result<std::unique_ptr<Pager, ClosePager>>
   open(const std::string &archive, std::vector<PagedLayer> layers,
        const PagerOptions &options);
   /// Nothing may be acquired.
   ~Pager();
+
+  /// Whether this process opened it.
+  bool isOwn() const { return ::getpid() == process; }
 
   Slots slotsOf(uint32_t layer) const;
   uint32_t layerCount() const { return extents.layers; }
@@ -179,6 +191,7 @@ private:
   double layerSeconds = 0;
   Clock::time_point opened = Clock::now(), lastStep = opened;
   bool isStopping = false, mayDemote = false;
+  pid_t process = ::getpid();
   std::thread thread;
 };
 

@@ -23,6 +23,8 @@ MIRRORS = {
     "moert_error_sink": abi.ErrorSink,
     "moert_call": abi.Call,
     "moert_argument": abi.ArgumentRecord,
+    "moert_model_options": abi.ModelOptions,
+    "moert_paging_statistics": abi.PagingStatistics,
 }
 
 

@@ -28,14 +28,23 @@ template <typename Function> Status check(Function function) {
 } // namespace
 
 Result<Artifact> openArtifact(const std::string &path,
-                              std::optional<DLDevice> device) {
+                              std::optional<DLDevice> device,
+                              const Paging &paging) {
+  auto named = [](const std::string &name) {
+    return name.empty() ? nullptr : name.c_str();
+  };
+  moert_model_options options = {};
+  options.size = sizeof options;
+  options.device = device ? &*device : nullptr;
+  options.memory_budget = uint64_t(paging.memoryBudget);
+  options.eviction = named(paging.eviction);
+  options.predictor = named(paging.predictor);
+  options.lookahead = int32_t(paging.lookahead);
+  options.idle_steps = uint64_t(paging.idleSteps);
   char text[1024] = "";
   moert_error_sink sink = {text, sizeof text};
   moert_model *model = nullptr;
-  moert_status_t status =
-      device ? moert_model_open_on(path.c_str(), *device, &sink, &model)
-             : moert_model_open(path.c_str(), &sink, &model);
-  if (status != MOERT_OK)
+  if (moert_model_open_with(path.c_str(), &options, &sink, &model) != MOERT_OK)
     return Error{text};
   return Artifact(model);
 }

@@ -24,11 +24,20 @@ struct CloseModel {
 /// An open artifact with its weights, if it has any; closed with its handle.
 using Artifact = std::unique_ptr<moert_model, CloseModel>;
 
+/// How bases of clusters are brought to memory: moert_model_options. Empty and
+/// 0 are the runtime's choice.
+struct Paging {
+  int64_t memoryBudget = 0;
+  std::string eviction, predictor;
+  int64_t lookahead = 0, idleSteps = 0;
+};
+
 /// Opens the artifact at `path`, on that device or on the first one of the kind
 /// that it was made for.
 weights::Result<Artifact>
 openArtifact(const std::string &path,
-             std::optional<DLDevice> device = std::nullopt);
+             std::optional<DLDevice> device = std::nullopt,
+             const Paging &paging = {});
 
 struct CloseLibrary {
   void operator()(moert_library *library) const {
@@ -92,8 +101,7 @@ struct Manner {
 weights::Result<std::vector<double>> call(moert_device *device,
                                           const Callable &callable,
                                           std::span<Tensor> tensors,
-                                          const Manner &manner,
-                                          int64_t repeat);
+                                          const Manner &manner, int64_t repeat);
 
 } // namespace moec::run
 

@@ -34,6 +34,21 @@ usage: moe-run ARTIFACT [options]
   --output DIR        write each output to DIR/NAME.npy (bfloat16:
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
+  --steps N           run all layers in their order, N times, on other seeded
+                      inputs each time, and print a checksum of all outputs and
+                      the time of a step; with --compare-with, the largest
+                      differences
+  --memory-budget BYTES
+                      keep that many bytes of bases of clusters in memory and
+                      read the others when they are needed; for an artifact of
+                      moe-compile --page-bases
+  --eviction NAME     what leaves when memory is full: lru (default), lfu or
+                      next_use
+  --predictor NAME    who says what to read ahead of time: none, rolling,
+                      past_request, hint (default) or exact_hint
+  --lookahead N       how many layers ahead (default 1)
+  --idle-steps N      give back the memory of bases that were not used in N
+                      steps
   --device NAME       cpu, cuda or cuda:N; the artifact must be made for it; by
                       default the first device of its kind
   --isa NAME          variant to run, for example portable or sm_80; by default
@@ -115,10 +130,11 @@ Result<DLDevice> parseDevice(std::string_view option, std::string_view text) {
   if (text == "cuda")
     return DLDevice{kDLCUDA, 0};
   if (!text.starts_with("cuda:"))
-    return Error{std::string(option) + ": expected cpu, cuda or cuda:N, found '" +
-                 std::string(text) + "'"};
-  Result<int64_t> index =
-      parseNumber(option, text.substr(5), 0, std::numeric_limits<int32_t>::max());
+    return Error{std::string(option) +
+                 ": expected cpu, cuda or cuda:N, found '" + std::string(text) +
+                 "'"};
+  Result<int64_t> index = parseNumber(option, text.substr(5), 0,
+                                      std::numeric_limits<int32_t>::max());
   if (!index)
     return Error{index.error()};
   return DLDevice{kDLCUDA, int32_t(*index)};
@@ -154,6 +170,8 @@ std::string *findText(Options &options, std::string_view name) {
          : name == "--compare-with" ? &options.compareWith
          : name == "--profile"      ? &options.profile
          : name == "--isa"          ? &options.isa
+         : name == "--eviction"     ? &options.paging.eviction
+         : name == "--predictor"    ? &options.paging.predictor
                                     : nullptr;
 }
 
@@ -178,7 +196,33 @@ std::optional<NumberOption> findNumber(Options &options,
     return NumberOption{&options.threads, 0, MOERT_MAX_THREADS};
   if (name == "--repeat")
     return NumberOption{&options.repeat, 1, large};
+  if (name == "--steps")
+    return NumberOption{&options.steps, 1, large};
+  if (name == "--memory-budget")
+    return NumberOption{&options.paging.memoryBudget, 1, int64_t(1) << 60};
+  if (name == "--lookahead")
+    return NumberOption{&options.paging.lookahead, 1, 65536};
+  if (name == "--idle-steps")
+    return NumberOption{&options.paging.idleSteps, 1, large};
   return std::nullopt;
+}
+
+/// Steps are of all layers and print no tensors.
+Status checkSteps(const Options &options) {
+  const std::pair<const char *, bool> others[] = {
+      {"--entry", !options.entry.empty()},
+      {"--layer", !options.layer.empty()},
+      {"--input", !options.inputs.empty()},
+      {"--expect", !options.expected.empty()},
+      {"--output", !options.output.empty()},
+      {"--profile", !options.profile.empty()},
+      {"--print", options.print},
+      {"--list", options.list},
+      {"--repeat", options.repeat > 1}};
+  for (auto [name, isThere] : others)
+    if (isThere)
+      return Error{std::string("expected --steps or ") + name + ", found both"};
+  return weights::success();
 }
 
 /// What no option says by itself.
@@ -195,6 +239,14 @@ Status checkTogether(const Options &options) {
     return Error{"expected --entry or --layer, found both"};
   if (options.list && !options.compareWith.empty())
     return Error{"expected --list or --compare-with, found both"};
+  const Paging &paging = options.paging;
+  if (!paging.memoryBudget &&
+      (!paging.eviction.empty() || !paging.predictor.empty() ||
+       paging.lookahead || paging.idleSteps))
+    return Error{"expected --memory-budget beside --eviction, --predictor, "
+                 "--lookahead or --idle-steps, found none"};
+  if (options.steps)
+    return checkSteps(options);
   return weights::success();
 }
 

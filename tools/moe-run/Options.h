@@ -4,6 +4,7 @@
 #define MOEC_TOOLS_MOE_RUN_OPTIONS_H
 
 #include "tools/Execution/Arguments.h"
+#include "tools/Execution/Artifact.h"
 #include "weights/Result.h"
 
 #include <cstdint>
@@ -31,7 +32,11 @@ struct Options : ValueOptions {
   std::optional<DLDevice> device;
   /// The largest relative error that is a success.
   std::optional<double> maxError;
+  /// Of the artifact, not of what it is compared with.
+  Paging paging;
   int64_t repeat = 1;
+  /// 0: one call of one layer or entry.
+  int64_t steps = 0;
   int64_t threads = 1;
   bool print = false;
   bool list = false;

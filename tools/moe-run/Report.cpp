@@ -15,20 +15,23 @@ using namespace moec::weights;
 
 namespace moec::run {
 
-/// Bytes of the pools and tables that a layer of the entry brings.
-static uint64_t bindingBytes(const moert_library_entry *entry) {
-  uint64_t bytes = 0;
+/// Bytes of the pools and tables that a layer of the entry brings, and those of
+/// each cluster of its paged pools.
+static std::pair<uint64_t, uint64_t>
+bindingBytes(const moert_library_entry *entry) {
+  uint64_t bytes = 0, paged = 0;
   const moert_argument *argument = nullptr;
   for (int32_t i = 0; moert_library_argument(entry, i, &argument) == MOERT_OK;
        ++i) {
     if (argument->role != MOERT_BINDING)
       continue;
+    bool isPaged = argument->rank > 0 && argument->shape[0] == MOERT_DYNAMIC;
     uint64_t size = (argument->bits + 7) / 8;
-    for (unsigned d = 0; d < argument->rank; ++d)
+    for (unsigned d = isPaged ? 1 : 0; d < argument->rank; ++d)
       size *= uint64_t(argument->shape[d]);
-    bytes += size;
+    (isPaged ? paged : bytes) += size;
   }
-  return bytes;
+  return {bytes, paged};
 }
 
 Status listLayers(const moert_library *library) {
@@ -47,9 +50,13 @@ Status listLayers(const moert_library *library) {
     const std::string &runs = layer.member("entry")->string;
     const moert_library_entry *entry = nullptr;
     moert_library_find_entry(library, runs.c_str(), nullptr, &entry);
-    std::printf("%s runs %s, %llu bytes of weights\n", name.c_str(),
-                runs.c_str(),
-                static_cast<unsigned long long>(bindingBytes(entry)));
+    auto [bytes, paged] = bindingBytes(entry);
+    std::printf("%s runs %s, %llu bytes of weights", name.c_str(), runs.c_str(),
+                static_cast<unsigned long long>(bytes));
+    if (paged)
+      std::printf(", %llu of each paged cluster",
+                  static_cast<unsigned long long>(paged));
+    std::printf("\n");
   }
   return success();
 }
@@ -72,6 +79,36 @@ void listEntries(const moert_library *library) {
   }
 }
 
+uint64_t checksum(std::span<const uint8_t> bytes, uint64_t before) {
+  for (uint8_t byte : bytes)
+    before = (before ^ byte) * 1099511628211u;
+  return before;
+}
+
+std::string describePaging(const moert_paging_statistics &statistics) {
+  if (!statistics.slot_bytes)
+    return "";
+  auto number = [](uint64_t value) {
+    return static_cast<unsigned long long>(value);
+  };
+  char text[512];
+  std::snprintf(
+      text, sizeof text,
+      "paging: slots of %.6g MB for bases of %.6g MB, %.6g MB resident\n"
+      "paging: %llu hits, %llu late, %llu misses\n"
+      "paging: %llu reads of %.6g MB in %.4g s, %llu ahead of time (%llu in "
+      "vain); steps waited %.4g s",
+      double(statistics.slot_bytes) / 1e6, double(statistics.base_bytes) / 1e6,
+      double(statistics.resident_bytes) / 1e6, number(statistics.hits),
+      number(statistics.late), number(statistics.misses),
+      number(statistics.reads), double(statistics.bytes_read) / 1e6,
+      statistics.read_seconds, number(statistics.reads_ahead),
+      number(statistics.wasted), statistics.stall_seconds);
+  return text + (*statistics.notice
+                     ? "\npaging: " + std::string(statistics.notice)
+                     : std::string());
+}
+
 std::string summarize(const Tensor &tensor) {
   size_t count = tensor.count();
   double least = INFINITY, largest = -INFINITY, sum = 0, squares = 0;
@@ -84,9 +121,6 @@ std::string summarize(const Tensor &tensor) {
     sum += value;
     squares += value * value;
   }
-  uint64_t checksum = 14695981039346656037u;
-  for (uint8_t byte : tensor.data)
-    checksum = (checksum ^ byte) * 1099511628211u;
   // The sign of a NaN says nothing.
   double mean = std::isnan(sum) ? std::abs(sum) : sum / double(count);
   char numbers[256];
@@ -98,7 +132,7 @@ std::string summarize(const Tensor &tensor) {
                   std::sqrt(squares), hasNaN ? " has NaN" : "");
   char hash[32];
   std::snprintf(hash, sizeof hash, " fnv1a %016llx",
-                static_cast<unsigned long long>(checksum));
+                static_cast<unsigned long long>(checksum(tensor.data)));
   return std::string(tensor.argument->name) + ": " + typeName(tensor.type) +
          " " + shapeToString(tensor.shape) + " " + numbers + hash;
 }

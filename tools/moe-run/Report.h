@@ -7,6 +7,8 @@
 #include "tools/Execution/Tensor.h"
 #include "weights/Result.h"
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,13 @@ void listEntries(const moert_library *library);
 
 /// One line on a tensor: name, type, shape, min, max, mean, l2, checksum.
 std::string summarize(const Tensor &tensor);
+
+/// FNV-1a of bytes, behind those that had the checksum `before`.
+inline constexpr uint64_t noChecksum = 14695981039346656037u;
+uint64_t checksum(std::span<const uint8_t> bytes, uint64_t before = noChecksum);
+
+/// What paging did, in three lines; empty without a memory budget.
+std::string describePaging(const moert_paging_statistics &statistics);
 
 /// The values, a row of the last dimension in each line.
 std::string printValues(const Tensor &tensor);

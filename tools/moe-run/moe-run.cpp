@@ -8,6 +8,7 @@
 #include "tools/moe-run/Profile.h"
 #include "tools/moe-run/Report.h"
 #include "tools/moe-run/Routing.h"
+#include "tools/moe-run/Steps.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -132,12 +133,39 @@ Result<Artifact> openOther(const Options &options) {
                       isAlike ? options.device : std::nullopt);
 }
 
+void reportPaging(const Artifact &artifact) {
+  moert_paging_statistics statistics = {};
+  statistics.size = sizeof statistics;
+  moert_model_paging_statistics(artifact.get(), &statistics);
+  if (std::string text = describePaging(statistics); !text.empty())
+    std::printf("%s\n", text.c_str());
+}
+
+Status runSteps(const Options &options, const Artifact &artifact) {
+  Result<Artifact> other = Artifact();
+  if (!options.compareWith.empty())
+    other = openOther(options);
+  if (!other)
+    return Error{other.error()};
+  Result<Pool> pool = makePool(options.threads);
+  if (!pool)
+    return Error{pool.error()};
+  Status status =
+      runSteps(options, artifact, *other ? &*other : nullptr, *std::move(pool));
+  if (status)
+    reportPaging(artifact);
+  return status;
+}
+
 Status run(const Options &options) {
   if (options.list)
     return list(options);
-  Result<Artifact> artifact = openArtifact(options.artifact, options.device);
+  Result<Artifact> artifact =
+      openArtifact(options.artifact, options.device, options.paging);
   if (!artifact)
     return Error{artifact.error()};
+  if (options.steps)
+    return runSteps(options, *artifact);
   Result<Callable> callable =
       findCallable(*artifact, options.entry, options.layer);
   if (!callable)
@@ -176,6 +204,7 @@ Status run(const Options &options) {
     return Error{seconds.error()};
   if (Status status = reportOutputs(*tensors, options); !status)
     return status;
+  reportPaging(*artifact);
   if (options.repeat > 1)
     std::printf("%s\n", summarizeTimes(*std::move(seconds)).c_str());
   if (std::string routing = describeRouting(*callable, *tensors);

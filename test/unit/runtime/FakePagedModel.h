@@ -4,12 +4,13 @@
 #ifndef MOEC_TEST_UNIT_RUNTIME_FAKEPAGEDMODEL_H
 #define MOEC_TEST_UNIT_RUNTIME_FAKEPAGEDMODEL_H
 
-#include "test/unit/TemporaryFolder.h"
 #include "test/unit/runtime/fake_paged_model.h"
 #include "weights/ArchiveWriter.h"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -87,13 +88,13 @@ inline void writeFakePagedWeights(const std::string &path,
 }
 
 /// Makes the artifact in the folder.
-inline void writeFakePagedModel(const TemporaryFolder &folder,
+inline void writeFakePagedModel(const std::string &folder,
                                 const FakePagedWeights &what = {}) {
   std::filesystem::copy_file(std::string(MOEC_TEST_FAKES) +
                                  "/fake_paged_model.so",
-                             folder.file("library.so"));
-  folder.write("manifest.json", FAKE_PAGED_MANIFEST);
-  writeFakePagedWeights(folder.file("weights.safetensors"), what);
+                             folder + "/library.so");
+  std::ofstream(folder + "/manifest.json") << FAKE_PAGED_MANIFEST;
+  writeFakePagedWeights(folder + "/weights.safetensors", what);
 }
 
 } // namespace moec::test

@@ -111,7 +111,7 @@ std::vector<Clusters> someTraffic(size_t steps) {
 }
 
 TEST_F(PagedModelTest, hasTheValuesOfARunWithoutABudget) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   Model all = open(0);
   ASSERT_TRUE(all) << text;
   std::vector<Clusters> traffic = someTraffic(10);
@@ -160,7 +160,7 @@ uint64_t residentBytes() {
 }
 
 TEST_F(PagedModelTest, takesNoMoreMemoryThanItsBudget) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   // What loading a library takes is not what this is about.
   Model other = open(4);
   expectRight(other, 0, {0, 1, 2, 3});
@@ -180,7 +180,7 @@ TEST_F(PagedModelTest, takesNoMoreMemoryThanItsBudget) {
 }
 
 TEST_F(PagedModelTest, readsWhatTheLayerBeforeHints) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   options.predictor = "exact_hint";
   Model model = open(12);
   ASSERT_TRUE(model) << text;
@@ -196,7 +196,7 @@ TEST_F(PagedModelTest, readsWhatTheLayerBeforeHints) {
 }
 
 TEST_F(PagedModelTest, answersWhichRecordCannotBeRead) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   {
     std::fstream file(archive(),
                       std::ios::in | std::ios::out | std::ios::binary);
@@ -228,7 +228,7 @@ TEST_F(PagedModelTest, answersWhichRecordCannotBeRead) {
 }
 
 TEST_F(PagedModelTest, hasSlotsOfItsOwnForEachEpoch) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   Model model = open(5);
   ASSERT_TRUE(model) << text;
   expectRight(model, 2, {0, 1, 2});
@@ -259,7 +259,7 @@ TEST_F(PagedModelTest, hasSlotsOfItsOwnForEachEpoch) {
 }
 
 TEST_F(PagedModelTest, servesThreadsWhileWeightsAreReplaced) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   Model model = open(6);
   ASSERT_TRUE(model) << text;
   std::atomic<bool> stop = false;
@@ -303,7 +303,7 @@ TEST_F(PagedModelTest, servesThreadsWhileWeightsAreReplaced) {
 }
 
 TEST_F(PagedModelTest, refusesOptionsThatContradictEachOther) {
-  writeFakePagedModel(folder);
+  writeFakePagedModel(folder.path);
   options.size = 8;
   expectRefused(MOERT_INVALID_ARGUMENT,
                 ": got options of 8 bytes, expected at least 48");

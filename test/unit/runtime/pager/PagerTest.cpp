@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <sys/wait.h>
 
 using namespace moec::pager;
 using namespace moec::weights;
@@ -44,12 +45,14 @@ public:
     };
   }
 
-  std::unique_ptr<Pager> open(uint64_t slots) {
+  std::unique_ptr<Pager, ClosePager> open(uint64_t slots) {
     options.budgetBytes =
         slots * moec::store::bufferBytes(layers[0].records[0].length);
     auto made = Pager::open(file.path, layers, options);
     EXPECT_TRUE(made) << made.error();
-    return made ? *std::move(made) : nullptr;
+    if (!made)
+      return nullptr;
+    return *std::move(made);
   }
   std::string refusal() {
     auto made = Pager::open(file.path, layers, options);
@@ -376,6 +379,32 @@ TEST(Pager, saysThatTheArchiveHasChanged) {
       held.status.error(),
       "layer 'l1': " +
           bases.file.messageOf(2, "the file has changed since it was opened"));
+}
+
+TEST(Pager, refusesAChildOfFork) {
+  Bases bases(2, 2);
+  auto pager = bases.open(2);
+  ASSERT_TRUE(pager);
+  EXPECT_TRUE(Held(bases, *pager, 0, {0}).status);
+  pid_t child = ::fork();
+  if (child == 0) {
+    int32_t slots[2], wanted[] = {0};
+    Status status = pager->acquire(0, wanted, slots);
+    pager->hint(1, wanted);
+    pager->beginRequest();
+    bool isRight =
+        status.error() ==
+            "layer 'l0': expected the process that opened the model with a "
+            "memory budget, found a child of its fork(), which has to open it "
+            "again" &&
+        slots[0] == -1 && pager->statistics().reads == 0;
+    pager.reset();
+    ::_exit(isRight ? 0 : 1);
+  }
+  int result = -1;
+  ASSERT_EQ(::waitpid(child, &result, 0), child);
+  EXPECT_EQ(result, 0);
+  EXPECT_TRUE(Held(bases, *pager, 0, {0, 1}).status);
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,0 +1,13 @@
+// Makes the artifact around fake_paged_model.c in a folder: FOLDER [SCALE].
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "test/unit/runtime/FakePagedModel.h"
+
+using namespace moec::test;
+
+int main(int count, char **argv) {
+  FakePagedWeights weights;
+  if (count > 2)
+    weights.scale = std::stof(argv[2]);
+  writeFakePagedModel(argv[1], weights);
+  return testing::Test::HasFailure();
+}

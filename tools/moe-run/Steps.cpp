@@ -1,0 +1,130 @@
+// Several steps through all layers of an artifact, each on inputs of its own.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "tools/moe-run/Steps.h"
+
+#include "tools/Execution/Compare.h"
+#include "tools/moe-run/Report.h"
+
+#include <cstdio>
+
+using namespace moec::weights;
+
+namespace moec::run {
+
+namespace {
+
+/// Layers of one artifact and those of the same names of another, if there is
+/// one.
+class Stepper {
+public:
+  Stepper(const Options &options, const Artifact &artifact,
+          const Artifact *other, Pool pool)
+      : options(options), artifact(artifact), other(other),
+        manner{std::move(pool), options.isa} {}
+
+  Status run() {
+    int32_t count = 0;
+    moert_model_layer_count(artifact.get(), &count);
+    for (int32_t i = 0; i < count; ++i) {
+      Callable layer;
+      moert_model_layer_at(artifact.get(), i, &layer.layer);
+      moert_layer_entry(layer.layer, &layer.entry);
+      layers.push_back(layer);
+      if (!other)
+        continue;
+      Result<Callable> twin = findNamed(*other, nameOf(layer));
+      if (!twin)
+        return Error{options.compareWith + ": " + twin.error()};
+      twins.push_back(*twin);
+    }
+    if (layers.empty())
+      return Error{"--steps: expected an artifact with layers, found none"};
+    moert_model_begin_request(artifact.get());
+    for (int64_t step = 0; step < options.steps; ++step)
+      if (Status status = takeStep(step); !status)
+        return status;
+    return report();
+  }
+
+private:
+  Status takeStep(int64_t step) {
+    double seconds = 0;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      // Input number n of a call has seed + n.
+      ValueOptions values = options;
+      values.seed +=
+          (step * int64_t(layers.size()) + int64_t(i)) * MOERT_MAX_ARGUMENTS;
+      Result<std::vector<Tensor>> tensors =
+          makeTensors(layers[i].entry, values);
+      if (!tensors)
+        return Error{tensors.error()};
+      Result<std::vector<double>> taken =
+          call(deviceOf(artifact), layers[i], *tensors, manner, 1);
+      if (!taken)
+        return Error{"step " + std::to_string(step) + ": " + taken.error()};
+      seconds += taken->front();
+      for (const Tensor &tensor : *tensors)
+        if (tensor.argument->role == MOERT_OUTPUT)
+          sum = checksum(tensor.data, sum);
+      if (Status status = other ? compareWithTwin(i, *tensors) : success();
+          !status)
+        return status;
+    }
+    times.push_back(seconds);
+    return success();
+  }
+
+  Status compareWithTwin(size_t layer, std::span<const Tensor> tensors) {
+    Result<std::vector<Tensor>> others =
+        tensorsOfOther(tensors, twins[layer].entry, options.compareWith);
+    if (!others)
+      return Error{others.error()};
+    Result<std::vector<double>> taken =
+        call(deviceOf(*other), twins[layer], *others, manner, 1);
+    if (!taken)
+      return Error{options.compareWith + ": " + taken.error()};
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (tensors[i].argument->role != MOERT_OUTPUT)
+        continue;
+      Difference found = compare(tensors[i], (*others)[i]);
+      if (found.relative >= worst.relative)
+        worst = found;
+    }
+    return success();
+  }
+
+  Status report() {
+    std::printf("%lld steps of %zu layers: outputs fnv1a %016llx\n%s\n",
+                static_cast<long long>(options.steps), layers.size(),
+                static_cast<unsigned long long>(sum),
+                summarizeTimes(times).c_str());
+    if (!other)
+      return success();
+    std::printf("compared with %s: at most %s\n", options.compareWith.c_str(),
+                describe(worst).c_str());
+    if (!options.maxError || worst.relative <= *options.maxError)
+      return success();
+    char bound[32];
+    std::snprintf(bound, sizeof bound, "%g", *options.maxError);
+    return Error{options.compareWith + ": expected max rel errors up to " +
+                 bound + ", found larger ones"};
+  }
+
+  const Options &options;
+  const Artifact &artifact;
+  const Artifact *other;
+  Manner manner;
+  std::vector<Callable> layers, twins;
+  std::vector<double> times;
+  uint64_t sum = noChecksum;
+  Difference worst;
+};
+
+} // namespace
+
+Status runSteps(const Options &options, const Artifact &artifact,
+                const Artifact *other, Pool pool) {
+  return Stepper(options, artifact, other, std::move(pool)).run();
+}
+
+} // namespace moec::run
