@@ -97,12 +97,17 @@ def ScheduleCUDAKernelsPass : Pass<"moe-schedule-cuda-kernels", "::mlir::ModuleO
     moe.schedule = [ {most_rows = 16, rows = 16, stages = 4, warps_down = 1, warps_across = 4}, {rows = 64} ]
     ```
 
+    `residual_form` of each says how experts' residuals are added: those of all experts of a cluster (dense), of the experts that
+    some of 16 rows have (present), both on tensor cores, or row by row (slot). A cost model picks the cheapest for the rows, experts and
+    ranks there are, and a remark has its numbers; `residual-form` asks for one of them. docs/cuda/tile.md says what they do.
+
     With `fast-activations` those that have an activation get `moe.fast_activations`: silu, sigmoid_alpha, gelu_tanh and tanh are
     made of the GPU's instruction for tanh, whose relative error is up to 2⁻¹¹; silu(x) = x/2 + x/2·tanh(x/2).
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the kernels are for: sm_80 or sm_90a">,
-    Option<"fastActivations", "fast-activations", "bool", "false", "Whether activations are made of the instruction for tanh, which is less exact">
+    Option<"fastActivations", "fast-activations", "bool", "false", "Whether activations are made of the instruction for tanh, which is less exact">,
+    Option<"residualForm", "residual-form", "std::string", "\"auto\"", "How experts' residuals are added: auto, dense, present or slot">
   ];
 }
 

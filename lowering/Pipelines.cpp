@@ -132,6 +132,7 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
   ScheduleCUDAKernelsPassOptions schedule;
   schedule.target = options.target;
   schedule.fastActivations = options.fastActivations;
+  schedule.residualForm = options.residualForm;
   manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
@@ -195,8 +196,8 @@ void moec::lowering::buildCPUPipeline(OpPassManager &manager,
 void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
-  buildLinalgToKernels(
-      manager, {options.target, options.fastActivations, options.overlap});
+  buildLinalgToKernels(manager, {options.target, options.fastActivations,
+                                 options.overlap, options.residualForm});
   buildKernelsToLLVM(manager, options.target, options.ptxas);
 }
 

@@ -49,6 +49,11 @@ struct CUDAOptions : ReferenceOptions {
       llvm::cl::desc("Whether kernels begin before the ones in front of them "
                      "have ended, where GPUs can"),
       llvm::cl::init(true)};
+  Option<std::string> residualForm{
+      *this, "residual-form",
+      llvm::cl::desc("How experts' residuals are added: auto, dense, present "
+                     "or slot"),
+      llvm::cl::init("auto")};
   Option<std::string> ptxas{
       *this, "ptxas",
       llvm::cl::desc(
@@ -63,6 +68,8 @@ struct KernelOptions {
   bool fastActivations = false;
   /// Kernels begin before the ones in front of them have ended, where GPUs can.
   bool overlap = true;
+  /// "auto", or a form of residuals.
+  std::string residualForm = "auto";
 };
 
 /// moe to linalg on tensors; public functions take buffers.

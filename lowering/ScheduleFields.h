@@ -6,6 +6,9 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Operation.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <optional>
 
 namespace moec::lowering {
 
@@ -17,9 +20,30 @@ template <typename Schedule> struct ScheduleField {
   llvm::StringLiteral name;
   int64_t Schedule::*place;
   int64_t least, most;
+  /// What IR says for the numbers from 0 on; none: the number itself.
+  llvm::ArrayRef<llvm::StringLiteral> words = {};
 };
 
-/// Puts the numbers of a dictionary into a schedule. A name that there is not, or a number out of bounds, is an error at `op`.
+/// The number that a field is said to have, or nothing if it cannot be.
+template <typename Field>
+std::optional<int64_t> readField(const Field &field, mlir::Attribute from) {
+  if (field.words.empty()) {
+    auto number = mlir::dyn_cast<mlir::IntegerAttr>(from);
+    if (!number || number.getInt() < field.least ||
+        number.getInt() > field.most)
+      return std::nullopt;
+    return number.getInt();
+  }
+  auto word = mlir::dyn_cast<mlir::StringAttr>(from);
+  const auto *found =
+      word ? llvm::find(field.words, word.getValue()) : field.words.end();
+  if (found == field.words.end())
+    return std::nullopt;
+  return found - field.words.begin();
+}
+
+/// Puts the numbers of a dictionary into a schedule. A name that there is not,
+/// or a number out of bounds, is an error at `op`.
 template <typename Schedule, typename Fields>
 mlir::LogicalResult readFields(mlir::Operation *op, mlir::DictionaryAttr from,
                                const Fields &fields, Schedule &schedule) {
@@ -33,12 +57,16 @@ mlir::LogicalResult readFields(mlir::Operation *op, mlir::DictionaryAttr from,
                             [&](const auto &known) { error << known.name; });
       return error << ", found '" << each.getName().getValue() << "'";
     }
-    auto value = mlir::dyn_cast<mlir::IntegerAttr>(each.getValue());
-    if (!value || value.getInt() < field->least || value.getInt() > field->most)
+    std::optional<int64_t> number = readField(*field, each.getValue());
+    if (!number && !field->words.empty())
+      return op->emitError("moe.schedule: expected a word of ")
+             << llvm::join(field->words, ", ") << " for " << field->name
+             << ", found " << each.getValue();
+    if (!number)
       return op->emitError("moe.schedule: expected a number from ")
              << field->least << " to " << field->most << " for " << field->name
              << ", found " << each.getValue();
-    schedule.*field->place = value.getInt();
+    schedule.*field->place = *number;
   }
   return mlir::success();
 }
@@ -50,9 +78,13 @@ mlir::DictionaryAttr writeFields(mlir::MLIRContext *context,
                                  const Schedule &schedule) {
   mlir::Builder builder(context);
   llvm::SmallVector<mlir::NamedAttribute> numbers;
-  for (const auto &field : fields)
-    numbers.push_back(builder.getNamedAttr(
-        field.name, builder.getI64IntegerAttr(schedule.*field.place)));
+  for (const auto &field : fields) {
+    int64_t number = schedule.*field.place;
+    mlir::Attribute value = builder.getI64IntegerAttr(number);
+    if (!field.words.empty())
+      value = builder.getStringAttr(field.words[number]);
+    numbers.push_back(builder.getNamedAttr(field.name, value));
+  }
   return builder.getDictionaryAttr(numbers);
 }
 

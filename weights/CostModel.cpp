@@ -236,4 +236,98 @@ Result<double> fetchSeconds(const TargetDescription &target,
   return way->second.latencySeconds + bytes / way->second.bytesPerSecond;
 }
 
+//===----------------------------------------------------------------------===//
+// How a GPU's kernel adds residuals
+//===----------------------------------------------------------------------===//
+
+std::string_view nameOf(ResidualForm form) {
+  switch (form) {
+  case ResidualForm::Dense:
+    return "dense";
+  case ResidualForm::Present:
+    return "present";
+  case ResidualForm::Slot:
+    return "slot";
+  }
+  return "";
+}
+
+// Instructions of a warp, counted in the PTX that lowering/CUDA makes for sm_80
+// (docs/cuda/tile.md).
+namespace {
+/// A block of 16 x 16 x 16: loads of both factors, and two products.
+constexpr double instructionsOfBlock = 60;
+/// silu of a number, its rounding, and its sum with the row's others.
+constexpr double instructionsOfActivation = 40;
+/// Looking for the next expert that any row has: for each pair of a row, and in
+/// all.
+constexpr double instructionsOfSearch = 24, instructionsOfNext = 40;
+/// Looking for the pair of a known expert: the same.
+constexpr double instructionsOfMatch = 6, instructionsOfPlace = 20;
+/// A term of a row's own sum: two loads, a conversion, a product; lanes add up
+/// what is behind the activation.
+constexpr double instructionsOfTerm = 6;
+/// Rows and columns of a block, and lanes of a warp.
+constexpr double blockSize = 16, lanes = 32;
+} // namespace
+
+static double blocksOf(double rank) { return std::ceil(rank / blockSize); }
+
+double expertsOfBlock(const ResidualWork &work, double block) {
+  double rows = std::min(block, work.rows);
+  double any = expectedDistinct(
+      work.experts, std::min(1.0, work.choices / work.experts), rows);
+  if (!work.isSorted)
+    return any;
+  double left = std::max(0.0, work.experts - work.choices);
+  double sets = std::exp(std::lgamma(work.experts + 1) -
+                         std::lgamma(work.choices + 1) - std::lgamma(left + 1));
+  return std::min(any, work.choices + rows * sets / work.rows);
+}
+
+ResidualCost residualCost(ResidualForm form, const ResidualWork &work) {
+  const double numbers = blockSize * blockSize / lanes;
+  double blocks = 0, ranks = 0;
+  for (int64_t rank : work.ownRanks) {
+    blocks += blocksOf(double(rank));
+    ranks += double(rank);
+  }
+  double activation =
+      work.hasActivation ? numbers * instructionsOfActivation : 0;
+  ResidualCost cost;
+  if (form == ResidualForm::Slot) {
+    double pairs = std::min(blockSize, work.rows) * work.choices;
+    cost.instructions =
+        pairs * numbers / blockSize *
+        (instructionsOfTerm * (ranks + double(work.sharedRank)) +
+         activation / numbers);
+    return cost;
+  }
+  bool isDense = form == ResidualForm::Dense;
+  double experts = isDense ? work.experts : expertsOfBlock(work, blockSize);
+  double find = isDense
+                    ? instructionsOfMatch * work.choices + instructionsOfPlace
+                    : instructionsOfSearch * work.choices + instructionsOfNext;
+  double own = blocks > 0 || work.hasActivation ? experts : 0;
+  double shared = isDense ? blocksOf(work.experts * double(work.sharedRank))
+                          : experts * blocksOf(double(work.sharedRank));
+  // In the dense form a block of shared ranks is looked for, else an expert.
+  double finds = own + (work.sharedRank == 0 ? 0 : isDense ? shared : experts);
+  double products = own * blocks + shared;
+  cost.instructions =
+      products * instructionsOfBlock + own * activation + finds * find;
+  cost.multiplyAdds = products * blockSize * blockSize * blockSize;
+  return cost;
+}
+
+double residualSeconds(const ResidualCost &cost,
+                       const TargetDescription &target) {
+  // A lane's instruction takes as long as a multiply-add, which rates count as
+  // two.
+  return cost.instructions * lanes * 2 /
+             target.arithmetic.at(Format::F32).flopsPerSecond +
+         cost.multiplyAdds * 2 /
+             target.arithmetic.at(target.operands).flopsPerSecond;
+}
+
 } // namespace moec::weights

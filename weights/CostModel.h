@@ -13,6 +13,8 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string_view>
+#include <vector>
 
 namespace moec::weights {
 
@@ -143,6 +145,59 @@ double energyOf(const Needs &needs, const TargetDescription &target);
 /// links lead there.
 Result<double> fetchSeconds(const TargetDescription &target,
                             std::string_view tier, double bytes);
+
+//===----------------------------------------------------------------------===//
+// How a GPU's kernel adds residuals
+//===----------------------------------------------------------------------===//
+
+/// Which experts' residuals a warp works out for 16 rows of one cluster:
+/// docs/cuda/tile.md.
+enum class ResidualForm {
+  /// Of all experts of the cluster, by matrix units; ranks of down lie one
+  /// behind the other.
+  Dense,
+  /// Of the experts that any of the rows has, by matrix units.
+  Present,
+  /// Of each row's own experts, row by row, by ordinary arithmetic.
+  Slot
+};
+inline constexpr ResidualForm residualForms[] = {
+    ResidualForm::Dense, ResidualForm::Present, ResidualForm::Slot};
+std::string_view nameOf(ResidualForm form);
+
+/// What experts add to rows of a product.
+struct ResidualWork {
+  /// Experts of a cluster, and of them a row's.
+  double experts = 0, choices = 0;
+  /// Rows of the cluster, and whether those of the same experts are neighbours.
+  double rows = 0;
+  bool isSorted = false;
+  /// Ranks of products that each expert has for itself: those in front of an
+  /// activation, and the one behind it.
+  std::vector<int64_t> ownRanks;
+  /// The rank of products that are only added up; 0: none.
+  int64_t sharedRank = 0;
+  /// Whether each expert has an activation for itself.
+  bool hasActivation = false;
+};
+
+/// Different experts of `block` neighbouring rows, as expected where all are
+/// chosen alike. Sorted, rows of one set of experts are neighbours, and a set
+/// differs from the next one in a single expert.
+double expertsOfBlock(const ResidualWork &work, double block);
+
+/// What a warp does for 16 rows and 16 columns.
+struct ResidualCost {
+  double instructions = 0;
+  /// Of matrix units.
+  double multiplyAdds = 0;
+};
+ResidualCost residualCost(ResidualForm form, const ResidualWork &work);
+
+/// Seconds of a whole device for that, if it did nothing else. `target` has
+/// rates of f32, which ordinary instructions count as, and of its operands.
+double residualSeconds(const ResidualCost &cost,
+                       const TargetDescription &target);
 
 } // namespace moec::weights
 

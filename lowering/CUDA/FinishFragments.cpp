@@ -26,6 +26,17 @@ static bool hasFragmentForm(ValueRange weights, Type element) {
   });
 }
 
+/// Most experts whose counts a block's shared memory has room for, where it
+/// puts those of a group in a row.
+static constexpr int64_t mostExpertsOfPlaces = 8192;
+
+/// Whether the dense form takes what experts add: two numbers of a row are one
+/// expert's.
+static bool hasDenseForm(GroupedUpOp op) { return !op.getResiduals().empty(); }
+static bool hasDenseForm(GroupedMatmulOp op) {
+  return op.getExpand() && getWeightType(op.getExpand()).getRows() % 2 == 0;
+}
+
 /// The weight of what pairs add, besides residuals, if there is one.
 static SmallVector<Value, 1> ownWeight(Value weight) {
   return weight ? SmallVector<Value, 1>{weight} : SmallVector<Value, 1>();
@@ -41,13 +52,16 @@ ProductForm moec::lowering::formOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, ProductForm>(op)
       .Case<GroupedUpOp, GroupedMatmulOp>([](auto product) {
         Type element = getElementTypeOrSelf(product.getInput().getType());
-        bool isFinishedInRegisters =
-            (element.isF16() || element.isBF16()) &&
-            !product.getRoundingAttr() &&
-            hasFragmentForm(product.getResiduals(), element) &&
-            hasFragmentForm(weightOfPairs(product), element);
-        return ProductForm{static_cast<int64_t>(product.getWeights().size()),
-                           isFinishedInRegisters};
+        ProductForm form;
+        form.matrices = product.getWeights().size();
+        form.fitsRegisters = (element.isF16() || element.isBF16()) &&
+                             !product.getRoundingAttr() &&
+                             hasFragmentForm(product.getResiduals(), element) &&
+                             hasFragmentForm(weightOfPairs(product), element);
+        form.fitsDense =
+            form.fitsRegisters && hasDenseForm(product) &&
+            getIdType(product.getPairExpert()).getCount() < mostExpertsOfPlaces;
+        return form;
       });
 }
 
@@ -70,6 +84,11 @@ struct LowRows {
 struct BlockPlace {
   Value first;
   bool isWhole;
+};
+
+/// A row of a matrix: where it begins in its list, and whether there is one.
+struct MatrixRow {
+  Value begin, isThere;
 };
 
 class FragmentFinisher {
@@ -105,10 +124,7 @@ private:
       llvm::append_range(results, activatePair(base(0, i), base(0, i + 1),
                                                p.weights.size() == 2, i));
     if (p.expand)
-      results =
-          overExperts(results, [&](const ExpertRows &rows, ValueRange before) {
-            return addSegment(rows, before);
-          });
+      results = addSegments(results);
     store(results);
   }
 
@@ -141,17 +157,73 @@ private:
   }
 
   //===--- experts ---===//
-  /// The experts that the 16 rows have, carrying a number for each of the chunk's. Each lane looks for the next one of a row:
+  using OfExpert =
+      llvm::function_ref<Code::Values(const ExpertRows &, ValueRange)>;
+
+  /// Experts of the 16 rows, or of their group, carrying a number for each of
+  /// the chunk's.
+  Code::Values overExperts(Code::Values inits, OfExpert body) {
+    return sums.form == ResidualForm::Dense ? overGroup(inits, body)
+                                            : overPresent(inits, body);
+  }
+
+  /// The first pair of a row, and the one behind its last: none of a row that
+  /// is not the tile's.
+  std::array<Value, 2> pairsOf(Value row) {
+    Value isOwn = k.isBelow(row, sums.endRow);
+    row = k.select(isOwn, row, k.index(0));
+    Value from = k.toIndex(k.load(p.pairFirst, row));
+    Value to = k.toIndex(k.load(p.pairFirst, k.add(row, 1)));
+    return {from, k.select(isOwn, to, from)};
+  }
+
+  /// A row's few pairs, one after the other.
+  Code::Values
+  overPairs(Value from, Value to, ValueRange inits,
+            llvm::function_ref<Code::Values(Value, ValueRange)> body) {
+    return k.unrolledLoop(from, to, /*step=*/1, /*turns=*/1, inits, body);
+  }
+
+  /// The row that this lane looks through.
+  Value rowToSearch() {
+    return k.add(sums.firstRow, k.rem(k.lane(), k.index(16)));
+  }
+
+  /// Where the places of the rows' group begin, and how many there are.
+  std::array<Value, 2> placesOfGroup() {
+    Value row = k.toIndex(k.load(p.offsets, sums.group));
+    return {k.toIndex(k.load(p.pairFirst, row)),
+            k.toIndex(k.load(p.places.count, sums.group))};
+  }
+
+  /// For each of the group's places the pair that a row has there, or -1.
+  Code::Values findPairs(Value row, ArrayRef<Value> places) {
+    auto [from, to] = pairsOf(row);
+    Code::Values nobody(places.size(), k.number(-1, k.i32()));
+    return overPairs(from, to, nobody, [&](Value at, ValueRange found) {
+      Value own = k.load(p.places.ofPair, at), pair = k.toI32(at);
+      Code::Values next;
+      for (auto [place, before] : llvm::zip_equal(places, found))
+        next.push_back(k.select(k.isEqual(own, place), pair, before));
+      return next;
+    });
+  }
+
+  /// All experts of the group, whether these rows have them or not.
+  Code::Values overGroup(Code::Values inits, OfExpert body) {
+    auto [begin, count] = placesOfGroup();
+    return k.loop(k.index(0), count, 1, inits,
+                  [&, begin = begin](Value place, ValueRange before) {
+                    Value expert = k.load(p.places.expert, k.add(begin, place));
+                    Value pair = findPairs(rowToSearch(), {k.toI32(place)})[0];
+                    return body(rowsOf(expert, pair), before);
+                  });
+  }
+
+  /// The experts that the rows have. Each lane looks for the next one of a row:
   /// of the same expert the next pair.
-  Code::Values overExperts(
-      Code::Values inits,
-      llvm::function_ref<Code::Values(const ExpertRows &, ValueRange)> body) {
-    Value own = k.add(sums.firstRow, k.rem(k.lane(), k.index(16)));
-    Value isOwn = k.isBelow(own, sums.endRow);
-    own = k.select(isOwn, own, k.index(0));
-    Value from = k.toIndex(k.load(p.pairFirst, own));
-    Value to = k.toIndex(k.load(p.pairFirst, k.add(own, 1)));
-    to = k.select(isOwn, to, from);
+  Code::Values overPresent(Code::Values inits, OfExpert body) {
+    auto [from, to] = pairsOf(rowToSearch());
     Value least = k.number(std::numeric_limits<int32_t>::min(), k.i32());
     Code::Values state = {least, k.number(-1, k.i32())};
     llvm::append_range(state, inits);
@@ -166,7 +238,7 @@ private:
           Value isExpert = k.compare(arith::CmpIPredicate::ne, now[0], none());
           scf::ConditionOp::create(k.b, k.loc, isExpert, now);
         },
-        [&](OpBuilder &, Location, ValueRange now) {
+        [&, from = from, to = to](OpBuilder &, Location, ValueRange now) {
           OpBuilder::InsertionGuard guard(k.b);
           Code::Values sums = body(rowsOf(now[0], now[2]), now.drop_front(3));
           Code::Values next = nextPair(from, to, now[0], now[1]);
@@ -186,7 +258,7 @@ private:
                         Value lastPair) {
     Value nobody = k.number(-1, k.i32());
     Code::Values own =
-        k.loop(from, to, 1, {none(), nobody}, [&](Value at, ValueRange best) {
+        overPairs(from, to, {none(), nobody}, [&](Value at, ValueRange best) {
           Value expert = k.load(p.pairExpert, at), pair = k.toI32(at);
           auto less = arith::CmpIPredicate::slt;
           Value isBehind = k.either(k.compare(less, lastExpert, expert),
@@ -243,30 +315,44 @@ private:
     return factor;
   }
 
-  /// 16 x 16 of an expert's matrix from a row and a column on, as factors of two products. A lane reads two numbers of a row at
-  /// once, which are of the first product and of the second: column 2n of the block is column n of the first, in the order
+  /// Rows of an expert's matrix that a lane has of a block: two numbers of each
+  /// of its halves.
+  std::array<MatrixRow, 4> rowsOfBlock(const MatrixPool &matrix, Value begin,
+                                       Value isThere, const BlockPlace &row) {
+    std::array<MatrixRow, 4> lines;
+    for (auto [i, line] : llvm::enumerate(lines)) {
+      Value own = k.add(row.first, k.add(k.mul(quad, 2), i % 2 + i / 2 * 8));
+      line.begin = k.add(begin, k.mul(own, matrix.columns));
+      line.isThere = isThere;
+      // Where there is no matrix, begin is another's.
+      if (!row.isWhole) {
+        line.isThere = k.both(isThere, k.isBelow(own, k.index(matrix.rows)));
+        line.begin = k.select(line.isThere, line.begin, begin);
+      }
+    }
+    return lines;
+  }
+
+  /// 16 x 16 of a matrix from a column on, as factors of two products. A lane
+  /// reads two numbers of a row at once, which are of the first product and of
+  /// the second: column 2n of the block is column n of the first, in the order
   /// 0, 8, 2, 10, ..., and the column behind it of the second.
-  std::array<std::array<Value, 2>, 2> rightFactors(const MatrixPool &matrix,
-                                                   Value begin, Value isThere,
-                                                   const BlockPlace &row,
-                                                   const BlockPlace &column) {
+  std::array<std::array<Value, 2>, 2>
+  rightFactors(const MatrixPool &matrix, const std::array<MatrixRow, 4> &lines,
+               const BlockPlace &column) {
     Value own =
         k.add(column.first, k.add(k.mul(k.rem(lineOfLane, k.index(2)), 8),
                                   k.mul(k.div(lineOfLane, 2), 2)));
+    Value isColumn = k.isBelow(own, k.index(matrix.columns));
     std::array<Value, 4> words;
-    for (int64_t i = 0; i < 4; ++i) {
-      Value line = k.add(row.first, k.add(k.mul(quad, 2), i % 2 + i / 2 * 8));
-      Value at = k.add(begin, k.add(k.mul(line, matrix.columns), own));
-      Value isInside = isThere;
-      if (!row.isWhole)
-        isInside = k.both(isInside, k.isBelow(line, k.index(matrix.rows)));
-      if (!column.isWhole)
-        isInside = k.both(isInside, k.isBelow(own, k.index(matrix.columns)));
-      // Where there is no matrix, begin is another's.
-      if (isInside != isThere)
+    for (auto [line, word] : llvm::zip_equal(lines, words)) {
+      Value at = k.add(line.begin, own), isInside = line.isThere;
+      if (!column.isWhole) {
+        isInside = k.both(isInside, isColumn);
         at = k.select(isInside, at, k.index(0));
-      Value word = k.loadPair(matrix.list, at);
-      words[i] = k.select(isInside, word, k.number(0, k.i32()));
+      }
+      word =
+          k.select(isInside, k.loadPair(matrix.list, at), k.number(0, k.i32()));
     }
     return {
         {{k.firstOfBoth(words[0], words[1]), k.firstOfBoth(words[2], words[3])},
@@ -296,15 +382,22 @@ private:
     return overRank(
         low.rank, numbers,
         [&, begin = begin, isThere = isThere](Value rank, ValueRange before) {
-          Fragment left = leftFactor(rows, low, rank);
-          Code::Values sums(before);
-          for (int64_t block = 0; block < chunkColumns / blockSize; ++block)
-            multiply(left,
-                     rightFactors(matrix, begin, isThere,
-                                  rankOf(rank, low.rank), columnOf(block)),
-                     numbersOf(sums, block));
-          return sums;
+          return multiplyChunk(
+              leftFactor(rows, low, rank), matrix,
+              rowsOfBlock(matrix, begin, isThere, rankOf(rank, low.rank)),
+              before);
         });
+  }
+
+  /// before + left·rows for the chunk's columns.
+  Code::Values multiplyChunk(const Fragment &left, const MatrixPool &matrix,
+                             const std::array<MatrixRow, 4> &lines,
+                             ValueRange before) {
+    Code::Values sums(before);
+    for (int64_t block = 0; block < chunkColumns / blockSize; ++block)
+      multiply(left, rightFactors(matrix, lines, columnOf(block)),
+               numbersOf(sums, block));
+    return sums;
   }
 
   /// Blocks of a rank, one after the other.
@@ -403,8 +496,9 @@ private:
                Code::Values shrunk(numbersOfBlock, k.zero());
                for (auto [block, left] : llvm::enumerate(hidden))
                  multiply(left,
-                          rightFactors(*p.shrink, begin, isThere,
-                                       columnOf(block),
+                          rightFactors(*p.shrink,
+                                       rowsOfBlock(*p.shrink, begin, isThere,
+                                                   columnOf(block)),
                                        rankOf(rank, p.shrink->columns)),
                           shrunk);
                addToParts(rows, rank, shrunk);
@@ -433,6 +527,79 @@ private:
             k.when(k.isBelow(column, k.index(rank)), add);
         }
       });
+  }
+
+  /// before + Σ weight·segment·expand over the pairs of each row.
+  Code::Values addSegments(Code::Values before) {
+    if (sums.form == ResidualForm::Dense)
+      return addGroup(before);
+    return overExperts(before, [&](const ExpertRows &rows, ValueRange before) {
+      return addSegment(rows, before);
+    });
+  }
+
+  /// The same as one product: the ranks of all places of the group lie one
+  /// behind the other, and are zero for rows that have no pair there.
+  Code::Values addGroup(Code::Values before) {
+    auto [begin, count] = placesOfGroup();
+    int64_t rank = p.expand->rows;
+    return k.unrolledLoop(
+        k.index(0), k.mul(count, rank), blockSize, /*turns=*/1, before,
+        [&, begin = begin, count = count](Value first, ValueRange before) {
+          // A lane's numbers of each half of the block are one place's.
+          std::array<Value, 2> places, within;
+          for (int64_t half = 0; half < 2; ++half) {
+            Value at = k.add(first, k.add(k.mul(quad, 2), 8 * half));
+            places[half] = k.div(at, rank);
+            within[half] = k.rem(at, k.index(rank));
+          }
+          return multiplyChunk(weightedSegments(places, within), *p.expand,
+                               rowsOfPlaces(begin, count, places, within),
+                               before);
+        });
+  }
+
+  /// weight·segment of the lane's two rows at two places, two numbers of each.
+  Fragment weightedSegments(const std::array<Value, 2> &places,
+                            const std::array<Value, 2> &within) {
+    Fragment factor;
+    for (int64_t row = 0; row < 2; ++row) {
+      Code::Values pairs =
+          findPairs(rows[row], {k.toI32(places[0]), k.toI32(places[1])});
+      for (int64_t half = 0; half < 2; ++half) {
+        Value isThere = k.compare(arith::CmpIPredicate::sge, pairs[half],
+                                  k.number(0, k.i32()));
+        Value pair = k.select(isThere, k.toIndex(pairs[half]), k.index(0));
+        Value at = k.add(k.mul(pair, p.expand->rows), within[half]);
+        Value weight =
+            k.select(isThere, k.loadFloat(p.pairWeight, pair), k.zero());
+        std::array<Value, 2> numbers;
+        for (int64_t i = 0; i < 2; ++i)
+          numbers[i] = k.mulF(
+              weight, k.select(isThere, k.loadFloat(p.segment, k.add(at, i)),
+                               k.zero()));
+        factor[2 * half + row] = k.pack(p.element, numbers[0], numbers[1]);
+      }
+    }
+    return factor;
+  }
+
+  /// Rows of the experts' matrices that belong to these.
+  std::array<MatrixRow, 4> rowsOfPlaces(Value begin, Value count,
+                                        const std::array<Value, 2> &places,
+                                        const std::array<Value, 2> &within) {
+    std::array<MatrixRow, 4> lines;
+    for (int64_t half = 0; half < 2; ++half) {
+      Value isPlace = k.isBelow(places[half], count);
+      Value place = k.select(isPlace, places[half], k.index(0));
+      Value expert = k.load(p.places.expert, k.add(begin, place));
+      auto [matrix, isThere] = p.expand->find(k, expert);
+      for (int64_t i = 0; i < 2; ++i)
+        lines[2 * half + i] = {
+            k.add(matrix, k.mul(k.add(within[half], i), p.expand->columns)),
+            k.both(isPlace, isThere)};
+    }
+    return lines;
   }
 
   /// before + weight·segment·expand.

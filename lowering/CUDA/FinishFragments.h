@@ -7,9 +7,9 @@
 
 namespace moec::lowering {
 
-/// Of a moe.grouped_up or moe.grouped_matmul that has kernels. It can be finished in registers if rows, weights and residuals are
-/// of one type of 16 bits, and ranks of residuals are multiples of 16 that registers have room for. Works on tensors and on
-/// buffers.
+/// Of a moe.grouped_up or moe.grouped_matmul that has kernels. It can be
+/// finished in registers if rows, weights and residuals are of one type of 16
+/// bits, and ranks of residuals are even. Works on tensors and on buffers.
 ProductForm formOf(mlir::Operation *op);
 
 /// 16 rows of a tile, in the registers of a warp.
@@ -25,10 +25,15 @@ struct FragmentSums {
   bool hasAllColumns;
   /// The part of v that these columns add to.
   mlir::Value part;
+  /// Dense or present; dense goes through the places of the rows' group, an
+  /// index.
+  ResidualForm form;
+  mlir::Value group;
 };
 
-/// Writes the rows. Experts that these rows have come one after the other, in the order of their numbers; all rows of an expert
-/// are multiplied at once.
+/// Writes the rows. Experts come one after the other, in the order of their
+/// numbers: those that any of these rows has, or all of the group. All rows of
+/// an expert are multiplied at once.
 void finishFragments(KernelCode &k, const TiledProduct &product,
                      const FragmentSums &sums);
 

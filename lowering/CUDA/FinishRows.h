@@ -7,12 +7,13 @@
 
 namespace moec::lowering {
 
-/// A tile of rows, `columns` of each matrix from `firstColumn` on, in a run of such tiles.
+/// A tile of a group's rows, `columns` of each matrix from `firstColumn` on, in
+/// a run of such tiles.
 struct SharedSums {
   /// For each matrix a list of f32, whose rows are `pitch` numbers apart.
   llvm::SmallVector<mlir::Value> lists;
   int64_t columns, pitch;
-  mlir::Value firstRow, endRow, firstColumn, run;
+  mlir::Value group, firstRow, endRow, firstColumn, run;
 };
 
 /// Writes rows of a product: `count` of the tile from `from` on, by the lanes of a warp together, which has seen their sums.

@@ -95,6 +95,11 @@ void KernelCode::atomicAdd(Value value, Value list, Value at) {
                               at);
 }
 
+void KernelCode::atomicMax(Value value, Value list, Value at) {
+  memref::AtomicRMWOp::create(b, loc, arith::AtomicRMWKind::maxs, value, list,
+                              at);
+}
+
 //===----------------------------------------------------------------------===//
 // Control
 //===----------------------------------------------------------------------===//

@@ -60,6 +60,9 @@ public:
   void barrier();
   /// list[at] += value by all threads at once, integers.
   void atomicAdd(mlir::Value value, mlir::Value list, mlir::Value at);
+  /// list[at] becomes the larger of itself and `value`, for all threads at
+  /// once: signed integers.
+  void atomicMax(mlir::Value value, mlir::Value list, mlir::Value at);
 
   //===--- warps ---===//
   /// What the lane `distance` before this one has, and whether there is one.

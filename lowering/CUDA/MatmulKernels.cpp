@@ -19,15 +19,6 @@ using namespace moec::moe;
 // Plans
 //===----------------------------------------------------------------------===//
 
-/// What `value` gives for the schedule that is taken.
-static Value pick(Code &host, const TiledProduct &p,
-                  llvm::function_ref<Value(const TileSchedule &)> value) {
-  Value taken = value(p.schedules.back());
-  for (size_t i = p.isFew.size(); i-- > 0;)
-    taken = host.select(p.isFew[i], value(p.schedules[i]), taken);
-  return taken;
-}
-
 /// `body` for each schedule, on the host where that is the one taken.
 static void forTaken(Code &host, const TiledProduct &p,
                      llvm::function_ref<void(const TileSchedule &)> body,
@@ -49,10 +40,10 @@ LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
     p.tiles = plan;
     return success();
   }
-  Value tileRows = pick(host, p, [&](const TileSchedule &s) {
+  Value tileRows = p.pick(host, [&](const TileSchedule &s) {
     return host.index(s.rowsOfCluster());
   });
-  plan.count = pick(host, p, [&](const TileSchedule &s) {
+  plan.count = p.pick(host, [&](const TileSchedule &s) {
     return host.add(host.ceilDiv(p.rows, s.rowsOfCluster()), p.groups);
   });
   for (Value *list : {&plan.group, &plan.firstRow, &plan.endRow})
@@ -237,6 +228,7 @@ public:
     Value isTile =
         k.compare(arith::CmpIPredicate::sge, group, k.number(0, k.i32()));
     k.when(isTile, [&] {
+      sums.group = k.toIndex(group);
       sums.firstRow = k.toIndex(k.load(p.tiles.firstRow, tile));
       sums.endRow = k.toIndex(k.load(p.tiles.endRow, tile));
       TileOperands operands;
@@ -258,7 +250,7 @@ public:
       k.loop(first, last, 1, [&](Value columnTile) {
         sums.firstColumn = k.mul(columnTile, s.columns);
         WarpSums own = multiplyTile(k, s, operands, sums.firstColumn, bytes);
-        if (p.isFinishedInRegisters)
+        if (s.isFinishedInRegisters())
           finishInRegisters(sums, own);
         else
           finishInShared(sums, own);
@@ -281,6 +273,8 @@ private:
     sums.columns = own.columns;
     sums.columnsAtOnce = p.weights.size() == 2 ? 16 : 32;
     sums.hasAllColumns = p.columns() % s.columns == 0;
+    sums.form = s.residualForm();
+    sums.group = tile.group;
     sums.endRow = tile.endRow;
     sums.firstColumn = k.add(tile.firstColumn, own.firstColumn);
     sums.part = k.add(k.mul(tile.run, s.warpsAcross),
@@ -299,12 +293,21 @@ private:
 };
 } // namespace
 
+/// What profiles show: the form of residuals, unless it is `present`, which
+/// most have.
+static std::string nameOf(const TiledProduct &p, const TileSchedule &s) {
+  std::string name = p.isUp() ? "up_" : "matmul_";
+  if (p.hasResiduals() && s.residualForm() != ResidualForm::Present)
+    name += std::string(moec::weights::nameOf(s.residualForm())) + "_";
+  if (s.cluster > 1)
+    name += "pair_";
+  return name + std::to_string(s.rows);
+}
+
 LogicalResult ScheduledKernels::multiply(Code &host, const TiledProduct &p) {
   LogicalResult status = success();
   forTaken(host, p, [&](const TileSchedule &s) {
-    std::string name = (p.isUp() ? "up_" : "matmul_") +
-                       std::string(s.cluster > 1 ? "pair_" : "") +
-                       std::to_string(s.rows);
+    std::string name = nameOf(p, s);
     LogicalResult launched =
         s.warpgroups
             ? multiplyByWarpgroups(host, p, s, name)
@@ -341,16 +344,20 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 // Operations
 //===----------------------------------------------------------------------===//
 
+/// Numbers that ids may have.
+static int64_t countExperts(Value ids) {
+  IdType type = getIdType(ids);
+  return type.getCount() + type.getSpecials();
+}
+
 template <typename Op>
 FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
                                                     Value output) {
   TiledProduct p;
-  ProductForm form = formOf(op);
-  auto schedules = readTileSchedules(op, form);
+  auto schedules = readTileSchedules(op, formOf(op));
   if (failed(schedules))
     return failure();
   p.schedules = *schedules;
-  p.isFinishedInRegisters = form.isFinishedInRegisters;
   p.x = contiguous(host, op.getInput());
   p.rows = host.extent(op.getInput(), 0);
   p.element = elementOf(op.getInput());
@@ -365,8 +372,8 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   for (const TileSchedule &s : ArrayRef(p.schedules).drop_back())
     p.isFew.push_back(host.compare(arith::CmpIPredicate::sle, p.rows,
                                    host.index(s.mostRows * p.groups)));
-  p.partsOfShrunk = pick(
-      host, p, [&](const TileSchedule &s) { return host.index(p.partsOf(s)); });
+  p.partsOfShrunk = p.pick(
+      host, [&](const TileSchedule &s) { return host.index(p.partsOf(s)); });
   p.isReadByOthers = isReadByOthers(op, output);
   p.output = destination(host, output);
   if (!op.getPairRow())
@@ -374,6 +381,7 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   p.pairRow = contiguous(host, op.getPairRow());
   p.pairExpert = contiguous(host, op.getPairExpert());
   p.pairs = host.extent(op.getPairRow(), 0);
+  p.experts = countExperts(op.getPairExpert());
   return p;
 }
 
@@ -396,6 +404,7 @@ LogicalResult ScheduledKernels::emit(GroupedUpOp op) {
   }
   bool isDone = succeeded(zeroUnused(host, p)) &&
                 succeeded(planTiles(host, p)) && succeeded(findPairs(op, p)) &&
+                succeeded(placeExperts(host, p)) &&
                 (p.residuals.empty() || succeeded(shrink(host, p))) &&
                 succeeded(multiply(host, p)) &&
                 (!p.shrink || succeeded(addParts(host, p)));
@@ -415,10 +424,11 @@ LogicalResult ScheduledKernels::emit(GroupedMatmulOp op) {
     p.segment = contiguous(host, op.getSegment());
     p.expand = poolOf(host, op.getExpand());
   }
-  bool isDone = succeeded(zeroUnused(host, p)) &&
-                succeeded(planTiles(host, p)) &&
-                (!p.expand || succeeded(findPairs(op, p))) &&
-                succeeded(multiply(host, p));
+  bool isDone =
+      succeeded(zeroUnused(host, p)) && succeeded(planTiles(host, p)) &&
+      (!p.expand ||
+       (succeeded(findPairs(op, p)) && succeeded(placeExperts(host, p)))) &&
+      succeeded(multiply(host, p));
   op.erase();
   return success(isDone);
 }

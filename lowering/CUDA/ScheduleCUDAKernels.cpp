@@ -1,7 +1,7 @@
 // moe-schedule-cuda-kernels: sizes of kernels become visible in IR.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "dialects/MoE/IR/MoE.h"
-#include "lowering/CUDA/FinishFragments.h"
+#include "lowering/CUDA/ResidualForms.h"
 #include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/Targets.h"
 #include "lowering/CUDA/TileSchedule.h"
@@ -17,6 +17,8 @@ namespace moec::lowering {
 using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
+
+static constexpr llvm::StringLiteral passName = "schedule-cuda-kernels";
 
 static bool hasActivation(Operation *op) {
   if (auto matmul = dyn_cast<GroupedMatmulOp>(op))
@@ -34,14 +36,20 @@ struct ScheduleCUDAKernelsPass
     const GPUTarget *gpu = findGPUTargetOrFail(getOperation().getLoc(), target);
     if (!gpu)
       return signalPassFailure();
+    auto asked = readResidualForm(getOperation().getLoc(), residualForm);
+    if (failed(asked))
+      return signalPassFailure();
     for (Operation *op : findScheduled(getOperation())) {
       if (!op->hasAttr(kernelAttrName) ||
           !isa<GroupedUpOp, GroupedMatmulOp>(op))
         continue;
-      if (!op->hasAttr(scheduleAttrName))
+      if (!op->hasAttr(scheduleAttrName)) {
+        auto schedules = scheduleProduct(op, *gpu, *asked, passName);
+        if (failed(schedules))
+          return signalPassFailure();
         op->setAttr(scheduleAttrName,
-                    writeTileSchedules(&getContext(),
-                                       tileSchedules(gpu->name, formOf(op))));
+                    writeTileSchedules(&getContext(), *schedules));
+      }
       if (fastActivations && hasActivation(op))
         op->setAttr(fastActivationsAttrName, UnitAttr::get(&getContext()));
     }

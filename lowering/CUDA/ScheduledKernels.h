@@ -48,6 +48,17 @@ struct TilePlan {
   mlir::Value group, firstRow, endRow;
 };
 
+/// Experts of each group in a row, in the order of their numbers; one that a
+/// row has twice is there twice. Lists of i32.
+struct ExpertPlaces {
+  /// For each pair its place in the row of its group.
+  mlir::Value ofPair;
+  /// The expert of each place; a group's row begins where its pairs do.
+  mlir::Value expert;
+  /// Places of each group.
+  mlir::Value count;
+};
+
 struct TiledProduct;
 struct TileSchedule;
 
@@ -98,6 +109,8 @@ private:
                         mlir::Type element);
   mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
   mlir::LogicalResult findPairs(mlir::Operation *op, TiledProduct &product);
+  /// Where the dense form may be taken; in ExpertPlaces.cpp.
+  mlir::LogicalResult placeExperts(Code &host, TiledProduct &product);
   mlir::LogicalResult shrink(Code &host, TiledProduct &product);
   mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
   mlir::LogicalResult multiplyByWarpgroups(Code &host,
@@ -111,8 +124,13 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> lists;
   /// Products of one group share plans: by the list of offsets and the rows of tiles.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, TilePlan> tilePlans;
-  /// What groups worked out beside their results: by the list of pairs' rows the first pair of each row, and by that of rows'
-  /// tokens the row of each place.
+  /// Products of the same pairs share these: by the list of pairs' rows and
+  /// what is dense.
+  llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, ExpertPlaces>
+      expertPlaces;
+  /// What groups worked out beside their results: by the list of pairs' rows
+  /// the first pair of each row, and by that of rows' tokens the row of each
+  /// place.
   llvm::DenseMap<mlir::Value, mlir::Value> firstPairs, rowsOfPlaces;
 };
 

@@ -8,8 +8,8 @@
 using namespace moec::lowering;
 
 static constexpr GPUTarget targets[] = {
-    {"sm_80", "+ptx70", 80, false, false},
-    {"sm_90a", "+ptx80", 90, true, true},
+    {"sm_80", "+ptx70", 80, false, false, "a100"},
+    {"sm_90a", "+ptx80", 90, true, true, "h200"},
 };
 
 llvm::ArrayRef<GPUTarget> moec::lowering::gpuTargets() { return targets; }

@@ -21,6 +21,8 @@ struct GPUTarget {
   bool isExact;
   /// It has wgmma and tensor maps.
   bool hasWarpgroups;
+  /// The description by which costs are compared (weights/TargetDescription.h).
+  llvm::StringLiteral machine;
   /// A kernel can begin before the one in front of it has ended.
   bool hasDependentLaunches() const { return capability >= 90; }
 };

@@ -9,6 +9,9 @@
 using namespace mlir;
 using namespace moec::lowering;
 
+/// ResidualForm, in its order.
+static constexpr llvm::StringLiteral formWords[] = {"dense", "present", "slot"};
+
 static constexpr ScheduleField<TileSchedule> fields[] = {
     {"most_rows", &TileSchedule::mostRows, 1, TileSchedule::any},
     {"rows", &TileSchedule::rows, 16, 256},
@@ -21,6 +24,7 @@ static constexpr ScheduleField<TileSchedule> fields[] = {
     {"warpgroups", &TileSchedule::warpgroups, 0, 2},
     {"blocks", &TileSchedule::blocks, 1, 65536},
     {"cluster", &TileSchedule::cluster, 1, 2},
+    {"residual_form", &TileSchedule::form, 0, 2, formWords},
 };
 
 // Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small;
@@ -77,16 +81,26 @@ static constexpr TargetSchedules tables[] = {
      hopperOfTwoInRegisters},
 };
 
-llvm::ArrayRef<TileSchedule>
-moec::lowering::tileSchedules(llvm::StringRef target, const ProductForm &form) {
+SmallVector<TileSchedule> moec::lowering::tileSchedules(llvm::StringRef target,
+                                                        const ProductForm &form,
+                                                        ChooseForm choose) {
   const auto *found = llvm::find_if(tables, [&](const TargetSchedules &table) {
     return table.target == target;
   });
   assert(found != std::end(tables) && "expected a target of gpuTargets()");
-  if (form.isFinishedInRegisters)
-    return form.matrices == 1 ? found->ofOneInRegisters
-                              : found->ofTwoInRegisters;
-  return form.matrices == 1 ? found->ofOne : found->ofTwo;
+  bool isOne = form.matrices == 1;
+  llvm::ArrayRef<TileSchedule> shared = isOne ? found->ofOne : found->ofTwo;
+  llvm::ArrayRef<TileSchedule> inRegisters =
+      isOne ? found->ofOneInRegisters : found->ofTwoInRegisters;
+  SmallVector<TileSchedule> schedules;
+  for (auto [ofShared, ofRegisters] : llvm::zip_equal(shared, inRegisters)) {
+    ResidualForm taken = choose               ? choose(ofShared)
+                         : form.fitsRegisters ? ResidualForm::Present
+                                              : ResidualForm::Slot;
+    schedules.push_back(taken == ResidualForm::Slot ? ofShared : ofRegisters);
+    schedules.back().form = int64_t(taken);
+  }
+  return schedules;
 }
 
 /// Sizes of a tile that warpgroups multiply.
@@ -107,7 +121,7 @@ static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
     return op->emitError("moe.schedule: expected blocks to be a multiple of "
                          "cluster, found ")
            << s.blocks << " for " << s.cluster;
-  WarpgroupShape shape(s, form.matrices, !form.isFinishedInRegisters);
+  WarpgroupShape shape(s, form.matrices, !s.isFinishedInRegisters());
   if (s.columns % WarpgroupShape::boxColumns != 0 ||
       shape.sumColumns() > WarpgroupShape::mostColumns)
     return op->emitError("moe.schedule: expected columns to be a multiple of ")
@@ -125,6 +139,11 @@ static LogicalResult verifyWarpgroups(Operation *op, const TileSchedule &s,
 /// Sizes that the kernel can be made with.
 static LogicalResult verify(Operation *op, const TileSchedule &s,
                             const ProductForm &form) {
+  if (!form.fits(s.residualForm()))
+    return op->emitError("moe.schedule: expected residual_form ")
+           << (form.fitsRegisters ? "present or slot" : "slot")
+           << " for these types and ranks, found "
+           << StringRef(formWords[s.form]);
   if (s.warpgroups)
     return verifyWarpgroups(op, s, form);
   if (s.cluster != 1)
@@ -157,11 +176,11 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
 
 FailureOr<SmallVector<TileSchedule>>
 moec::lowering::readTileSchedules(Operation *op, const ProductForm &form) {
-  llvm::ArrayRef<TileSchedule> known =
+  SmallVector<TileSchedule> known =
       tileSchedules(gpuTargets().front().name, form);
   Attribute given = op->getAttr(scheduleAttrName);
   if (!given)
-    return SmallVector<TileSchedule>(known);
+    return known;
   auto list = dyn_cast<ArrayAttr>(given);
   if (!list || list.empty())
     return op->emitError("moe.schedule: expected a list of dictionaries for a "

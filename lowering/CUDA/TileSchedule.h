@@ -8,10 +8,14 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
+#include "weights/CostModel.h"
+
 #include <cstdint>
 #include <limits>
 
 namespace moec::lowering {
+
+using weights::ResidualForm;
 
 /// Sizes of the kernel that multiplies tiles of rows by tiles of columns.
 struct TileSchedule {
@@ -32,6 +36,8 @@ struct TileSchedule {
   int64_t blocks = 132;
   /// With warpgroups, blocks that share what they copy of weights: each has rows of its own of a tile that many times as high.
   int64_t cluster = 1;
+  /// How experts' residuals are added: a ResidualForm.
+  int64_t form = int64_t(ResidualForm::Present);
 
   static constexpr int64_t any = std::numeric_limits<int32_t>::max();
   /// What a block may share without asking for more.
@@ -39,6 +45,11 @@ struct TileSchedule {
   /// What a block of Hopper may ask for.
   static constexpr int64_t mostDynamicBytes = 227 << 10;
 
+  ResidualForm residualForm() const { return ResidualForm(form); }
+  /// Rows are finished where their sums are, not through shared memory.
+  bool isFinishedInRegisters() const {
+    return residualForm() != ResidualForm::Slot;
+  }
   /// Of a tile of all blocks that share weights.
   int64_t rowsOfCluster() const { return rows * cluster; }
   int64_t warps() const { return warpsDown * warpsAcross; }
@@ -60,18 +71,37 @@ struct TileSchedule {
   }
 };
 
-/// What sizes depend on besides the GPU: matrices that are multiplied at once, and whether warpgroups finish rows in registers.
+/// What schedules depend on besides the GPU: matrices that are multiplied at
+/// once, and which forms residuals may have.
 struct ProductForm {
   int64_t matrices;
-  bool isFinishedInRegisters;
+  /// Whether rows can be finished in registers: the forms dense and present.
+  bool fitsRegisters;
+  /// Whether there is something that experts add, of ranks that the dense form
+  /// takes.
+  bool fitsDense;
+
+  bool fits(ResidualForm form) const {
+    return form == ResidualForm::Slot ||
+           (form == ResidualForm::Present ? fitsRegisters : fitsDense);
+  }
 };
 
-/// The table of a GPU that findGPUTarget knows, for few rows first.
-llvm::ArrayRef<TileSchedule> tileSchedules(llvm::StringRef target,
-                                           const ProductForm &form);
+/// The form that a row of a table gets, which says for how many rows of a group
+/// it is.
+using ChooseForm =
+    llvm::function_ref<ResidualForm(const TileSchedule &schedule)>;
 
-/// `moe.schedule` of an operation: a list of dictionaries, where what is not named is as
-/// in the last of the table; the oldest GPU's table where there is none. Fails with a diagnostic for what cannot be.
+/// The table of a GPU that findGPUTarget knows, for few rows first, with the
+/// forms that are chosen; without a choice, rows are finished in registers
+/// where they can be.
+llvm::SmallVector<TileSchedule> tileSchedules(llvm::StringRef target,
+                                              const ProductForm &form,
+                                              ChooseForm choose = nullptr);
+
+/// `moe.schedule` of an operation: a list of dictionaries, where what is not
+/// named is as in the last of the table; the oldest GPU's table where there is
+/// none. Fails with a diagnostic for what cannot be.
 mlir::FailureOr<llvm::SmallVector<TileSchedule>>
 readTileSchedules(mlir::Operation *op, const ProductForm &form);
 

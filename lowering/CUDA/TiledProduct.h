@@ -26,6 +26,8 @@ struct TiledProduct {
 
   // Pairs, by row. Without any, a row is one expert's.
   mlir::Value pairRow, pairExpert, pairWeight, pairs;
+  /// Experts that pairs may name.
+  int64_t experts = 0;
   /// For each weight the two factors of its residual.
   llvm::SmallVector<MatrixPool> residuals;
   /// h·shrink of each pair.
@@ -43,6 +45,8 @@ struct TiledProduct {
   TilePlan tiles;
   /// For each row its first pair.
   mlir::Value pairFirst;
+  /// For the dense form.
+  ExpertPlaces places;
   /// x·A of each pair: for each weight its rank.
   mlir::Value low;
   /// v in parts, and how many.
@@ -53,8 +57,15 @@ struct TiledProduct {
   /// For each but the last whether the groups have no more rows than it is for.
   llvm::SmallVector<mlir::Value> isFew;
 
-  /// Rows are finished in registers, not through shared memory.
-  bool isFinishedInRegisters = false;
+  /// What `value` gives for the schedule that the host takes.
+  mlir::Value
+  pick(Code &host,
+       llvm::function_ref<mlir::Value(const TileSchedule &)> value) const {
+    mlir::Value taken = value(schedules.back());
+    for (size_t i = isFew.size(); i-- > 0;)
+      taken = host.select(isFew[i], value(schedules[i]), taken);
+    return taken;
+  }
 
   /// act of what two weights give, or one: then `gate` is null.
   mlir::Value activate(KernelCode &k, mlir::Value up, mlir::Value gate) const {
@@ -64,6 +75,8 @@ struct TiledProduct {
     return moec::lowering::activate(k, act, up, gate);
   }
 
+  /// Whether experts add something of their own, in some form.
+  bool hasResiduals() const { return !residuals.empty() || expand; }
   bool isUp() const { return bool(pairWeight) && !expand; }
   int64_t columns() const { return weights.front().columns; }
   int64_t columnTiles(const TileSchedule &schedule) const {
@@ -80,10 +93,11 @@ struct TiledProduct {
   /// Parts of v: what a run of columns adds up. In registers each warp has columns of its own.
   int64_t partsOf(const TileSchedule &schedule) const {
     return runsOf(schedule) *
-           (isFinishedInRegisters ? schedule.warpsAcross : 1);
+           (schedule.isFinishedInRegisters() ? schedule.warpsAcross : 1);
   }
   WarpgroupShape shapeOf(const TileSchedule &schedule) const {
-    return WarpgroupShape(schedule, weights.size(), !isFinishedInRegisters);
+    return WarpgroupShape(schedule, weights.size(),
+                          !schedule.isFinishedInRegisters());
   }
   int64_t lowColumns() const {
     int64_t sum = 0;

@@ -73,6 +73,7 @@ private:
     isTile = k.both(isTile, k.compare(arith::CmpIPredicate::sge, group,
                                       k.number(0, k.i32())));
     TileRun run;
+    run.group = k.toIndex(group);
     run.firstRow = k.toIndex(k.load(p.tiles.firstRow, rows));
     run.endRow = k.toIndex(k.load(p.tiles.endRow, rows));
     // Blocks of a cluster have rows below each other.
@@ -96,7 +97,7 @@ private:
   }
 
   void finish(const TileRun &run, Value tile, Value warp, ValueRange numbers) {
-    if (p.isFinishedInRegisters)
+    if (s.isFinishedInRegisters())
       finishInRegisters(run, tile, warp, numbers);
     else
       finishInShared(run, tile, warp, numbers);
@@ -105,6 +106,8 @@ private:
   void finishInRegisters(const TileRun &run, Value tile, Value warp,
                          ValueRange numbers) {
     FragmentSums sums;
+    sums.form = s.residualForm();
+    sums.group = run.group;
     sums.numbers = numbers;
     sums.columns = shape.columns;
     // What is missing of a rank's last 16 takes registers.
@@ -124,6 +127,7 @@ private:
   void finishInShared(const TileRun &run, Value tile, Value warp,
                       ValueRange numbers) {
     SharedSums sums;
+    sums.group = run.group;
     sums.columns = shape.columns;
     sums.pitch = shape.pitchOfSums();
     sums.firstRow = run.firstRow;

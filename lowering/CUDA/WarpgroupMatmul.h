@@ -74,7 +74,10 @@ struct WarpgroupOperands {
 struct TileRun {
   mlir::Value firstRow, endRow;
   mlir::Value firstTile, endTile;
-  /// The place of each matrix in its pool, an i32; one that is outside of the pool stands for zeros.
+  /// The group of the rows, an index.
+  mlir::Value group;
+  /// The place of each matrix in its pool, an i32; one that is outside of the
+  /// pool stands for zeros.
   llvm::SmallVector<mlir::Value> places;
 };
 

@@ -38,10 +38,10 @@ def budgets():
     return table
 
 
-def assemble(module, target, path):
+def assemble(module, target, path, *options):
     """ptxas' report on all kernels of a module: (name, registers, shared bytes, bytes of stack and spills), and all it said."""
     ptx = path / "layer.ptx"
-    tool("moe-compile", module, "--optimize", "--separate-weights", "--target=cuda", f"--isas={target}", "--emit=ptx", "-o", ptx)
+    tool("moe-compile", module, "--optimize", "--separate-weights", "--target=cuda", f"--isas={target}", "--emit=ptx", "-o", ptx, *options)
     done = subprocess.run(["ptxas", f"-arch={target}", "-v", ptx, "-o", path / "layer.cubin"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report, name, stack = [], None, 0
@@ -58,8 +58,8 @@ def assemble(module, target, path):
 @pytest.mark.parametrize("target", ["sm_80", "sm_90a"])
 def test_kernels_keep_their_budgets(target, tmp_path):
     report = []
-    for module in (LAYER, SUMS):
-        kernels, said = assemble(module, target, tmp_path)
+    for module, *options in ((SUMS,), *((LAYER, f"--residual-form={form}") for form in ("present", "dense", "slot"))):
+        kernels, said = assemble(module, target, tmp_path, *options)
         assert "warning" not in said and not re.search(r"C75\d\d", said), said
         report += kernels
     assert not [name for name, _, _, stack in report if stack]

@@ -28,9 +28,9 @@ def emulator(monkeypatch):
     use_driver(monkeypatch)
 
 
-def compile_both(text, path, isa="sm_90a"):
+def compile_both(text, path, isa="sm_90a", form="auto"):
     reference = compile_with(text, path / "reference", "--pipeline=reference")
-    return compile_with(text, path / "cuda", "--target=cuda", f"--isas={isa}"), reference
+    return compile_with(text, path / "cuda", "--target=cuda", f"--isas={isa}", f"--residual-form={form}"), reference
 
 
 def compare(kernels, reference, bound, *options):
@@ -107,7 +107,7 @@ def test_rows_of_clusters(element, rank, rows, seed, tmp_path, monkeypatch):
 def check_rows(element, rank, rows, seed, tmp_path, monkeypatch, width=72, inner=72):
     """Both choices of a token are in one cluster, which has three: a row of two pairs. Even ranks are finished in registers."""
     members = [cluster for cluster in range(len(rows)) for _ in range(3)]
-    artifacts = compile_both(layer(element, width, inner, members, rank), tmp_path)
+    artifacts = compile_both(layer(element, width, inner, members, rank), tmp_path, form="slot" if rank % 2 else "present")
     pick = random.Random(seed)
     chosen = [tuple(pick.sample(range(3 * cluster, 3 * cluster + 3), 2)) for cluster, count in enumerate(rows) for _ in range(count)]
     pick.shuffle(chosen)
@@ -147,20 +147,20 @@ def test_activations_are_faster_when_asked(tmp_path, monkeypatch):
 @pytest.mark.parametrize("rank", (16, 22))
 def test_rows_of_tiles(rank, tokens, tmp_path, monkeypatch):
     """On sm_80: experts of 16 rows by mma.sync where tiles of few rows and of many leave their sums; widths are no multiple of a tile."""
-    kernels = compile_both(layer("bf16", 136, 72, [0, 0, 0, 1, 1, 1], rank), tmp_path, "sm_80")
+    kernels = compile_both(layer("bf16", 136, 72, [0, 0, 0, 1, 1, 1], rank), tmp_path, "sm_80", "present")
     for seed in (1, 2):
         monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
         compare(*kernels, BOUNDS["bf16"], "--tokens", tokens)
 
 
-@pytest.mark.parametrize("rank", (8, 16, 24, 64))
+@pytest.mark.parametrize("form, rank", (*(("present", rank) for rank in (8, 16, 24, 64)), ("dense", 8), ("dense", 24), ("slot", 16)))
 @pytest.mark.parametrize("isa", ("sm_80", "sm_90a"))
-def test_ptxas_is_content(isa, rank, tmp_path):
+def test_ptxas_is_content(isa, form, rank, tmp_path):
     """No spills, nothing that it made slower to keep right (C75xx), for the sizes of a large layer."""
     if not shutil.which("ptxas"):
         pytest.skip("ptxas is not here")
     text = layer("bf16", 4096, 14336, [0, 0, 1, 1], rank)
-    compile_with(text, tmp_path / "layer.ptx", "--target=cuda", f"--isas={isa}", "--emit=ptx")
+    compile_with(text, tmp_path / "layer.ptx", "--target=cuda", f"--isas={isa}", "--emit=ptx", f"--residual-form={form}")
     done = subprocess.run(["ptxas", f"-arch={isa}", "-v", tmp_path / "layer.ptx", "-o", tmp_path / "cubin"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "C75" not in done.stderr
@@ -204,12 +204,12 @@ BUGS_OF_PAIRS = {
 
 
 def mutate(library, pattern, occurrence, changed, kernel="up_128"):
-    """Changes one place of the PTX of a kernel, in as many bytes."""
+    """Changes one place of the PTX of a kernel, in as many bytes: `changed` is a template, or makes new text of what was found."""
     data = library.read_bytes()
     begin = re.search(rf"\.entry \w+_{kernel}_\d+\(".encode(), data).start()
     end = data.index(b".entry ", begin + 1)
     found = list(re.finditer(pattern.encode(), data[begin:end]))[occurrence]
-    text = found.expand(changed.encode())
+    text = changed(found[0].decode()).encode() if callable(changed) else found.expand(changed.encode())
     assert len(text) <= len(found[0])
     at = begin + found.start()
     library.write_bytes(data[:at] + text.ljust(len(found[0])) + data[at + len(found[0]):])
@@ -219,20 +219,20 @@ def mutate(library, pattern, occurrence, changed, kernel="up_128"):
 def ring(tmp_path_factory):
     """A layer whose rows are longer than its ring: stages are used again, within a tile and by the next."""
     path = tmp_path_factory.mktemp("ring")
-    return compile_both(layer("bf16", 392, 136, [0, 0]), path)
+    return compile_both(layer("bf16", 392, 136, [0, 0]), path, form="present")
 
 
 @pytest.fixture(scope="module")
 def long_ring(tmp_path_factory):
     """Rows that are several times as long: what is counted wrong for each turn of the ring adds up."""
     path = tmp_path_factory.mktemp("long_ring")
-    return compile_both(layer("bf16", 1544, 72, [0, 0], rank=2), path)
+    return compile_both(layer("bf16", 1544, 72, [0, 0], rank=2), path, form="present")
 
 
-def run(kernels, reference, seed, monkeypatch, tokens=130):
+def run(kernels, reference, seed, monkeypatch, tokens=130, *options):
     monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
     monkeypatch.setenv("MOEC_EMULATOR_STEPS", "400000000")
-    command = [binary("moe-run"), kernels, "--device=cuda", "--tokens", str(tokens), "--compare-with", reference, "--max-error", str(BOUNDS["bf16"])]
+    command = [binary("moe-run"), kernels, "--device=cuda", "--tokens", str(tokens), "--compare-with", reference, "--max-error", str(BOUNDS["bf16"]), *options]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -558,8 +558,8 @@ private:
         variants, "lower to loops", [&](PassManager &manager, StringRef name) {
           if (isForGPU())
             lowering::buildLinalgToKernels(
-                manager,
-                {name.str(), request.fastActivations, request.overlap});
+                manager, {name.str(), request.fastActivations, request.overlap,
+                          request.residualForm});
           else
             lowering::buildLinalgToLoops(manager, instructionSetOf(name));
         });

@@ -98,6 +98,8 @@ struct CompileRequest {
   bool fastActivations = false;
   /// Whether kernels of GPUs begin before the ones in front of them have ended, where GPUs can.
   bool overlap = true;
+  /// How kernels of GPUs add experts' residuals: "auto", or a form.
+  std::string residualForm = "auto";
   /// CUDA's assembler; empty: kernels are kept as PTX alone.
   std::string ptxas;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.

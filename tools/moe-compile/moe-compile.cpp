@@ -283,6 +283,11 @@ static cl::opt<bool>
               cl::desc("With --pipeline=cuda: no kernel begins before the one "
                        "in front of it has ended"),
               cl::cat(category));
+static cl::opt<std::string> residualForm(
+    "residual-form",
+    cl::desc("With --pipeline=cuda: how experts' residuals are added, dense, "
+             "present or slot (default: what costs least)"),
+    cl::value_desc("form"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string>
     ptxas("ptxas",
           cl::desc("With --pipeline=cuda: CUDA's assembler, by which kernels "
@@ -624,12 +629,15 @@ int main(int argc, char **argv) {
     return code;
   if (int code = readAssembler(request))
     return code;
-  for (const cl::opt<bool> *option : {&fastActivations, &noOverlap})
-    if (*option && pipeline != "cuda")
+  for (const cl::Option *option : {static_cast<cl::Option *>(&fastActivations),
+                                   static_cast<cl::Option *>(&noOverlap),
+                                   static_cast<cl::Option *>(&residualForm)})
+    if (option->getNumOccurrences() && pipeline != "cuda")
       return usage("--" + option->ArgStr + " is for --pipeline=cuda, found " +
                    "--pipeline=" + pipeline);
   request.fastActivations = fastActivations;
   request.overlap = !noOverlap;
+  request.residualForm = residualForm;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

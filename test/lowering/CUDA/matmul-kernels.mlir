@@ -1,5 +1,5 @@
 // The kernels of a whole layer, in order, and what the two that multiply are made of: one of each for few rows, one for many.
-// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --target=cuda --emit=ptx -o %t.ptx
+// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --target=cuda --residual-form=present --emit=ptx -o %t.ptx
 // RUN: grep -o 'entry block0_[a-z_]*' %t.ptx | FileCheck %s --check-prefix=KERNELS
 // RUN: awk '/entry block0_up_16/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=UP
 // RUN: awk '/entry block0_matmul_16/ {found = 1} found' %t.ptx | FileCheck %s --check-prefix=DOWN

@@ -1,5 +1,5 @@
 // Device code that a module carries is put into the library: image, kernels' names, the runtime that launches them.
-// RUN: moe-compile %S/../CUDA/Inputs/layer.mlir --optimize --separate-weights --no-archive --target=cuda --emit=llvm -o - | FileCheck %s
+// RUN: moe-compile %S/../CUDA/Inputs/layer.mlir --optimize --separate-weights --no-archive --target=cuda --residual-form=present --emit=llvm -o - | FileCheck %s
 
 // CHECK-DAG: @moec.image = internal constant {{.*}}.target sm_80
 // CHECK-DAG: @moec.kernel{{.*}} = internal constant {{.*}}c"block0_up_16_{{[0-9]+}}\00"

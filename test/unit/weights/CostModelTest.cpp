@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -314,6 +316,84 @@ TEST(CostModel, fetchingGoesOverLinks) {
             "expected a tier of target h200 as measured, found 'tape'");
   EXPECT_EQ(fetchSeconds(target, "attic", 1).error(),
             "target h200 as measured: expected links from attic to hbm, found none");
+}
+
+/// Rows of a cluster: `experts` of it, `choices` for each row.
+ResidualWork workOf(double experts, double choices, double rows) {
+  ResidualWork work;
+  work.experts = experts;
+  work.choices = choices;
+  work.rows = rows;
+  work.isSorted = rows > 16;
+  return work;
+}
+
+TEST(ResidualForms, ExpertsOfSixteenRowsAreAsDrawn) {
+  // In any order: 1 - (1 - k/n)^16 of them.
+  EXPECT_NEAR(expertsOfBlock(workOf(8, 2, 16), 16), 7.92, 0.01);
+  EXPECT_DOUBLE_EQ(expertsOfBlock(workOf(8, 2, 1), 16), 2);
+  EXPECT_DOUBLE_EQ(expertsOfBlock(workOf(4, 4, 5), 16), 4);
+  // Sorted, as bench/row_order.py counts (docs/cuda/group.md), within a third.
+  EXPECT_NEAR(expertsOfBlock(workOf(8, 2, 256), 16), 3.6, 1.2);
+  EXPECT_NEAR(expertsOfBlock(workOf(8, 2, 1024), 16), 2.6, 0.9);
+  EXPECT_NEAR(expertsOfBlock(workOf(16, 2, 256), 16), 7.3, 2.4);
+  EXPECT_NEAR(expertsOfBlock(workOf(16, 2, 1024), 16), 4.2, 1.4);
+  EXPECT_NEAR(expertsOfBlock(workOf(8, 3, 1024), 16), 4.1, 1.4);
+  EXPECT_NEAR(expertsOfBlock(workOf(16, 8, 1024), 16), 13.7, 4.6);
+}
+
+TEST(ResidualForms, CountsBlocks) {
+  ResidualWork down = workOf(4, 2, 1024);
+  down.sharedRank = 4;
+  // Four experts of rank 4 are one block of 16; else each is one.
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Dense, down).multiplyAdds, 4096);
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Present, down).multiplyAdds,
+                   expertsOfBlock(down, 16) * 4096);
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Slot, down).multiplyAdds, 0);
+  // 60 for the block, 6·2 + 20 to find its pairs.
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Dense, down).instructions, 92);
+  // 16 rows x 2 pairs x 4 ranks x 16 columns of 6 instructions, in 32 lanes.
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Slot, down).instructions, 384);
+
+  ResidualWork up = workOf(4, 2, 1);
+  up.ownRanks = {16, 17, 8};
+  up.hasActivation = true;
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Dense, up).multiplyAdds,
+                   4 * 4 * 4096);
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Present, up).instructions,
+                   2 * (4 * 60 + 8 * 40 + 24 * 2 + 40));
+  // One row's two pairs: 41 terms and an activation for each of 16 columns.
+  EXPECT_DOUBLE_EQ(residualCost(ResidualForm::Slot, up).instructions,
+                   2 * 0.5 * (6 * 41 + 40));
+}
+
+ResidualForm cheapest(const ResidualWork &work) {
+  TargetDescription target = *findTarget("h200");
+  auto seconds = [&](ResidualForm form) {
+    return residualSeconds(residualCost(form, work), target);
+  };
+  return *std::min_element(
+      std::begin(residualForms), std::end(residualForms),
+      [&](ResidualForm a, ResidualForm b) { return seconds(a) < seconds(b); });
+}
+
+TEST(ResidualForms, EachIsCheapestSomewhere) {
+  ResidualWork down = workOf(4, 2, 1024);
+  down.sharedRank = 4;
+  EXPECT_EQ(cheapest(down), ResidualForm::Dense);
+  down = workOf(8, 2, 1024);
+  down.sharedRank = 16;
+  EXPECT_EQ(cheapest(down), ResidualForm::Present);
+  down = workOf(8, 2, 1);
+  down.sharedRank = 16;
+  EXPECT_EQ(cheapest(down), ResidualForm::Slot);
+  EXPECT_EQ(nameOf(cheapest(down)), "slot");
+}
+
+TEST(ResidualForms, TakesRatesOfTheTarget) {
+  TargetDescription target = *findTarget("h200");
+  EXPECT_DOUBLE_EQ(residualSeconds({1, 0}, target), 64 / 67e12);
+  EXPECT_DOUBLE_EQ(residualSeconds({0, 4096}, target), 8192 / 989e12);
 }
 
 } // namespace
