@@ -5,57 +5,16 @@
 //
 // FILE is made, and kept for other programs to read; it is removed by who asked for it. Contenders read all records once a round,
 // in turn, past the page cache. Medians, and ratios to the ring that does not check, within a round.
-#include "runtime/store/RecordReader.h"
-#include "weights/Seeded.h"
-
-#include <fcntl.h>
-#include <unistd.h>
+#include "bench/runtime/RecordsFile.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 
+using namespace moec::bench;
 using namespace moec::store;
 using namespace moec::weights;
-
-[[noreturn]] static void fail(const std::string &message) {
-  std::fprintf(stderr, "runtime-store-read: %s\n", message.c_str());
-  std::exit(1);
-}
-
-static int64_t numberAfter(int argc, char **argv, const char *name,
-                           int64_t otherwise) {
-  for (int i = 2; i + 1 < argc; ++i)
-    if (!std::strcmp(argv[i], name))
-      return std::atoll(argv[i + 1]);
-  return otherwise;
-}
-
-/// Records of bytes that nothing compresses, synced.
-static std::vector<RecordPlace> makeFile(const std::string &path,
-                                         uint64_t records, uint64_t bytes) {
-  int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0644);
-  if (file < 0)
-    fail(path + ": " + std::strerror(errno));
-  std::vector<RecordPlace> places;
-  std::vector<uint32_t> content(bytes / 4);
-  for (uint64_t record = 0; record < records; ++record) {
-    for (uint64_t i = 0; i < content.size(); ++i)
-      content[i] = seededBits(uint32_t(record), i);
-    std::span<const uint8_t> all(
-        reinterpret_cast<const uint8_t *>(content.data()), bytes);
-    if (::write(file, all.data(), bytes) != ssize_t(bytes))
-      fail(path + ": cannot write " + std::to_string(bytes) + " bytes");
-    places.push_back(
-        {std::to_string(record), record * bytes, bytes, hash64(all)});
-  }
-  ::fsync(file);
-  ::close(file);
-  return places;
-}
 
 struct Contender {
   const char *name;
@@ -74,9 +33,7 @@ int main(int argc, char **argv) {
     fail("expected a file to make");
   auto records = uint64_t(numberAfter(argc, argv, "--records", 64));
   auto bytes = uint64_t(numberAfter(argc, argv, "--bytes", 1 << 24));
-  if (bytes % pageBytes || !bytes || !records)
-    fail("expected records of whole pages of 4096 bytes");
-  std::vector<RecordPlace> places = makeFile(argv[1], records, bytes);
+  std::vector<RecordPlace> places = makeRecordsFile(argv[1], records, bytes);
   std::vector<Contender> contenders;
   for (bool byThreads : {false, true})
     for (bool verifies : {false, true}) {
@@ -99,7 +56,7 @@ int main(int argc, char **argv) {
           {verifies ? "checked" : "unchecked", std::move(*reader), {}, {}, {}});
     }
   auto *memory = static_cast<uint8_t *>(std::aligned_alloc(pageBytes, bytes));
-  for (int64_t round = 0; round < numberAfter(argc, argv, "--rounds", 5);
+  for (int round = 0; round < int(numberAfter(argc, argv, "--rounds", 5));
        ++round)
     for (Contender &contender : contenders) {
       double busy = processorSeconds();
