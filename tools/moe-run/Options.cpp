@@ -35,9 +35,11 @@ usage: moe-run ARTIFACT [options]
                       DIR/NAME.safetensors)
   --repeat N          run N times and print the time of a run
   --steps N           run all layers in their order, N times, on other seeded
-                      inputs each time, and print a checksum of all outputs and
-                      the time of a step; with --compare-with, the largest
-                      differences
+                      inputs each time; a layer's first input is that of the
+                      layer before plus its output, rows divided by their root
+                      mean square, where these are float32 of one shape; print
+                      a checksum of all outputs, the time of a step, and with
+                      --compare-with the largest differences
   --memory-budget BYTES
                       keep that many bytes of bases of clusters in memory and
                       read the others when they are needed; for an artifact of

@@ -54,4 +54,5 @@ def main():
             print(*(f"{number:.9g}" for number in numbers[3 * row : 3 * row + 3]))
 
 
-main()
+if __name__ == "__main__":
+    main()
