@@ -38,8 +38,8 @@ usage: moe-run ARTIFACT [options]
                       inputs each time; a layer's first input is that of the
                       layer before plus its output, rows divided by their root
                       mean square, where these are float32 of one shape; print
-                      a checksum of all outputs, the time of a step, and with
-                      --compare-with the largest differences
+                      a checksum of all outputs, the time of a step, the most
+                      memory, and with --compare-with the largest differences
   --memory-budget BYTES
                       keep that many bytes of bases of clusters in memory and
                       read the others when they are needed; for an artifact of

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 using namespace moec::weights;
 
@@ -107,6 +109,18 @@ std::string describePaging(const moert_paging_statistics &statistics) {
   return text + (*statistics.notice
                      ? "\npaging: " + std::string(statistics.notice)
                      : std::string());
+}
+
+ResidentBytes residentBytes() {
+  ResidentBytes bytes;
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);)
+    for (auto [key, place] :
+         {std::pair("VmRSS:", &bytes.now), std::pair("VmHWM:", &bytes.most)})
+      if (line.starts_with(key))
+        *place =
+            std::strtoull(line.c_str() + std::strlen(key), nullptr, 10) * 1024;
+  return bytes;
 }
 
 std::string summarize(const Tensor &tensor) {

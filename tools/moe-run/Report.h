@@ -30,6 +30,13 @@ uint64_t checksum(std::span<const uint8_t> bytes, uint64_t before = noChecksum);
 /// What paging did, in three lines; empty without a memory budget.
 std::string describePaging(const moert_paging_statistics &statistics);
 
+/// Bytes of this process in memory: now, and at most so far; 0 where the system
+/// does not say.
+struct ResidentBytes {
+  uint64_t now = 0, most = 0;
+};
+ResidentBytes residentBytes();
+
 /// The values, a row of the last dimension in each line.
 std::string printValues(const Tensor &tensor);
 

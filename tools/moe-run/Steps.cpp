@@ -3,7 +3,6 @@
 #include "tools/moe-run/Steps.h"
 
 #include "tools/Execution/Compare.h"
-#include "tools/moe-run/Report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -51,9 +50,9 @@ void flowOn(const std::vector<Tensor> &before, std::vector<Tensor> &tensors) {
 class Stepper {
 public:
   Stepper(const Options &options, const Artifact &artifact,
-          const Artifact *other, Pool pool)
+          const Artifact *other, Pool pool, ResidentBytes atStart)
       : options(options), artifact(artifact), other(other),
-        manner{std::move(pool), options.isa} {}
+        manner{std::move(pool), options.isa}, atStart(atStart) {}
 
   Status run() {
     int32_t count = 0;
@@ -134,6 +133,8 @@ private:
                 static_cast<long long>(options.steps), layers.size(),
                 static_cast<unsigned long long>(sum),
                 summarizeTimes(times).c_str());
+    std::printf("memory: at most %.2f MB, %.2f MB of them before weights\n",
+                double(residentBytes().most) / 1e6, double(atStart.now) / 1e6);
     if (!other)
       return success();
     std::printf("compared with %s: at most %s\n", options.compareWith.c_str(),
@@ -150,6 +151,7 @@ private:
   const Artifact &artifact;
   const Artifact *other;
   Manner manner;
+  ResidentBytes atStart;
   std::vector<Callable> layers, twins;
   std::vector<double> times;
   uint64_t sum = noChecksum;
@@ -159,8 +161,8 @@ private:
 } // namespace
 
 Status runSteps(const Options &options, const Artifact &artifact,
-                const Artifact *other, Pool pool) {
-  return Stepper(options, artifact, other, std::move(pool)).run();
+                const Artifact *other, Pool pool, ResidentBytes atStart) {
+  return Stepper(options, artifact, other, std::move(pool), atStart).run();
 }
 
 } // namespace moec::run

@@ -5,6 +5,7 @@
 
 #include "tools/Execution/Artifact.h"
 #include "tools/moe-run/Options.h"
+#include "tools/moe-run/Report.h"
 
 namespace moec::run {
 
@@ -13,7 +14,8 @@ namespace moec::run {
 /// how long a step took; with another artifact, how far its outputs are, which
 /// is an error beyond options.maxError.
 weights::Status runSteps(const Options &options, const Artifact &artifact,
-                         const Artifact *other, Pool pool);
+                         const Artifact *other, Pool pool,
+                         ResidentBytes atStart);
 
 } // namespace moec::run
 

@@ -141,7 +141,8 @@ void reportPaging(const Artifact &artifact) {
     std::printf("%s\n", text.c_str());
 }
 
-Status runSteps(const Options &options, const Artifact &artifact) {
+Status runSteps(const Options &options, const Artifact &artifact,
+                ResidentBytes atStart) {
   Result<Artifact> other = Artifact();
   if (!options.compareWith.empty())
     other = openOther(options);
@@ -150,8 +151,8 @@ Status runSteps(const Options &options, const Artifact &artifact) {
   Result<Pool> pool = makePool(options.threads);
   if (!pool)
     return Error{pool.error()};
-  Status status =
-      runSteps(options, artifact, *other ? &*other : nullptr, *std::move(pool));
+  Status status = runSteps(options, artifact, *other ? &*other : nullptr,
+                           *std::move(pool), atStart);
   if (status)
     reportPaging(artifact);
   return status;
@@ -160,12 +161,13 @@ Status runSteps(const Options &options, const Artifact &artifact) {
 Status run(const Options &options) {
   if (options.list)
     return list(options);
+  ResidentBytes atStart = residentBytes();
   Result<Artifact> artifact =
       openArtifact(options.artifact, options.device, options.paging);
   if (!artifact)
     return Error{artifact.error()};
   if (options.steps)
-    return runSteps(options, *artifact);
+    return runSteps(options, *artifact, atStart);
   Result<Callable> callable =
       findCallable(*artifact, options.entry, options.layer);
   if (!callable)
