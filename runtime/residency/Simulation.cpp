@@ -94,7 +94,7 @@ public:
         residency(trace.extents.units(), machine.slots),
         isUnused(trace.extents.units(), false) {}
 
-  SimulationResult run() {
+  SimulationResult run(const Watcher &watch) {
     size_t request = 0;
     for (turn = 0; turn < trace.turns(); ++turn) {
       uint64_t step = turn / layers();
@@ -104,6 +104,8 @@ public:
         ++request;
       }
       takeTurn();
+      if (watch)
+        watch(turn, residency.occupants());
     }
     result.seconds = clock;
     return result;
@@ -300,7 +302,8 @@ std::vector<std::string_view> simulatedPredictorNames() {
 Result<SimulationResult> simulate(const Trace &trace,
                                   const SimulatedMachine &machine,
                                   std::string_view eviction,
-                                  std::string_view predictor) {
+                                  std::string_view predictor,
+                                  const Watcher &watch) {
   std::unique_ptr<Predictor> predicting = predictorOf(predictor, trace);
   if (!predicting)
     return Error{"expected a predictor of " +
@@ -317,7 +320,7 @@ Result<SimulationResult> simulate(const Trace &trace,
     return Error{"expected slots for the " + std::to_string(trace.most()) +
                  " bases that a step of a layer meets, found " +
                  std::to_string(machine.slots)};
-  return Simulator(trace, machine, *evicting, *predicting).run();
+  return Simulator(trace, machine, *evicting, *predicting).run(watch);
 }
 
 } // namespace moec::residency

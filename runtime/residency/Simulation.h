@@ -6,9 +6,11 @@
 #ifndef MOEC_RUNTIME_RESIDENCY_SIMULATION_H
 #define MOEC_RUNTIME_RESIDENCY_SIMULATION_H
 
+#include "runtime/residency/Eviction.h"
 #include "runtime/residency/Trace.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,16 +60,23 @@ struct SimulationResult {
   }
 };
 
-/// lru, lfu, next_use; clairvoyant: of the trace's own next uses, which no policy without prediction beats (Belady 1966).
+/// lru, lfu, next_use; clairvoyant: of the trace's own next uses, which no
+/// policy without prediction beats (Belady 1966).
 std::vector<std::string_view> simulatedEvictionNames();
 /// none, rolling, past_request, hint, exact_hint; clairvoyant.
 std::vector<std::string_view> simulatedPredictorNames();
 
-/// Fails for unknown names, for a predictor of hints where the trace has none, and for fewer slots than a step of a layer meets.
+/// Told at the end of each turn which units are in slots, noUnit in empty ones.
+using Watcher =
+    std::function<void(uint64_t turn, std::span<const Unit> occupants)>;
+
+/// Fails for unknown names, for a predictor of hints where the trace has none,
+/// and for fewer slots than a step of a layer meets.
 weights::Result<SimulationResult> simulate(const Trace &trace,
                                            const SimulatedMachine &machine,
                                            std::string_view eviction,
-                                           std::string_view predictor);
+                                           std::string_view predictor,
+                                           const Watcher &watch = {});
 
 } // namespace moec::residency
 

@@ -47,6 +47,9 @@ policies
                            clairvoyant; all that the trace allows
 
   --json                   an object a line
+  --write-residency FILE   of one eviction and one predictor: a line for each
+                           step of each layer, with the bases in slots at its
+                           end, layer * clusters + cluster
   --help, --version
 
 hits are bases that are there when a step asks; late ones are on their way.
@@ -158,6 +161,10 @@ Status check(Options &options) {
   if (options.memory > 0)
     machine.slots = uint32_t(
         std::min(std::floor(options.memory / machine.unitBytes), mostSlots));
+  if (!options.residency.empty() &&
+      (options.evictions.size() != 1 || options.predictors.size() != 1))
+    return Error{"--write-residency: expected one of --evictions and one of "
+                 "--predictors"};
   return success();
 }
 
@@ -170,6 +177,7 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
   const std::map<std::string_view, Reader> readers = {
       {"--trace", into(options.trace)},
       {"--write-trace", into(options.written)},
+      {"--write-residency", into(options.residency)},
       {"--layers", into(traffic.extents.layers)},
       {"--clusters", into(traffic.extents.clusters)},
       {"--requests", into(traffic.requests)},

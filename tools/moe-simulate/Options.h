@@ -23,6 +23,8 @@ struct Options {
   double memory = 0;
   std::vector<std::string> evictions, predictors;
   bool json = false;
+  /// Where it is written which bases are in slots, or nowhere.
+  std::string residency;
 };
 
 extern const char *const helpText;

@@ -3,7 +3,9 @@
 #include "tools/Program.h"
 #include "tools/moe-simulate/Options.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <fstream>
 
 using namespace moec::residency;
 using namespace moec::simulate;
@@ -11,7 +13,8 @@ using namespace moec::weights;
 
 namespace {
 
-/// All policies where none is asked for; predictors of hints where there are any.
+/// All policies where none is asked for; predictors of hints where there are
+/// any.
 void chooseAll(Options &options, const Trace &trace) {
   if (options.evictions.empty())
     for (std::string_view name : simulatedEvictionNames())
@@ -71,6 +74,34 @@ void print(const Trace &trace, const SimulatedMachine &machine,
         bytes * 1e-9, 100 * wasted, 100 * stalled, slowdown);
 }
 
+/// Writes who is in slots, a line for each turn.
+class ResidencyFile {
+public:
+  explicit ResidencyFile(const std::string &path) : path(path) {
+    if (!path.empty())
+      file.open(path);
+  }
+
+  void write(std::span<const Unit> occupants) {
+    std::vector<Unit> units(occupants.begin(), occupants.end());
+    std::erase(units, noUnit);
+    std::sort(units.begin(), units.end());
+    for (size_t i = 0; i < units.size(); ++i)
+      file << (i ? " " : "") << units[i];
+    file << '\n';
+  }
+  Status close() {
+    if (path.empty())
+      return success();
+    file.close();
+    return file ? success() : Error{path + ": cannot be written"};
+  }
+
+private:
+  std::string path;
+  std::ofstream file;
+};
+
 Status run(Options options) {
   Result<Trace> trace = options.trace.empty() ? synthesize(options.traffic)
                                               : readTrace(options.trace);
@@ -82,16 +113,22 @@ Status run(Options options) {
   chooseAll(options, *trace);
   if (!options.json)
     printHead(*trace, options.machine);
+  ResidencyFile residency(options.residency);
+  Watcher watch;
+  if (!options.residency.empty())
+    watch = [&](uint64_t, std::span<const Unit> occupants) {
+      residency.write(occupants);
+    };
   for (const std::string &eviction : options.evictions)
     for (const std::string &predictor : options.predictors) {
       Result<SimulationResult> result =
-          simulate(*trace, options.machine, eviction, predictor);
+          simulate(*trace, options.machine, eviction, predictor, watch);
       if (!result)
         return Error{result.error()};
       print(*trace, options.machine, eviction, predictor, *result,
             options.json);
     }
-  return success();
+  return residency.close();
 }
 
 } // namespace

@@ -174,8 +174,9 @@ TEST_F(PagedModelTest, takesNoMoreMemoryThanItsBudget) {
   }
   // A tenth more, and what the thread and tables take. All are 12 MB.
   constexpr uint64_t pinned = 1 << 20;
-  if (!MOEC_TEST_SANITIZED)
+  if (!MOEC_TEST_SANITIZED) {
     EXPECT_LE(most, before + 8 * slotBytes * 11 / 10 + pinned);
+  }
   EXPECT_GT(statistics(model).bytes_read, 40u * slotBytes);
 }
 
