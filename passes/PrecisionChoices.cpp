@@ -36,8 +36,7 @@ Encoding moec::encodingOf(const StoredMatrix &matrix, ParamOp leaf,
 }
 
 static weights::MatrixShape shapeOf(ParamOp param) {
-  auto type = cast<WeightType>(param.getType());
-  return {type.getCount(), type.getRows(), type.getCols()};
+  return matrixShape(cast<WeightType>(param.getType()));
 }
 
 /// Second moments of the inputs of a role, [1, 1, n] or [1, n, n], or null.

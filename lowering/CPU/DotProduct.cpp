@@ -30,32 +30,13 @@ bool moec::lowering::hasDotProduct(const InstructionSet &isa,
 
 namespace {
 /// Emits the body of one function.
-class DotEmitter {
+class DotEmitter : DotArguments {
 public:
+  // What the instruction takes at a time is one i32.
   DotEmitter(Code &c, const StoredForm &form, const Schedule &schedule,
              int64_t k, ValueRange arguments)
-      : c(c), form(form), schedule(schedule), k(k) {
-    auto next = [&] {
-      Value value = arguments.front();
-      arguments = arguments.drop_front();
-      return value;
-    };
-    // What the instruction takes at a time is one i32.
-    x = c.listAt(next(), c.i32());
-    scales = c.listAt(next(), c.f32());
-    sums = c.listAt(next(), c.i32());
-    w.codes = next();
-    w.scales = next();
-    w.zeroPoints = next();
-    y = c.listAt(next(), c.f32());
-    rows = next();
-    panels = next();
-    w.stride = next();
-    w.scaleStride = next();
-    yStride = next();
-    reduction = next();
-    adds = next();
-  }
+      : DotArguments(c, c.i32(), arguments), c(c), form(form),
+        schedule(schedule), k(k) {}
 
   void emit() {
     // Few rows leave registers for more panels, whose weights are streams
@@ -119,9 +100,7 @@ private:
   }
 
   void tile(int64_t height, int64_t width, Value first, Value panel) {
-    SmallVector<PanelReader> readers;
-    for (int64_t p = 0; p < width; ++p)
-      readers.push_back(readerOf(c, form, w, c.add(panel, p)));
+    SmallVector<PanelReader> readers = readersOf(c, form, w, panel, width);
     SmallVector<Value> row, result;
     for (int64_t i = 0; i < height; ++i) {
       Value number = c.add(first, i);
@@ -209,7 +188,7 @@ private:
               start.push_back(arith::SubIOp::create(
                   c.b, c.loc, c.ints(0, c.i32()),
                   Value(arith::MulIOp::create(c.b, c.loc, offset,
-                                              ofRow(sums, i)))));
+                                              ofRow(codeSums, i)))));
           }
           Code::Values inner = reduce(height, width, from, c.add(from, size),
                                       row, readers, start);
@@ -233,11 +212,45 @@ private:
   const StoredForm &form;
   const Schedule &schedule;
   int64_t k;
-  Value x, scales, sums, y;
-  Panels w;
-  Value rows, panels, yStride, reduction, adds;
 };
 } // namespace
+
+DotArguments::DotArguments(Code &c, Type code, ValueRange arguments) {
+  auto next = [&] {
+    Value value = arguments.front();
+    arguments = arguments.drop_front();
+    return value;
+  };
+  x = c.listAt(next(), code);
+  scales = c.listAt(next(), c.f32());
+  codeSums = c.listAt(next(), c.i32());
+  w.codes = next();
+  w.scales = next();
+  w.zeroPoints = next();
+  y = c.listAt(next(), c.f32());
+  rows = next();
+  panels = next();
+  w.stride = next();
+  w.scaleStride = next();
+  yStride = next();
+  reduction = next();
+  adds = next();
+}
+
+void moec::lowering::callRoundedProduct(
+    Code &c, MatmulKernels &kernels, StringRef name, const DotRows &x,
+    const Panels &w, const Rows &y, Value adds, Value rows, Value panels,
+    Value reduction, llvm::function_ref<void(Code &, ValueRange)> body) {
+  SmallVector<Type> types(7, c.pointer());
+  types.append(6, c.b.getIndexType());
+  types.push_back(c.b.getI1Type());
+  func::FuncOp function = kernels.function(name, types, body);
+  neverInline(function);
+  func::CallOp::create(c.b, c.loc, function,
+                       ValueRange{x.codes, x.scales, x.sums, w.codes, w.scales,
+                                  w.zeroPoints, y.data, rows, panels, w.stride,
+                                  w.scaleStride, y.stride, reduction, adds});
+}
 
 void moec::lowering::callDotProduct(Code &c, MatmulKernels &kernels,
                                     const StoredForm &form,
@@ -248,16 +261,8 @@ void moec::lowering::callDotProduct(Code &c, MatmulKernels &kernels,
   std::string name =
       "dot_" + form.name() + "_k" + std::to_string(k) +
       scheduleSuffix(schedule, kernels.instructionSet().schedule);
-  SmallVector<Type> types(7, c.pointer());
-  types.append(6, c.b.getIndexType());
-  types.push_back(c.b.getI1Type());
-  func::FuncOp function =
-      kernels.function(name, types, [&](Code &inner, ValueRange arguments) {
-        DotEmitter(inner, form, schedule, k, arguments).emit();
-      });
-  neverInline(function);
-  func::CallOp::create(c.b, c.loc, function,
-                       ValueRange{x.codes, x.scales, x.sums, w.codes, w.scales,
-                                  w.zeroPoints, y.data, rows, panels, w.stride,
-                                  w.scaleStride, y.stride, reduction, adds});
+  callRoundedProduct(c, kernels, name, x, w, y, adds, rows, panels, reduction,
+                     [&](Code &inner, ValueRange arguments) {
+                       DotEmitter(inner, form, schedule, k, arguments).emit();
+                     });
 }

@@ -23,6 +23,23 @@ bool hasDotProduct(const InstructionSet &isa, const Schedule &schedule,
                    moe::EncodingAttr rounding, const StoredForm &form,
                    int64_t k);
 
+/// What a function that callRoundedProduct makes is given.
+struct DotArguments {
+  /// Rows are lists of `code`.
+  DotArguments(Code &c, mlir::Type code, mlir::ValueRange arguments);
+
+  mlir::Value x, scales, codeSums, y;
+  Panels w;
+  mlir::Value rows, panels, yStride, reduction, adds;
+};
+
+/// Calls the function of that name, whose body is emitted when it is first called.
+void callRoundedProduct(
+    Code &c, MatmulKernels &kernels, llvm::StringRef name, const DotRows &x,
+    const Panels &w, const Rows &y, mlir::Value adds, mlir::Value rows,
+    mlir::Value panels, mlir::Value reduction,
+    llvm::function_ref<void(Code &, mlir::ValueRange)> body);
+
 /// y[i, :] = x[i, 0 ... k)·W for `panels` panels, added to y where `adds`. `reduction` is k, or 0 where there is no matrix.
 void callDotProduct(Code &c, MatmulKernels &kernels, const StoredForm &form,
                     const Schedule &schedule, int64_t k, const DotRows &x,

@@ -185,10 +185,9 @@ private:
 
   Readers codesAt(Value panel, int64_t width) {
     Readers readers;
-    for (int64_t p = 0; p < width; ++p)
-      readers.panels.push_back(readerOf(
-          c, form, {codes, scales, zeroPoints, stride, scaleStride, rowStride},
-          c.add(panel, p)));
+    readers.panels = readersOf(
+        c, form, {codes, scales, zeroPoints, stride, scaleStride, rowStride},
+        panel, width);
     return readers;
   }
 
@@ -430,8 +429,8 @@ std::string moec::lowering::scheduleSuffix(const Schedule &schedule,
   return text;
 }
 
-PanelReader moec::lowering::readerOf(Code &c, const StoredForm &form,
-                                     const Panels &w, Value panel) {
+static PanelReader readerOf(Code &c, const StoredForm &form, const Panels &w,
+                            Value panel) {
   MLIRContext *context = c.b.getContext();
   auto list = [&](Value pointer, Type element, Value stride) {
     return c.listAt(c.advance(pointer, element, c.mul(panel, stride)), element);
@@ -443,6 +442,16 @@ PanelReader moec::lowering::readerOf(Code &c, const StoredForm &form,
       form.hasZeroPoints ? list(w.zeroPoints, c.b.getI8Type(), w.scaleStride)
                          : Value(),
       w.rowStride);
+}
+
+SmallVector<PanelReader> moec::lowering::readersOf(Code &c,
+                                                   const StoredForm &form,
+                                                   const Panels &w, Value panel,
+                                                   int64_t count) {
+  SmallVector<PanelReader> readers;
+  for (int64_t p = 0; p < count; ++p)
+    readers.push_back(readerOf(c, form, w, c.add(panel, p)));
+  return readers;
 }
 
 void moec::lowering::neverInline(func::FuncOp function) {

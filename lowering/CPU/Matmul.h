@@ -25,9 +25,10 @@ struct Panels {
   mlir::Value codes, scales, zeroPoints, stride, scaleStride, rowStride;
 };
 
-/// Reads one of them.
-PanelReader readerOf(Code &c, const StoredForm &form, const Panels &w,
-                     mlir::Value panel);
+/// Reads `count` of them, from `panel` on.
+llvm::SmallVector<PanelReader> readersOf(Code &c, const StoredForm &form,
+                                         const Panels &w, mlir::Value panel,
+                                         int64_t count);
 
 /// A name for a schedule that differs from the instruction set's in what
 /// kernels are made of.

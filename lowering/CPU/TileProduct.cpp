@@ -50,6 +50,18 @@ bool moec::lowering::hasIntegerTileProduct(const InstructionSet &isa,
          form.group <= 256 && form.group % integerDepth == 0;
 }
 
+/// Of a function: the form, what else it is made for, and sizes that are not the instruction set's own.
+static std::string nameOfTiles(MatmulKernels &kernels, const StoredForm &form,
+                               const Schedule &schedule,
+                               const std::string &depth = "") {
+  const Schedule &usual = kernels.instructionSet().schedule;
+  std::string name =
+      "tiles_" + form.name() + depth + scheduleSuffix(schedule, usual);
+  if (schedule.taskRows != usual.taskRows)
+    name += "_rows" + std::to_string(schedule.taskRows);
+  return name;
+}
+
 /// The most pairs of row tiles that rows of a task are cut into.
 static int64_t mostPairs(const Schedule &schedule) {
   int64_t rows = down * tileHeight;
@@ -180,16 +192,9 @@ private:
     release();
   }
 
-  SmallVector<PanelReader> readersOf(int64_t wide, Value panel) {
-    SmallVector<PanelReader> readers;
-    for (int64_t p = 0; p < wide; ++p)
-      readers.push_back(readerOf(c, form, w, c.add(panel, p)));
-    return readers;
-  }
-
   /// The columns of `wide` panels, all rows.
   void columns(int64_t high, int64_t wide, Value panel) {
-    SmallVector<PanelReader> readers = readersOf(wide, panel);
+    SmallVector<PanelReader> readers = readersOf(c, form, w, panel, wide);
     // Without a reduction there are still sums: zeros.
     Value last = c.select(c.isEqual(k, c.index(0)), c.index(1), k);
     c.loop(c.index(0), last, blockRows(), [&](Value from) {
@@ -295,12 +300,7 @@ void moec::lowering::callTileProduct(Code &c, MatmulKernels &kernels,
                                      const Schedule &schedule, Value x,
                                      const Panels &w, const Rows &y, Value adds,
                                      Value rows, Value panels, Value k) {
-  std::string name =
-      "tiles_" + form.name() +
-      scheduleSuffix(schedule, kernels.instructionSet().schedule);
-  if (int64_t most = schedule.taskRows;
-      most != kernels.instructionSet().schedule.taskRows)
-    name += "_rows" + std::to_string(most);
+  std::string name = nameOfTiles(kernels, form, schedule);
   SmallVector<Type> types(3, c.pointer());
   types.append(5, c.b.getIndexType());
   types.push_back(c.b.getI1Type());
@@ -322,31 +322,12 @@ namespace {
 /// Emits the body of one function of int8 rows. tdpbsud adds products of four
 /// signed codes of x by four unsigned ones of W; sums of a group go to scratch,
 /// and scaled from there to the sums of all groups.
-class IntegerTileEmitter : TileRegisters {
+class IntegerTileEmitter : TileRegisters, DotArguments {
 public:
   IntegerTileEmitter(Code &c, const StoredForm &form, const Schedule &schedule,
                      int64_t k, ValueRange arguments)
-      : TileRegisters(c), form(form), schedule(schedule), k(k) {
-    auto next = [&] {
-      Value value = arguments.front();
-      arguments = arguments.drop_front();
-      return value;
-    };
-    x = c.listAt(next(), c.b.getI8Type());
-    scales = c.listAt(next(), c.f32());
-    codeSums = c.listAt(next(), c.i32());
-    w.codes = next();
-    w.scales = next();
-    w.zeroPoints = next();
-    y = c.listAt(next(), c.f32());
-    rows = next();
-    panels = next();
-    w.stride = next();
-    w.scaleStride = next();
-    yStride = next();
-    reduction = next();
-    adds = next();
-  }
+      : TileRegisters(c), DotArguments(c, c.b.getI8Type(), arguments),
+        form(form), schedule(schedule), k(k) {}
 
   void emit() {
     fours = c.scratch(across * blockRows() / 4 * lanes, c.i32());
@@ -379,9 +360,7 @@ private:
 
   /// The columns of `wide` panels, all rows.
   void columns(int64_t wide, Value panel) {
-    SmallVector<PanelReader> readers;
-    for (int64_t p = 0; p < wide; ++p)
-      readers.push_back(readerOf(c, form, w, c.add(panel, p)));
+    SmallVector<PanelReader> readers = readersOf(c, form, w, panel, wide);
     auto eachResult = [&](llvm::function_ref<void(Value, Value)> body) {
       c.loop(c.index(0), rows, 1, [&](Value row) {
         for (int64_t p = 0; p < wide; ++p)
@@ -500,9 +479,6 @@ private:
   const StoredForm &form;
   const Schedule &schedule;
   int64_t k;
-  Value x, scales, codeSums, y;
-  Panels w;
-  Value rows, panels, yStride, reduction, adds;
   /// Scratch: W as tiles read it, sums of a group, sums of all rows, what tiles
   /// are.
   Value fours, groupSums, sums, configuration;
@@ -516,21 +492,10 @@ void moec::lowering::callIntegerTileProduct(
     const Schedule &schedule, int64_t k, const DotRows &x, const Panels &w,
     const Rows &y, Value adds, Value rows, Value panels, Value reduction) {
   std::string name =
-      "tiles_" + form.name() + "_k" + std::to_string(k) +
-      scheduleSuffix(schedule, kernels.instructionSet().schedule);
-  if (int64_t most = schedule.taskRows;
-      most != kernels.instructionSet().schedule.taskRows)
-    name += "_rows" + std::to_string(most);
-  SmallVector<Type> types(7, c.pointer());
-  types.append(6, c.b.getIndexType());
-  types.push_back(c.b.getI1Type());
-  func::FuncOp function =
-      kernels.function(name, types, [&](Code &inner, ValueRange arguments) {
+      nameOfTiles(kernels, form, schedule, "_k" + std::to_string(k));
+  callRoundedProduct(
+      c, kernels, name, x, w, y, adds, rows, panels, reduction,
+      [&](Code &inner, ValueRange arguments) {
         IntegerTileEmitter(inner, form, schedule, k, arguments).emit();
       });
-  neverInline(function);
-  func::CallOp::create(c.b, c.loc, function,
-                       ValueRange{x.codes, x.scales, x.sums, w.codes, w.scales,
-                                  w.zeroPoints, y.data, rows, panels, w.stride,
-                                  w.scaleStride, y.stride, reduction, adds});
 }

@@ -1,5 +1,5 @@
-// moe-overlap-kernels: kernels begin before the ones in front of them have
-// ended. Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+// moe-overlap-kernels: kernels begin before the ones in front of them have ended.
+// Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 //
 // Each waits, in all its threads and whatever it reads, until the one before it
 // is done. So when a kernel is done, all before it are, and memory that a call
@@ -62,8 +62,7 @@ static void control(OpBuilder &builder, Location loc, StringRef action) {
       ("griddepcontrol." + action + ";").str(), "~{memory}",
       /*has_side_effects=*/true, /*is_align_stack=*/false,
       LLVM::TailCallKind::None,
-      LLVM::AsmDialectAttr::get(builder.getContext(),
-                                LLVM::AsmDialect::AD_ATT),
+      LLVM::AsmDialectAttr::get(builder.getContext(), LLVM::AsmDialect::AD_ATT),
       /*operand_attrs=*/ArrayAttr());
 }
 

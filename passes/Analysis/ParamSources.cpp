@@ -44,7 +44,7 @@ static FailureOr<T> take(ParamOp param, weights::Result<T> result) {
   return *std::move(result);
 }
 
-static weights::MatrixShape matrixShape(WeightType type) {
+weights::MatrixShape moec::matrixShape(WeightType type) {
   return {type.getCount(), type.getRows(), type.getCols()};
 }
 
@@ -81,7 +81,8 @@ FailureOr<std::vector<int32_t>> ParamSources::loadTable(ParamOp param) {
 
 FailureOr<weights::MatrixSourcePtr> ParamSources::makeMean(ParamOp param) {
   auto mean = cast<MeanAttr>(param.getSource());
-  FailureOr<weights::MatrixSourcePtr> of = openLeaf(lookup(param, mean.getOf()));
+  FailureOr<weights::MatrixSourcePtr> of =
+      openLeaf(lookup(param, mean.getOf()));
   FailureOr<std::vector<int32_t>> table =
       loadTable(lookup(param, mean.getTable()));
   if (failed(of) || failed(table))
@@ -89,9 +90,10 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeMean(ParamOp param) {
   std::vector<double> weights;
   if (DenseF64ArrayAttr given = mean.getWeights())
     weights.assign(given.asArrayRef().begin(), given.asArrayRef().end());
-  return take(param, weights::meanMatrices(
-                         param.getSymName().str(), *of, *table,
-                         cast<WeightType>(param.getType()).getCount(), weights));
+  return take(
+      param, weights::meanMatrices(param.getSymName().str(), *of, *table,
+                                   cast<WeightType>(param.getType()).getCount(),
+                                   weights));
 }
 
 FailureOr<weights::MatrixSourcePtr> ParamSources::makePermuted(ParamOp param) {
@@ -126,13 +128,14 @@ ParamSources::openBase(const weights::MatrixSource &of, ParamOp base,
 FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
   auto svd = cast<SvdAttr>(param.getSource());
   bool isInput = svd.getFactor() == Side::input;
-  auto inputSide = SvdAttr::get(param.getContext(), Side::input, svd.getRank(),
-                                svd.getOf(), svd.getMinus(), svd.getTable(),
-                                svd.getMoments());
+  auto inputSide =
+      SvdAttr::get(param.getContext(), Side::input, svd.getRank(), svd.getOf(),
+                   svd.getMinus(), svd.getTable(), svd.getMoments());
   std::pair<Operation *, Attribute> key(param->getParentOp(), inputSide);
   auto known = factors.find(key);
   if (known == factors.end()) {
-    FailureOr<weights::MatrixSourcePtr> of = openLeaf(lookup(param, svd.getOf()));
+    FailureOr<weights::MatrixSourcePtr> of =
+        openLeaf(lookup(param, svd.getOf()));
     if (failed(of))
       return failure();
     FailureOr<Base> base = openBase(
@@ -149,10 +152,9 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::makeFactor(ParamOp param) {
         return failure();
       options.inputs.moments = *moments;
     }
-    FailureOr<weights::LowRankSources> made =
-        take(param, weights::residualFactors(param.getSymName().str(), *of,
-                                             base->matrices, base->table,
-                                             options));
+    FailureOr<weights::LowRankSources> made = take(
+        param, weights::residualFactors(param.getSymName().str(), *of,
+                                        base->matrices, base->table, options));
     if (failed(made))
       return failure();
     known = factors.try_emplace(key, *std::move(made)).first;

@@ -18,6 +18,9 @@ weights::Encoding getPlainEncoding(moe::EncodingAttr encoding);
 /// encoding holds, with a diagnostic at the param.
 mlir::FailureOr<weights::Encoding> getStoredEncoding(moe::ParamOp param);
 
+/// Matrices of a weight: how many, and their sides.
+weights::MatrixShape matrixShape(moe::WeightType type);
+
 /// Opens params. What a recipe reads is opened once; nothing is read before a matrix is asked for. Failures are
 /// diagnostics at the param they arise at.
 class ParamSources {

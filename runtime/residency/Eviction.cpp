@@ -25,9 +25,9 @@ double LeastFrequentlyUsed::worth(Unit unit, uint64_t turn) const {
 double LatestNextUse::worth(Unit unit, uint64_t turn) const {
   // Never met yet is not never.
   constexpr double leastChance = 1e-6;
-  uint32_t layer = unit / extents.clusters;
+  uint32_t layer = extents.layerOf(unit);
   double chance =
-      std::max(predictor.chance(layer, unit % extents.clusters), leastChance);
+      std::max(predictor.chance(layer, extents.clusterOf(unit)), leastChance);
   return -(turnsUntil(extents, turn, layer) +
            extents.layers * (1 / chance - 1));
 }

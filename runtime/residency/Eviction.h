@@ -12,10 +12,6 @@
 
 namespace moec::residency {
 
-/// layer · clusters + cluster.
-using Unit = uint32_t;
-inline constexpr Unit noUnit = ~Unit(0);
-
 /// What keeping a unit is worth. Time is counted in turns: one for each step of
 /// each layer, so that layer is turn mod layers.
 class Eviction {

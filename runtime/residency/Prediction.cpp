@@ -18,7 +18,7 @@ RollingPredictor::RollingPredictor(Extents extents, double weight)
 
 void RollingPredictor::observe(uint32_t layer,
                                std::span<const uint32_t> clusters) {
-  double *row = rates.data() + size_t(layer) * extents.clusters;
+  double *row = rates.data() + extents.unitOf(layer, 0);
   for (uint32_t cluster = 0; cluster < extents.clusters; ++cluster)
     row[cluster] *= 1 - weight;
   for (uint32_t cluster : clusters)
@@ -57,7 +57,7 @@ void PastRequestPredictor::observe(uint32_t layer,
   if (layer == 0)
     ++current.steps;
   for (uint32_t cluster : clusters) {
-    size_t unit = size_t(layer) * extents.clusters + cluster;
+    Unit unit = extents.unitOf(layer, cluster);
     current.squares += 2 * current.counts[unit] + 1;
     ++current.counts[unit];
     for (uint32_t i = 0; i < known; ++i)
@@ -83,7 +83,7 @@ void PastRequestPredictor::findNearest() {
 double PastRequestPredictor::chance(uint32_t layer, uint32_t cluster) const {
   if (nearest->steps == 0)
     return 0;
-  double count = nearest->counts[size_t(layer) * extents.clusters + cluster];
+  double count = nearest->counts[extents.unitOf(layer, cluster)];
   return std::min(count / nearest->steps, 1.0);
 }
 
@@ -98,7 +98,7 @@ HintedPredictor::HintedPredictor(Extents extents, bool isExact)
       hinted{2, isExact ? 2.0 : 1.0}, others{20, isExact ? 0.0 : 1.0} {}
 
 void HintedPredictor::hint(uint32_t layer, std::span<const uint32_t> clusters) {
-  auto first = isHinted.begin() + layer * extents.clusters;
+  auto first = isHinted.begin() + extents.unitOf(layer, 0);
   std::fill(first, first + extents.clusters, false);
   for (uint32_t cluster : clusters)
     first[cluster] = true;
@@ -111,7 +111,7 @@ void HintedPredictor::observe(uint32_t layer,
   if (!hasHint[layer])
     return;
   hasHint[layer] = false;
-  auto first = isHinted.begin() + layer * extents.clusters;
+  auto first = isHinted.begin() + extents.unitOf(layer, 0);
   double said = double(std::count(first, first + extents.clusters, true));
   double met =
       double(std::count_if(clusters.begin(), clusters.end(),
@@ -126,7 +126,7 @@ double HintedPredictor::chance(uint32_t layer, uint32_t cluster) const {
   if (!hasHint[layer])
     return rolling.chance(layer, cluster);
   const Record &record =
-      isHinted[layer * extents.clusters + cluster] ? hinted : others;
+      isHinted[extents.unitOf(layer, cluster)] ? hinted : others;
   return record.met / record.said;
 }
 

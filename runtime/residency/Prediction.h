@@ -16,12 +16,21 @@
 
 namespace moec::residency {
 
+/// A cluster of a layer: layer · clusters + cluster.
+using Unit = uint32_t;
+inline constexpr Unit noUnit = ~Unit(0);
+
 /// Layers, and clusters of each.
 struct Extents {
   uint32_t layers = 0;
   uint32_t clusters = 0;
 
   uint32_t units() const { return layers * clusters; }
+  Unit unitOf(uint64_t layer, uint32_t cluster) const {
+    return Unit(layer * clusters + cluster);
+  }
+  uint32_t layerOf(Unit unit) const { return unit / clusters; }
+  uint32_t clusterOf(Unit unit) const { return unit % clusters; }
 };
 
 /// Nothing allocates after the constructor.
@@ -54,7 +63,7 @@ public:
 
   void observe(uint32_t layer, std::span<const uint32_t> clusters) override;
   double chance(uint32_t layer, uint32_t cluster) const override {
-    return rates[layer * extents.clusters + cluster];
+    return rates[extents.unitOf(layer, cluster)];
   }
 
 private:

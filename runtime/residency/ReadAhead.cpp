@@ -17,7 +17,7 @@ bool ReadAhead::pays(const Residency &residency, Unit unit, uint32_t slot,
   Unit leaving = residency.occupants()[slot];
   double chanceOfVictim = leaving == noUnit ? 0 : chanceOf(leaving);
   double lead =
-      turnsUntil(extents, turn, unit / extents.clusters) * costs.layerSeconds;
+      turnsUntil(extents, turn, extents.layerOf(unit)) * costs.layerSeconds;
   return paysToFetch(chanceOf(unit), lead, costs.readSeconds, chanceOfVictim,
                      costs.busyPart);
 }
@@ -30,7 +30,7 @@ std::span<const Unit> ReadAhead::unitsWorthReading(const Residency &residency,
   std::optional<uint32_t> slot = residency.slotToTake(eviction, turn);
   if (!slot)
     return found;
-  Unit first = Unit((turn + ahead) % extents.layers * extents.clusters);
+  Unit first = extents.unitOf((turn + ahead) % extents.layers, 0);
   for (Unit unit = first; unit < first + extents.clusters; ++unit)
     if (residency.isAbsent(unit) && chanceOf(unit) > 0 &&
         pays(residency, unit, *slot, turn, costs))

@@ -26,7 +26,7 @@ public:
     for (uint64_t turn = 0; turn < trace.turns(); ++turn)
       for (uint32_t cluster : trace.used[turn]) {
         uint64_t layer = turn % trace.extents.layers;
-        uses[layer * trace.extents.clusters + cluster].push_back(turn);
+        uses[trace.extents.unitOf(layer, cluster)].push_back(turn);
       }
   }
 
@@ -121,7 +121,7 @@ private:
 
   uint32_t layers() const { return trace.extents.layers; }
   Unit unitOf(uint64_t layer, uint32_t cluster) const {
-    return Unit(layer * trace.extents.clusters + cluster);
+    return trace.extents.unitOf(layer, cluster);
   }
 
   void takeTurn() {
@@ -145,13 +145,9 @@ private:
       residency.release(unitOf(layer, cluster));
   }
 
-  /// A base that the step asks for: it is there afterwards, or done without.
-  /// Returns what computing elsewhere takes.
+  /// A base that the step asks for: it is there afterwards, or done without. Returns what computing elsewhere takes.
   double meet(Unit unit) {
-    bool isQueued = std::any_of(queue.begin(), queue.end(), [&](Queued &read) {
-      return read.unit == unit;
-    });
-    bool isComing = isQueued || residency.isLoading(unit);
+    bool isComing = isWaiting(unit) || residency.isLoading(unit);
     bool isThere = residency.isPresent(unit);
     ++(isThere ? result.hits : isComing ? result.late : result.misses);
     isUnused[unit] = false;

@@ -7,9 +7,11 @@ on the number of tokens, so one compiled module serves runs with several. Stored
 unless a test is about params.
 """
 
+import importlib
 import os
 import pathlib
 import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +44,14 @@ STAGES = {
 def binary(name):
     """A tool of the build: from MOEC_BIN, or build/bin."""
     return str(pathlib.Path(os.environ.get("MOEC_BIN", ROOT / "build" / "bin")) / name)
+
+
+def bench_program(name):
+    """The module bench/NAME.py, which finds what is beside it."""
+    folder = str(ROOT / "bench")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(name)
 
 
 def tool(name, *arguments, text=None):

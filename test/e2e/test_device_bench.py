@@ -3,7 +3,6 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 """
 
-import importlib.util
 import os
 import pathlib
 import subprocess
@@ -11,19 +10,10 @@ import sys
 
 import pytest
 
-from program import ROOT, binary
+from program import ROOT, bench_program, binary
 
 SCRIPT = ROOT / "bench" / "device.py"
 BUILD = pathlib.Path(binary("moe-run")).parents[1]
-
-
-def load():
-    sys.path.insert(0, str(SCRIPT.parent))  # where a program finds what is beside it
-    spec = importlib.util.spec_from_file_location("device_bench", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def bench(*arguments):
@@ -51,7 +41,7 @@ def test_counts():
     """Work and bytes: by hand for one token, and against enumerated choices for clusters of a token."""
     import itertools
 
-    device = load()
+    device = bench_program("device")
     shape = device.Shape("by hand", 4, 8, 6, 3, 2, 1)
     assert shape.base == 96 and shape.residual == 36
     operations, moved = device.work(shape, "two-stage", 1)

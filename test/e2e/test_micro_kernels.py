@@ -4,7 +4,6 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 """
 
 import dataclasses
-import importlib.util
 import json
 import math
 import os
@@ -17,22 +16,13 @@ from fractions import Fraction
 
 import pytest
 
-from program import ROOT, binary
+from program import ROOT, bench_program, binary
 
 EMULATOR = pathlib.Path(binary("moe-run")).parents[1] / "lib" / "libmoec-emulated-cuda.so"
 # Results of a device, which `bench/device.py run --golden` writes; there are none yet.
 GOLDEN = pathlib.Path(__file__).parent / "Inputs" / "micro-kernels.json"
 
-
-def load():
-    spec = importlib.util.spec_from_file_location("micro_kernels", ROOT / "bench" / "micro_kernels.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-micro = load()
+micro = bench_program("micro_kernels")
 KERNELS = micro.all_kernels()
 
 

@@ -124,12 +124,11 @@ std::string moec::describeLayers(ModuleOp module) {
 
 /// Bytes of a param in its encoding.
 static uint64_t storedBytes(ParamOp param) {
-  auto type = cast<WeightType>(param.getType());
   FailureOr<weights::Encoding> encoding = getStoredEncoding(param);
   if (failed(encoding))
     return 0;
   auto bytes = weights::encodedBytes(
-      *encoding, {type.getCount(), type.getRows(), type.getCols()});
+      *encoding, matrixShape(cast<WeightType>(param.getType())));
   return bytes ? *bytes : 0;
 }
 
