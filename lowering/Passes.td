@@ -307,9 +307,9 @@ def OrderLoopsPass : Pass<"moe-order-loops"> {
 def VectorizeLoopsPass : Pass<"moe-vectorize-loops"> {
   let summary = "makes vector loops of norms and element-wise operations";
   let description = [{
-    A linalg operation on buffers of f32, f64 and i32 whose body is arithmetic, square roots and absolute values becomes loops, of which the last takes 16 numbers at a
-    time, and then what is left one by one; where a caller's numbers are not beside each other, all of them. What is the same along a row, such as
-    the scale of a norm, is computed once in front of it. A reduction of f32 along rows, such as a sum of squares, has 16 partial sums, which
+    A linalg operation on buffers of floats from f16 to f64 and of i32 whose body is arithmetic, square roots and absolute values becomes loops, of which the
+    last takes 16 numbers at a time, and then what is left one by one; where a caller's numbers are not beside each other, all of them. What is the same
+    along a row, such as the scale of a norm, is computed once in front of it. A reduction of f32 along rows, such as a sum of squares, has 16 partial sums, which
     are added in their order: its result does not depend on the number of threads, but in its last digits on this order. Rows, the first loop if it is
     parallel, are shared among threads. Operands must not overlap, unless they are the same: so they are where one-shot-bufferize made them.
 

@@ -30,9 +30,9 @@ static bool isElementwise(Operation &op) {
   if (!isa<arith::ArithDialect>(op.getDialect()) &&
       !isa<math::SqrtOp, math::RsqrtOp, math::AbsFOp>(op))
     return false;
-  // Of vectors of f16 LLVM keeps more digits than they have.
   auto isNumber = [](Type type) {
-    return type.isInteger() || type.isF32() || type.isF64();
+    return type.isInteger() || type.isF16() || type.isBF16() || type.isF32() ||
+           type.isF64();
   };
   return (isa<arith::ConstantOp>(op) ||
           OpTrait::hasElementwiseMappableTraits(&op)) &&
@@ -56,7 +56,8 @@ static bool isRow(linalg::LinalgOp op, OpOperand &operand) {
   Type element = type.getElementType();
   return succeeded(type.getStridesAndOffset(strides, offset)) &&
          (strides.back() == 1 || ShapedType::isDynamic(strides.back())) &&
-         (element.isF32() || element.isF64() || element.isInteger(32));
+         (element.isF16() || element.isBF16() || element.isF32() ||
+          element.isF64() || element.isInteger(32));
 }
 
 static bool isOverColumns(linalg::LinalgOp op, OpOperand &operand) {

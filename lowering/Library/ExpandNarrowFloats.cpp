@@ -163,6 +163,15 @@ private:
   Type shape;
 };
 
+/// A conversion that is one instruction. With the flags that emulation gives it, LLVM would drop a rounding between two of them.
+template <typename Conversion>
+LogicalResult keep(Conversion op, PatternRewriter &rewriter) {
+  if (!op.getFastmathAttr())
+    return rewriter.notifyMatchFailure(op, "one instruction");
+  rewriter.modifyOpInPlace(op, [&] { op.removeFastmathAttr(); });
+  return success();
+}
+
 struct ExpandExtF : OpRewritePattern<arith::ExtFOp> {
   ExpandExtF(MLIRContext *context, bool keepHalfVectors)
       : OpRewritePattern(context), keepHalfVectors(keepHalfVectors) {}
@@ -174,7 +183,7 @@ struct ExpandExtF : OpRewritePattern<arith::ExtFOp> {
     if (keepHalfVectors && isa<VectorType>(op.getType()) &&
         getElementTypeOrSelf(op.getIn().getType()).isF16() &&
         getElementTypeOrSelf(op.getType()).isF32())
-      return rewriter.notifyMatchFailure(op, "one instruction");
+      return keep(op, rewriter);
     Formula formula(op.getLoc(), rewriter, op.getType());
     Value wide = getElementTypeOrSelf(op.getIn().getType()).isF16()
                      ? formula.extendF16(op.getIn())
@@ -204,7 +213,7 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
       return rewriter.notifyMatchFailure(op, "does not round to nearest even");
     if (keepHalfVectors && isa<VectorType>(op.getType()) &&
         getElementTypeOrSelf(op.getType()).isF16() && from.isF32())
-      return rewriter.notifyMatchFailure(op, "one instruction");
+      return keep(op, rewriter);
     Formula formula(op.getLoc(), rewriter, op.getType());
     Value wide = from.isF64() ? formula.narrowToOdd(op.getIn()) : op.getIn();
     rewriter.replaceOp(op, getElementTypeOrSelf(op.getType()).isF16()

@@ -25,9 +25,10 @@ static bool isNarrowVector(Type type) {
 static bool movesOnly(Operation *op) {
   return isa<LLVM::LoadOp, LLVM::StoreOp, LLVM::GEPOp, LLVM::AllocaOp,
              LLVM::ConstantOp, LLVM::GlobalOp, LLVM::BitcastOp, LLVM::SelectOp,
-             LLVM::UndefOp, LLVM::PoisonOp, LLVM::ZeroOp, LLVM::BrOp,
-             LLVM::CondBrOp, LLVM::ReturnOp, LLVM::LLVMFuncOp, LLVM::CallOp>(
-      op);
+             LLVM::InsertElementOp, LLVM::ExtractElementOp,
+             LLVM::ShuffleVectorOp, LLVM::UndefOp, LLVM::PoisonOp, LLVM::ZeroOp,
+             LLVM::BrOp, LLVM::CondBrOp, LLVM::ReturnOp, LLVM::LLVMFuncOp,
+             LLVM::CallOp>(op);
 }
 
 namespace {

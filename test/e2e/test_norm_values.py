@@ -5,11 +5,13 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
 import ctypes
 import os
+import re
 
 import numpy as np
 import pytest
 
 import artifact
+from numpy_weights import bf16_bits, from_bf16_bits
 from program import binary, tool
 
 WIDTH = 40  # two vectors and a rest
@@ -62,14 +64,48 @@ func.func @norm(%x: !x, %weight: tensor<40x@>) -> (!x, tensor<?x@>, tensor<40x@>
   return %y, %most, %columns : !x, tensor<?x@>, tensor<40x@>
 }
 """
-# What results differ by at most, in units of the largest: sums along rows of f32 have another order, f16 is left as it is.
-BOUNDS = {"f32": 2e-6, "f16": 0.0}
+# The same beside a model's norm, whose sums are f32.
+WIDE_SUMS = """
+func.func @wide(%x: !x, %weight: tensor<40x@>) -> !x {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %width = arith.constant 40.0 : f32
+  %tokens = tensor.dim %x, %c0 : !x
+  %s = tensor.empty(%tokens) : tensor<?xf32>
+  %none = linalg.fill ins(%zero : f32) outs(%s : tensor<?xf32>) -> tensor<?xf32>
+  %sums = linalg.generic {indexing_maps = [#row, #token], iterator_types = ["parallel", "reduction"]} ins(%x : !x) outs(%none : tensor<?xf32>) {
+  ^bb0(%a: @, %sum: f32):
+    %wide = arith.extf %a : @ to f32
+    %square = arith.mulf %wide, %wide : f32
+    %next = arith.addf %sum, %square : f32
+    linalg.yield %next : f32
+  } -> tensor<?xf32>
+  %e = tensor.empty(%tokens) : !x
+  %y = linalg.generic {indexing_maps = [#row, #token, #feature, #row], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %sums, %weight : !x, tensor<?xf32>, tensor<40x@>) outs(%e : !x) {
+  ^bb0(%a: @, %sum: f32, %w: @, %unused: @):
+    %mean = arith.divf %sum, %width : f32
+    %scale = math.rsqrt %mean : f32
+    %wide = arith.extf %a : @ to f32
+    %scaled = arith.mulf %wide, %scale : f32
+    %narrow = arith.truncf %scaled : f32 to @
+    %weighted = arith.mulf %narrow, %w : @
+    linalg.yield %weighted : @
+  } -> !x
+  return %y : !x
+}
+"""
+# What results differ by at most, in units of the largest: sums along rows of f32 have another order, those of f16 and bf16 do not.
+BOUNDS = {"f32": 2e-6, "f16": 0.0, "bf16": 0.0}
+# Sums of f32 that differ may be rounded to a neighbour.
+WIDE_BOUNDS = {"f16": 2.0**-10, "bf16": 2.0**-7}
 
 
-@pytest.fixture(scope="module", params=["f32", "f16"])
+@pytest.fixture(scope="module", params=["f32", "f16", "bf16"])
 def norm(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / "norm.mlir").write_text(MODULE.replace("@norm", "NAME").replace("@", request.param).replace("NAME", "@norm"))
+    text = MODULE if request.param == "f32" else MODULE + WIDE_SUMS
+    (folder / "norm.mlir").write_text(re.sub(r"@(?!norm|wide)", request.param, text))
     tool("moe-compile", "--pipeline=reference", folder / "norm.mlir", "-o", folder / "reference")
     tool("moe-compile", "--pipeline=cpu", "--isas=portable,x86-64-v3,x86-64-v4", folder / "norm.mlir", "-o", folder / "vectors")
     return request.param, artifact.Artifact(folder / "reference"), artifact.Artifact(folder / "vectors")
@@ -88,14 +124,22 @@ def isa(request, norm):
 
 def inputs(tokens, element):
     random = np.random.default_rng(tokens)
-    kind = {"f32": np.float32, "f16": np.float16}[element]
-    return random.standard_normal((tokens, WIDTH)).astype(kind), random.standard_normal(WIDTH).astype(kind)
+    return stored(random.standard_normal((tokens, WIDTH)), element), stored(random.standard_normal(WIDTH), element)
 
 
-def run(code, x, weight, isa=None, executor=None):
+def stored(values, element):
+    return bf16_bits(values) if element == "bf16" else values.astype({"f32": np.float32, "f16": np.float16}[element])
+
+
+def numbers(stored):
+    return from_bf16_bits(stored) if stored.dtype == np.uint16 else stored.astype(np.float32)
+
+
+def run(code, x, weight, isa=None, executor=None, entry="norm"):
     results = [np.zeros((len(x), WIDTH), x.dtype), np.zeros(len(x), x.dtype), np.zeros(WIDTH, x.dtype)]
+    results = results[:1] if entry == "wide" else results
     call = artifact.Call(isa=isa and isa.encode(), executor=executor)
-    code.call_views("norm", [artifact.view(v) for v in (x, weight, *results)], call=call)
+    code.call_views(entry, [artifact.view(v) for v in (x, weight, *results)], call=call)
     return results
 
 
@@ -104,13 +148,20 @@ def test_values(norm, isa, tokens):
     element, reference, vectors = norm
     x, weight = inputs(tokens, element)
     if tokens > 3:
-        x[1, 5], x[2, 37], x[3, 39], x[0] = np.nan, np.inf, -np.inf, 0
-    for got, expected in zip(run(vectors, x, weight, isa), run(reference, x, weight)):
+        x[1, 5], x[2, 37], x[3, 39] = stored(np.array([np.nan, np.inf, -np.inf]), element)
+        x[0] = 0
+    compare(run(vectors, x, weight, isa), run(reference, x, weight), BOUNDS[element])
+    if element != "f32":
+        compare(run(vectors, x, weight, isa, entry="wide"), run(reference, x, weight, entry="wide"), WIDE_BOUNDS[element])
+
+
+def compare(results, others, bound):
+    for got, expected in zip(map(numbers, results), map(numbers, others)):
         assert np.array_equal(np.isnan(got), np.isnan(expected))
         finite = np.isfinite(expected)
         assert np.array_equal(got[~finite & ~np.isnan(got)], expected[~finite & ~np.isnan(expected)])
         largest = np.abs(expected[finite]).max(initial=0)
-        assert np.abs(got[finite] - expected[finite]).max(initial=0) <= BOUNDS[element] * largest
+        assert np.abs(got[finite] - expected[finite]).max(initial=0) <= bound * largest
 
 
 def test_strides_and_threads_change_no_bit(norm, isa):

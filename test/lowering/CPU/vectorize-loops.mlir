@@ -70,13 +70,33 @@ func.func @any_strides(%x: memref<?x40xf32, strided<[?, ?], offset: ?>>, %most: 
   return
 }
 
+// Narrow floats: each operation rounds as it did, which later passes spell out.
+// CHECK-LABEL: func.func @narrow
+// CHECK:         vector.load {{.*}} vector<16xbf16>
+// CHECK:         arith.extf {{.*}} : vector<16xbf16> to vector<16xf32>
+// CHECK:         arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
+// CHECK:         arith.mulf {{.*}} : vector<16xbf16>
+// CHECK:         vector.store {{.*}} vector<16xbf16>
+func.func @narrow(%x: memref<?x40xbf16>, %weight: memref<40xbf16>, %y: memref<?x40xbf16>) {
+  linalg.generic {indexing_maps = [#row, #feature, #row], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %weight : memref<?x40xbf16>, memref<40xbf16>) outs(%y : memref<?x40xbf16>) {
+  ^bb0(%a: bf16, %w: bf16, %unused: bf16):
+    %wide = arith.extf %a : bf16 to f32
+    %square = arith.mulf %wide, %wide : f32
+    %rounded = arith.truncf %square : f32 to bf16
+    %weighted = arith.mulf %rounded, %w : bf16
+    linalg.yield %weighted : bf16
+  }
+  return
+}
+
 // CHECK-LABEL: func.func @others
 // CHECK-NOT:     vector
 // CHECK-COUNT-7: linalg.generic
 // CHECK-NOT:     vector
 // CHECK:         return
-func.func @others(%x: memref<64x40xf32>, %d: memref<64x40xf64>, %narrow: memref<64x8xf32>, %s: memref<64xf64>, %t: memref<40x64xf32>, %sums: memref<64xf32>, %h: memref<64x40xf16>) {
-  // A function of the C library; the loop's index; few columns; a sum in f64; columns; a difference is no sum; f16.
+func.func @others(%x: memref<64x40xf32>, %d: memref<64x40xf64>, %narrow: memref<64x8xf32>, %s: memref<64xf64>, %t: memref<40x64xf32>, %sums: memref<64xf32>, %h: memref<64x40xf16>, %hs: memref<64xf16>) {
+  // A function of the C library; the loop's index; few columns; a sum in f64; columns; a difference is no sum; a sum in f16.
   linalg.generic {indexing_maps = [#row], iterator_types = ["parallel", "parallel"]} outs(%x : memref<64x40xf32>) {
   ^bb0(%a: f32):
     %r = math.exp %a : f32
@@ -108,9 +128,9 @@ func.func @others(%x: memref<64x40xf32>, %d: memref<64x40xf64>, %narrow: memref<
     %r = arith.subf %sum, %a : f32
     linalg.yield %r : f32
   }
-  linalg.generic {indexing_maps = [#row], iterator_types = ["parallel", "parallel"]} outs(%h : memref<64x40xf16>) {
-  ^bb0(%a: f16):
-    %r = arith.negf %a : f16
+  linalg.generic {indexing_maps = [#row, #token], iterator_types = ["parallel", "reduction"]} ins(%h : memref<64x40xf16>) outs(%hs : memref<64xf16>) {
+  ^bb0(%a: f16, %sum: f16):
+    %r = arith.addf %sum, %a : f16
     linalg.yield %r : f16
   }
   return

@@ -17,6 +17,16 @@ func.func @kept_rounding(%a: vector<16xf32>) -> vector<16xf16> {
   return %x : vector<16xf16>
 }
 
+// Flags that would let LLVM drop both do not stay.
+// CHECK-LABEL: func.func @rounded
+// CHECK-NEXT: %[[NARROW:.+]] = arith.truncf %{{.+}} : vector<16xf32> to vector<16xf16>
+// CHECK-NEXT: arith.extf %[[NARROW]] : vector<16xf16> to vector<16xf32>
+func.func @rounded(%a: vector<16xf32>) -> vector<16xf32> {
+  %x = arith.truncf %a fastmath<contract> : vector<16xf32> to vector<16xf16>
+  %y = arith.extf %x fastmath<contract> : vector<16xf16> to vector<16xf32>
+  return %y : vector<16xf32>
+}
+
 // CHECK-LABEL: func.func @expanded
 // CHECK: arith.bitcast %{{.+}} : f16 to i16
 // CHECK: arith.bitcast %{{.+}} : vector<16xbf16> to vector<16xi16>

@@ -19,6 +19,21 @@ llvm.func @choose(%p: !llvm.ptr, %c: i1) {
   llvm.return
 }
 
+// What makes vectors of numbers and takes them apart moves them too.
+// CHECK-LABEL: llvm.func @spread
+// CHECK: llvm.insertelement {{.*}} : vector<4xi16>
+// CHECK: llvm.shufflevector {{.*}} : vector<4xi16>
+// CHECK: llvm.extractelement {{.*}} : vector<4xi16>
+llvm.func @spread(%p: !llvm.ptr, %i: i64) {
+  %none = llvm.mlir.poison : vector<4xbf16>
+  %x = llvm.load %p : !llvm.ptr -> bf16
+  %one = llvm.insertelement %x, %none[%i : i64] : vector<4xbf16>
+  %all = llvm.shufflevector %one, %none [0, 0, 0, 0] : vector<4xbf16>
+  %y = llvm.extractelement %all[%i : i64] : vector<4xbf16>
+  llvm.store %y, %p : bf16, !llvm.ptr
+  llvm.return
+}
+
 // What one instruction widens is bits up to there.
 // CHECK-LABEL: llvm.func @widen
 // CHECK: %[[BITS:.+]] = llvm.load {{.*}} -> vector<16xi16>
