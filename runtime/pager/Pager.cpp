@@ -299,18 +299,50 @@ void Pager::release(uint32_t layer, std::span<const int32_t> slots) {
   changed.notify_all();
 }
 
-void Pager::hint(uint32_t layer, std::span<const int32_t> clusters) {
-  if (!isOwn())
-    return;
-  Lock lock(mutex);
+/// `observed` are these clusters of the layer, each once.
+void Pager::listClusters(uint32_t layer, std::span<const int32_t> clusters) {
   observed.clear();
   for (int32_t cluster : clusters)
     if (cluster >= 0 && uint32_t(cluster) < clustersOf(layer) &&
         std::find(observed.begin(), observed.end(), uint32_t(cluster)) ==
             observed.end())
       observed.push_back(uint32_t(cluster));
+}
+
+void Pager::hint(uint32_t layer, std::span<const int32_t> clusters) {
+  if (!isOwn())
+    return;
+  Lock lock(mutex);
+  listClusters(layer, clusters);
   predictor->hint(layer, observed);
   queueAhead();
+}
+
+void Pager::expect(uint32_t layer, std::span<const int32_t> clusters) {
+  if (!isOwn())
+    return;
+  Lock lock(mutex);
+  // Slots are first for those who stand in line.
+  if (nextTicket != served)
+    return;
+  listClusters(layer, clusters);
+  Residency &residency = arenas[layers[layer].arena].residency;
+  for (uint32_t cluster : observed)
+    residency.hold(unitOf(layer, cluster));
+  for (uint32_t cluster : observed) {
+    Unit unit = unitOf(layer, cluster);
+    if (!residency.isAbsent(unit))
+      continue;
+    std::optional<uint32_t> slot = residency.slotToTake(*eviction, turn);
+    if (!slot)
+      break;
+    bring(unit, *slot, /*isAhead=*/true);
+    std::erase(ahead, unit);
+    demanded.push_back(unit);
+    work.notify_one();
+  }
+  for (uint32_t cluster : observed)
+    residency.release(unitOf(layer, cluster));
 }
 
 void Pager::beginRequest() {

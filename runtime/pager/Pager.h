@@ -108,6 +108,9 @@ public:
                           std::span<int32_t> slots);
   /// Gives back what an acquire filled `slots` with.
   void release(uint32_t layer, std::span<const int32_t> slots);
+  /// A step of the layer is about to acquire these clusters: what is absent is
+  /// read, as far as there are slots that none of the others is in.
+  void expect(uint32_t layer, std::span<const int32_t> clusters);
   /// A layer's coming step will probably meet these clusters.
   void hint(uint32_t layer, std::span<const int32_t> clusters);
   /// Steps from now on are of another sequence, or batch.
@@ -150,6 +153,7 @@ private:
   }
   residency::ReadCosts costsOf(const Arena &arena) const;
 
+  void listClusters(uint32_t layer, std::span<const int32_t> clusters);
   void observe(uint32_t layer, std::span<const int32_t> slots);
   void reserve(Lock &lock, uint32_t layer, std::span<const int32_t> slots);
   void takeSlot(Lock &lock, Unit unit);

@@ -259,7 +259,9 @@ void Binding::prefetch(void *context, int32_t ahead, const int32_t *clusters,
                        int64_t count) {
   const LayerPaging &own = static_cast<Binding *>(context)->paging;
   int64_t layer = int64_t(own.layer) + ahead;
-  if (ahead > 0 && layer < own.pager->layerCount())
+  if (ahead == 0)
+    own.pager->expect(own.layer, {clusters, size_t(count)});
+  else if (ahead > 0 && layer < own.pager->layerCount())
     own.pager->hint(uint32_t(layer), {clusters, size_t(count)});
 }
 

@@ -60,7 +60,8 @@ typedef struct {
   int32_t (*acquire)(void *context, const int32_t *clusters, int64_t count, int32_t *slots, const moert_error_sink *error);
   /** Gives back what an acquire that returned MOERT_OK filled `slots` with. */
   void (*release)(void *context, const int32_t *slots);
-  /** A hint: the layer `ahead` layers later will probably meet these clusters in this step. Does not wait. */
+  /** A hint: the layer `ahead` layers later will probably meet these clusters in this step; 0: this layer is about to acquire them.
+   * Does not wait. */
   void (*prefetch)(void *context, int32_t ahead, const int32_t *clusters, int64_t count);
 } moert_paging;
 

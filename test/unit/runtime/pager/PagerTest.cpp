@@ -268,6 +268,27 @@ TEST(Pager, readsWhatHintsSayAheadOfTime) {
   EXPECT_EQ(pager->statistics().wasted, 1u);
 }
 
+TEST(Pager, readsAtOnceWhatIsExpected) {
+  Bases bases(2, 3);
+  auto pager = bases.open(3);
+  ASSERT_TRUE(pager);
+  EXPECT_TRUE(Held(bases, *pager, 0, {0}).status);
+  EXPECT_TRUE(Held(bases, *pager, 1, {1, 2}).status);
+  // Its own present one, which came first, does not make room.
+  int32_t expected[] = {2, 0, -1, 2};
+  pager->expect(0, expected);
+  waitUntil([&] { return pager->statistics().bytesRead == 20000; });
+  EXPECT_EQ(pager->statistics().readsAhead, 1u);
+  EXPECT_TRUE(Held(bases, *pager, 0, {0, 2}).status);
+  EXPECT_EQ(pager->statistics().hits, 2u);
+  EXPECT_EQ(pager->statistics().misses, 3u);
+  // Nothing that is held does.
+  Held held(bases, *pager, 0, {0, 1, 2});
+  pager->expect(1, expected);
+  EXPECT_EQ(pager->statistics().readsAhead, 1u);
+  EXPECT_EQ(pager->statistics().failures, 0u);
+}
+
 TEST(Pager, readsNothingAheadThatDoesNotPay) {
   Bases bases(2, 2);
   bases.options.predictor = "rolling";
@@ -391,6 +412,7 @@ TEST(Pager, refusesAChildOfFork) {
     int32_t slots[2], wanted[] = {0};
     Status status = pager->acquire(0, wanted, slots);
     pager->hint(1, wanted);
+    pager->expect(1, wanted);
     pager->beginRequest();
     bool isRight =
         status.error() ==
@@ -424,6 +446,8 @@ void callAtOnce(const Bases &bases, Pager &pager, int threads, int steps) {
             clusters.push_back(int32_t(random() % bases.clusters));
           if (random() % 3 == 0 && layer + 1 < bases.layers.size())
             pager.hint(layer + 1, clusters);
+          if (random() % 3 == 0)
+            pager.expect(layer, clusters);
           Held held(bases, pager, layer, clusters);
           EXPECT_TRUE(held.status) << held.status.error();
           // Bases it holds may be asked for again.
