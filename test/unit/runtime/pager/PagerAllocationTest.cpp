@@ -6,7 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <sanitizer/allocator_interface.h>
+
+// <sanitizer/allocator_interface.h>, which g++ does not have.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*allocated)(const volatile void *, size_t),
+    void (*freed)(const volatile void *));
 
 using namespace moec::pager;
 
