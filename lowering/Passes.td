@@ -103,10 +103,14 @@ def ScheduleCUDAKernelsPass : Pass<"moe-schedule-cuda-kernels", "::mlir::ModuleO
 
     With `fast-activations` those that have an activation get `moe.fast_activations`: silu, sigmoid_alpha, gelu_tanh and tanh are
     made of the GPU's instruction for tanh, whose relative error is up to 2⁻¹¹; silu(x) = x/2 + x/2·tanh(x/2).
+
+    With `atomic-sums` up gets `moe.atomic_sums`: blocks add what the experts' factors of down make of their columns to one sum, in the order in which
+    they come. That takes less memory than a part for each block, and last bits of results are others from run to run.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"", "What GPUs the kernels are for: sm_80 or sm_90a">,
     Option<"fastActivations", "fast-activations", "bool", "false", "Whether activations are made of the instruction for tanh, which is less exact">,
+    Option<"atomicSums", "atomic-sums", "bool", "false", "Whether blocks add to one sum in any order, so that results may differ in their last bits">,
     Option<"residualForm", "residual-form", "std::string", "\"auto\"", "How experts' residuals are added: auto, dense, present or slot">
   ];
 }

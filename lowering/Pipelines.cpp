@@ -133,6 +133,7 @@ void moec::lowering::buildLinalgToKernels(OpPassManager &manager,
   schedule.target = options.target;
   schedule.fastActivations = options.fastActivations;
   schedule.residualForm = options.residualForm;
+  schedule.atomicSums = options.atomicSums;
   manager.addPass(createScheduleCUDAKernelsPass(schedule));
   buildBuffers(manager);
   manager.addPass(createConvertMoEToCUDAPass());
@@ -197,7 +198,8 @@ void moec::lowering::buildCUDAPipeline(OpPassManager &manager,
                                        const CUDAOptions &options) {
   buildCUDAToLinalg(manager, options);
   buildLinalgToKernels(manager, {options.target, options.fastActivations,
-                                 options.overlap, options.residualForm});
+                                 options.overlap, options.residualForm,
+                                 options.atomicSums});
   buildKernelsToLLVM(manager, options.target, options.ptxas);
 }
 

@@ -49,6 +49,11 @@ struct CUDAOptions : ReferenceOptions {
       llvm::cl::desc("Whether kernels begin before the ones in front of them "
                      "have ended, where GPUs can"),
       llvm::cl::init(true)};
+  Option<bool> atomicSums{
+      *this, "atomic-sums",
+      llvm::cl::desc("Whether blocks add to one sum in any order, so that "
+                     "results may differ in their last bits"),
+      llvm::cl::init(false)};
   Option<std::string> residualForm{
       *this, "residual-form",
       llvm::cl::desc("How experts' residuals are added: auto, dense, present "
@@ -70,6 +75,8 @@ struct KernelOptions {
   bool overlap = true;
   /// "auto", or a form of residuals.
   std::string residualForm = "auto";
+  /// Blocks add to one sum in any order: results may differ in their last bits.
+  bool atomicSums = false;
 };
 
 /// moe to linalg on tensors; public functions take buffers.

@@ -506,19 +506,17 @@ private:
              });
   }
 
-  /// Columns of v from `first` on. Only this warp writes these, tile after tile.
+  /// Columns of v from `first` on. Only this warp writes these, tile after tile, unless all add to one sum.
   void addToParts(const ExpertRows &rows, Value first, ValueRange shrunk) {
     int64_t rank = p.shrink->columns;
     for (int64_t row = 0; row < 2; ++row)
       k.when(rows.isThere[row], [&] {
-        Value line = k.add(k.mul(sums.part, p.pairs), rows.pair[row]);
         for (int64_t half = 0; half < 2; ++half) {
           Value column = k.add(first, k.add(k.mul(quad, 2), 8 * half));
           auto add = [&] {
             for (int64_t i = 0; i < 2; ++i) {
-              Value at = k.add(k.mul(line, rank), k.add(column, i));
-              Value added = shrunk[4 * half + 2 * row + i];
-              k.store(k.addF(k.load(p.parts, at), added), p.parts, at);
+              Value at = k.add(k.mul(rows.pair[row], rank), k.add(column, i));
+              p.addToPart(k, shrunk[4 * half + 2 * row + i], sums.part, at);
             }
           };
           if (rank % blockSize == 0)

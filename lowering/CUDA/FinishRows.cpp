@@ -151,9 +151,7 @@ private:
              }
              sum = k.sumOfLanes(sum);
              k.when(k.isEqual(k.lane(), k.index(0)), [&] {
-               Value place = k.add(k.mul(sums.run, p.pairs), pair);
-               place = k.add(k.mul(place, a.columns), r);
-               k.store(k.addF(k.load(p.parts, place), sum), p.parts, place);
+               p.addToPart(k, sum, sums.run, k.add(k.mul(pair, a.columns), r));
              });
            });
   }

@@ -255,6 +255,13 @@ Value KernelCode::globalAddress(Value list, Value at) {
   return LLVM::AddrSpaceCastOp::create(b, loc, global, address(list, at));
 }
 
+void KernelCode::atomicAddF(Value value, Value list, Value at) {
+  // The kernel that reads the sum is launched later.
+  LLVM::AtomicRMWOp::create(b, loc, LLVM::AtomicBinOp::fadd,
+                            globalAddress(list, at), value,
+                            LLVM::AtomicOrdering::monotonic, "device");
+}
+
 Value KernelCode::loadPair(Value list, Value at) {
   return LLVM::LoadOp::create(b, loc, i32(), globalAddress(list, at),
                               /*alignment=*/4);

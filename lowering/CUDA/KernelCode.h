@@ -60,6 +60,8 @@ public:
   void barrier();
   /// list[at] += value by all threads at once, integers.
   void atomicAdd(mlir::Value value, mlir::Value list, mlir::Value at);
+  /// list[at] += value by threads of any block at once, in any order: f32 in device memory.
+  void atomicAddF(mlir::Value value, mlir::Value list, mlir::Value at);
   /// list[at] becomes the larger of itself and `value`, for all threads at
   /// once: signed integers.
   void atomicMax(mlir::Value value, mlir::Value list, mlir::Value at);

@@ -369,6 +369,7 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
                        p.weights.front().element);
   p.act = op.getActAttr();
   p.isActApproximate = op->hasAttr(fastActivationsAttrName);
+  p.isAtomic = op->hasAttr(atomicSumsAttrName);
   for (const TileSchedule &s : ArrayRef(p.schedules).drop_back())
     p.isFew.push_back(host.compare(arith::CmpIPredicate::sle, p.rows,
                                    host.index(s.mostRows * p.groups)));

@@ -52,6 +52,9 @@ struct ScheduleCUDAKernelsPass
       }
       if (fastActivations && hasActivation(op))
         op->setAttr(fastActivationsAttrName, UnitAttr::get(&getContext()));
+      if (auto up = dyn_cast<GroupedUpOp>(op);
+          up && up.getShrink() && atomicSums)
+        op->setAttr(atomicSumsAttrName, UnitAttr::get(&getContext()));
     }
   }
 };

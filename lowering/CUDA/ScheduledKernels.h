@@ -21,6 +21,9 @@ inline constexpr llvm::StringLiteral rowsPerTokenAttrName =
 inline constexpr llvm::StringLiteral fastActivationsAttrName =
     "moe.fast_activations";
 
+/// On a moe.grouped_up: that blocks add their parts of v to one sum, in any order. moe-schedule-cuda-kernels says so where it was asked to.
+inline constexpr llvm::StringLiteral atomicSumsAttrName = "moe.atomic_sums";
+
 /// Why an operation cannot be made of CUDA kernels; empty if it can. Works on tensors.
 std::string reasonAgainstCUDAKernels(mlir::Operation *op);
 

@@ -49,8 +49,9 @@ struct TiledProduct {
   ExpertPlaces places;
   /// x·A of each pair: for each weight its rank.
   mlir::Value low;
-  /// v in parts, and how many.
+  /// v in parts, and how many: one where blocks add to it atomically.
   mlir::Value parts, partsOfShrunk;
+  bool isAtomic = false;
 
   /// Sizes, of which the host takes one by rows of a group.
   llvm::SmallVector<TileSchedule> schedules;
@@ -90,8 +91,18 @@ struct TiledProduct {
   int64_t tilesOfRun(const TileSchedule &schedule) const {
     return llvm::divideCeil(columnTiles(schedule), runsOf(schedule));
   }
+  /// Adds to a number of v's part that `part` numbers; `at` is its place in a part.
+  void addToPart(KernelCode &k, mlir::Value value, mlir::Value part,
+                 mlir::Value at) const {
+    if (isAtomic)
+      return k.atomicAddF(value, parts, at);
+    at = k.add(k.mul(k.mul(part, pairs), shrink->columns), at);
+    k.store(k.addF(k.load(parts, at), value), parts, at);
+  }
   /// Parts of v: what a run of columns adds up. In registers each warp has columns of its own.
   int64_t partsOf(const TileSchedule &schedule) const {
+    if (isAtomic)
+      return 1;
     return runsOf(schedule) *
            (schedule.isFinishedInRegisters() ? schedule.warpsAcross : 1);
   }

@@ -33,9 +33,9 @@ def chosen_layer(element, width, inner, members, rank):
     return re.sub(r"%ids, %p = moe.route .*", f"%ids = moe.id_cast %e : tensor<?x2xi32> to {ids}", text)
 
 
-def compile_form(form, isa, text, path):
+def compile_form(form, isa, text, path, *more):
     reference = compile_with(text, path / "reference", "--pipeline=reference", "--opt-level=1")
-    options = ("--target=cuda", f"--isas={isa}", f"--residual-form={form}", "--ptxas=none")
+    options = ("--target=cuda", f"--isas={isa}", f"--residual-form={form}", "--ptxas=none", *more)
     return compile_with(text, path / "cuda", *options), reference
 
 
@@ -78,6 +78,25 @@ def test_names_say_the_form(tmp_path):
         assert ("_places_" in kernels) == (form == "dense")
 
 
+@pytest.mark.parametrize("isa, form, rows", (("sm_80", "present", "few"), ("sm_80", "slot", "some"), ("sm_90a", "present", "many")))
+def test_sums_in_any_order(isa, form, rows, tmp_path, monkeypatch):
+    """With --atomic-sums blocks add to one sum as they come: 136 columns are of several blocks, which several orders bring to the same within rounding."""
+    artifacts = compile_form(form, isa, chosen_layer("bf16", 72, 136, MEMBERS, 6), tmp_path, "--atomic-sums")
+    for tokens in COUNTS[rows]:
+        check(artifacts, tokens, tokens, tmp_path, monkeypatch, BOUNDS["bf16"])
+
+
+ATOMIC = r"atom(\.\w+)*\.add\.(noftz\.)?f32"
+
+
+def test_sums_are_ordered_unless_asked(tmp_path):
+    """Only with --atomic-sums is there an addition whose order is that of blocks."""
+    text = chosen_layer("bf16", 72, 72, MEMBERS, 4)
+    for more, count in (((), 0), (("--atomic-sums",), 1)):
+        kernels = compile_with(text, tmp_path / f"{count}.ptx", "--target=cuda", "--isas=sm_80", "--emit=ptx", *more).read_text()
+        assert bool(re.search(ATOMIC, kernels)) == bool(count)
+
+
 # ---- seeded bugs ----
 
 BUGS = {
@@ -87,6 +106,14 @@ BUGS = {
     "another place's pair": ("matmul_dense_64", r"setp\.eq\.b32", 0, lambda found: found.replace("eq", "ne")),
     "the matrix of the first expert": ("matmul_dense_64", r"mul\.wide\.s32(\s+%rd\d+, %r\d+), 288;", 0, lambda found: found.replace("288", "0")),
 }
+
+
+def test_lost_sums_are_found(tmp_path, monkeypatch):
+    """A block that stores where it should add."""
+    kernels, reference = compile_form("slot", "sm_80", chosen_layer("bf16", 72, 136, MEMBERS, 4), tmp_path, "--atomic-sums")
+    assert run_choices(kernels, reference, 1, tmp_path, monkeypatch).returncode == 0
+    mutate(next(kernels.rglob("*.so")), ATOMIC + r"\s+", 0, lambda found: re.sub(r"add\.f32\s+", "exch.b32 ", found), "up_slot_64")
+    assert run_choices(kernels, reference, 1, tmp_path, monkeypatch).returncode
 
 
 @pytest.fixture(scope="module")

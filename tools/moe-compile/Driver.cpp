@@ -559,7 +559,7 @@ private:
           if (isForGPU())
             lowering::buildLinalgToKernels(
                 manager, {name.str(), request.fastActivations, request.overlap,
-                          request.residualForm});
+                          request.residualForm, request.atomicSums});
           else
             lowering::buildLinalgToLoops(manager, instructionSetOf(name));
         });

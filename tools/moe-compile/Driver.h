@@ -100,6 +100,8 @@ struct CompileRequest {
   bool overlap = true;
   /// How kernels of GPUs add experts' residuals: "auto", or a form.
   std::string residualForm = "auto";
+  /// Whether blocks of GPUs add to one sum in any order.
+  bool atomicSums = false;
   /// CUDA's assembler; empty: kernels are kept as PTX alone.
   std::string ptxas;
   /// Whether weights are kept out of the library: an archive beside it, bound by layers.

@@ -283,6 +283,11 @@ static cl::opt<bool>
               cl::desc("With --pipeline=cuda: no kernel begins before the one "
                        "in front of it has ended"),
               cl::cat(category));
+static cl::opt<bool> atomicSums(
+    "atomic-sums",
+    cl::desc("With --pipeline=cuda: blocks add to one sum in any order, so "
+             "last bits of results differ from run to run"),
+    cl::cat(category));
 static cl::opt<std::string> residualForm(
     "residual-form",
     cl::desc("With --pipeline=cuda: how experts' residuals are added, dense, "
@@ -631,6 +636,7 @@ int main(int argc, char **argv) {
     return code;
   for (const cl::Option *option : {static_cast<cl::Option *>(&fastActivations),
                                    static_cast<cl::Option *>(&noOverlap),
+                                   static_cast<cl::Option *>(&atomicSums),
                                    static_cast<cl::Option *>(&residualForm)})
     if (option->getNumOccurrences() && pipeline != "cuda")
       return usage("--" + option->ArgStr + " is for --pipeline=cuda, found " +
@@ -638,6 +644,7 @@ int main(int argc, char **argv) {
   request.fastActivations = fastActivations;
   request.overlap = !noOverlap;
   request.residualForm = residualForm;
+  request.atomicSums = atomicSums;
   if (optLevel > 3)
     return usage("expected --opt-level to be 0 to 3, found " + Twine(optLevel));
   if (archive.empty()) {

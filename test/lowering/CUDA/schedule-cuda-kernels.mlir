@@ -2,7 +2,14 @@
 // RUN: moe-opt %s --moe-schedule-cuda-kernels | FileCheck %s
 // RUN: moe-opt %s --moe-schedule-cuda-kernels=target=sm_90a | FileCheck %s --check-prefix=HOPPER
 // RUN: moe-opt %s --moe-schedule-cuda-kernels=fast-activations=true | FileCheck %s --check-prefix=FAST
+// RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --target=cuda --isas=sm_80 --emit=linalg -o %t.mlir
+// RUN: moe-opt %t.mlir --moe-schedule-cuda-kernels=atomic-sums=true | FileCheck %s --check-prefix=ATOMIC
 // RUN: not moe-opt %s --moe-schedule-cuda-kernels=target=sm_70 2>&1 | FileCheck %s --check-prefix=TARGET
+
+// Of up alone blocks have parts of a sum.
+// ATOMIC-NOT: moe.atomic_sums
+// ATOMIC: moe.grouped_up {{.*}}moe.atomic_sums
+// ATOMIC-NOT: moe.atomic_sums
 
 // TARGET: option target: expected sm_80, sm_90a, found 'sm_70'
 
