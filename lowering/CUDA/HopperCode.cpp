@@ -117,6 +117,14 @@ Value HopperCode::tensorMap(Value view, ArrayRef<int64_t> box) {
   return map.getResult(0);
 }
 
+void HopperCode::prefetchMap(Value map) {
+  // Without its space LLVM makes two instructions of it.
+  NVVM::PrefetchOp::create(b, loc, /*cacheLevel=*/nullptr,
+                           /*evictPriority=*/nullptr, map,
+                           /*predicate=*/Value(), /*tensormap=*/true,
+                           /*uniform=*/false, /*inParamSpace=*/true);
+}
+
 void HopperCode::copyBox(Value to, Value map, ArrayRef<Value> at, Value barrier,
                          int64_t cluster) {
   // The instruction's form for a block alone is newer than the PTX version that old drivers take.

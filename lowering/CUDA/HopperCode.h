@@ -57,6 +57,8 @@ public:
   //===--- tensor maps ---===//
   /// The map of a host's view, from which boxes of that shape are copied, whose rows are swizzleBytes: the kernel's argument.
   mlir::Value tensorMap(mlir::Value view, llvm::ArrayRef<int64_t> box);
+  /// Brings the map near, before the first copy asks for it. It may stand in front of the wait for the kernel before: arguments do not change.
+  void prefetchMap(mlir::Value map);
   /// Starts the copy of a box whose first element has those indices (i32), from the outermost dimension on; what is outside
   /// of the view becomes zero. Its bytes count towards the barrier's phase. With a cluster of several blocks each gets the box, at
   /// the same place, and its own barrier the bytes.

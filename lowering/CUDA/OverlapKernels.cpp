@@ -31,9 +31,10 @@ static bool isOfBlock(Value value) {
 /// Whether an operation, without those in its regions, may read or write device
 /// memory.
 static bool touchesDevice(Operation *op) {
-  // Barriers and what prepares them are of shared memory.
-  if (isa<gpu::BarrierOp, NVVM::MBarrierInitOp, NVVM::FenceMbarrierInitOp,
-          NVVM::ClusterArriveOp, NVVM::ClusterWaitOp>(op) ||
+  // Barriers and what prepares them are of shared memory, and maps that are brought near are arguments.
+  if (isa<NVVM::PrefetchOp, gpu::BarrierOp, NVVM::MBarrierInitOp,
+          NVVM::FenceMbarrierInitOp, NVVM::ClusterArriveOp,
+          NVVM::ClusterWaitOp>(op) ||
       op->hasTrait<OpTrait::HasRecursiveMemoryEffects>())
     return false;
   auto known = dyn_cast<MemoryEffectOpInterface>(op);

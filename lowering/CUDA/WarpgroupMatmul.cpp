@@ -48,6 +48,9 @@ private:
   //===--- the ring ---===//
   void initBarriers() {
     k.when(k.isEqual(k.thread(), k.index(0)), [&] {
+      k.prefetchMap(o.x);
+      for (Value weight : o.weights)
+        k.prefetchMap(weight);
       for (int64_t i = 0; i < s.stages; ++i) {
         Value stage = k.number(i, k.i32());
         k.initBarrier(full(stage), 1);

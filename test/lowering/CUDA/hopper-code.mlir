@@ -11,10 +11,16 @@
 // Maps of x and of the two weights are handed over by value.
 // CHECK-COUNT-3: .param .align 64 .b8 block0_up_128_{{[0-9]+}}_param_{{[0-9]}}[128]
 // CHECK:      .maxntid 384, 1, 1
+// One thread brings them near, in front of the wait for the kernel before.
+// CHECK-NOT:  griddepcontrol.wait
+// CHECK-COUNT-3: prefetch.param.tensormap
+// CHECK-NOT:  prefetch.param.tensormap
+// CHECK-NOT:  griddepcontrol.wait
 // Full and empty for each of four stages; eight warps empty one.
 // CHECK-COUNT-8: mbarrier.init.shared.b64
 // CHECK:      fence.mbarrier_init.release.cluster
 // CHECK:      bar.sync 0
+// CHECK:      griddepcontrol.wait
 // CHECK:      setmaxnreg.dec.sync.aligned.u32 40
 // CHECK:      elect.sync
 // CHECK:      mbarrier.try_wait.parity.shared.b64

@@ -11,6 +11,7 @@
 // CHECK-NEXT:    llvm.inline_asm has_side_effects asm_dialect = att "griddepcontrol.wait;", "~{memory}"
 // CHECK:         memref.load
 // CHECK-LABEL: gpu.func @copies
+// CHECK:         nvvm.prefetch tensormap
 // CHECK:         nvvm.fence.mbarrier.init
 // CHECK:         nvvm.cluster.wait
 // CHECK-NEXT:    llvm.inline_asm has_side_effects asm_dialect = att "griddepcontrol.wait;", "~{memory}"
@@ -41,10 +42,11 @@ module attributes {gpu.container_module} {
       memref.store %x, %shared[%i] : memref<4xi32, #gpu.address_space<workgroup>>
       gpu.return
     }
-    gpu.func @copies(%list: memref<?xi32>, %barrier: !llvm.ptr<3>, %go: i1) kernel {
+    gpu.func @copies(%list: memref<?xi32>, %barrier: !llvm.ptr<3>, %map: !llvm.ptr, %go: i1) kernel {
       %one = arith.constant 1 : i32
       %i = gpu.thread_id x
       scf.if %go {
+        nvvm.prefetch tensormap, %map : !llvm.ptr
         nvvm.mbarrier.init %barrier, %one : !llvm.ptr<3>, i32
         nvvm.fence.mbarrier.init
       }
