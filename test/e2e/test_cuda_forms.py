@@ -61,8 +61,7 @@ def check(artifacts, tokens, seed, path, monkeypatch, bound):
     ("sm_80", "dense", "bf16", 4, "few"), ("sm_80", "dense", "f16", 6, "some"), ("sm_80", "dense", "bf16", 22, "some"),
     ("sm_80", "present", "bf16", 4, "few"), ("sm_80", "present", "f16", 6, "some"),
     ("sm_80", "slot", "bf16", 4, "few"), ("sm_80", "slot", "f16", 5, "some"), ("sm_80", "slot", "bf16", 16, "some"),
-    ("sm_90a", "dense", "bf16", 4, "many"), ("sm_90a", "dense", "f16", 22, "many"),
-    ("sm_90a", "slot", "bf16", 6, "many")))
+    ("sm_90a", "dense", "f16", 6, "many"), ("sm_90a", "slot", "bf16", 6, "many")))
 def test_forms(isa, form, element, rank, rows, tmp_path, monkeypatch):
     artifacts = compile_form(form, isa, chosen_layer(element, 72, 136, MEMBERS, rank), tmp_path)
     for tokens in COUNTS[rows]:
