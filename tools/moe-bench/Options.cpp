@@ -2,9 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-bench/Options.h"
 
-#include <charconv>
-#include <cmath>
-#include <optional>
+#include "tools/OptionReader.h"
+
 #include <string_view>
 
 using namespace moec::weights;
@@ -59,56 +58,6 @@ is wrong
 
 namespace {
 
-template <typename T>
-std::optional<T> parse(std::string_view text, T least, T most) {
-  T value = 0;
-  auto [end, code] =
-      std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() ||
-      !(value >= least && value <= most))
-    return std::nullopt;
-  return value;
-}
-
-struct NumberOption {
-  const char *name;
-  int64_t Options::*field;
-  int64_t least;
-  int64_t most;
-};
-constexpr NumberOption numbers[] = {
-    {"--rounds", &Options::rounds, 1, 1 << 20},
-    {"--rotate", &Options::rotate, 1, 1024},
-    {"--routings", &Options::routings, 1, 1024},
-    {"--memory", &Options::memory, 1, 1 << 16},
-    {"--read-mib", &Options::readMebibytes, 1, 1 << 20}};
-
-struct ListOption {
-  const char *name;
-  std::vector<int64_t> Options::*field;
-  int64_t most;
-};
-constexpr ListOption lists[] = {{"--tokens", &Options::tokens, 1 << 20},
-                                {"--threads", &Options::threads, 1024}};
-
-struct TextOption {
-  const char *name;
-  std::string Options::*field;
-};
-constexpr TextOption texts[] = {
-    {"--suite", &Options::suite},       {"--only", &Options::only},
-    {"--compiler", &Options::compiler}, {"--scratch", &Options::scratch},
-    {"--json", &Options::json},         {"--csv", &Options::csv},
-    {"--md", &Options::markdown},       {"--svg", &Options::svg}};
-
-struct RealOption {
-  const char *name;
-  double Options::*field;
-  double least;
-};
-constexpr RealOption reals[] = {{"--seconds", &Options::seconds, 0},
-                                {"--max-error", &Options::maxError, 0}};
-
 struct FlagOption {
   const char *name;
   bool Options::*field;
@@ -120,75 +69,79 @@ constexpr FlagOption flagOptions[] = {
     {"-h", &Options::help},
     {"--version", &Options::version}};
 
-Error expected(std::string_view option, const std::string &what,
-               std::string_view found) {
-  return Error{std::string(option) + ": expected " + what + ", found '" +
-               std::string(found) + "'"};
-}
-
-std::vector<std::string_view> split(std::string_view text, char by) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    size_t end = text.find(by);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos)
-      return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-/// Takes the value of an option; nothing if there is no such option.
-std::optional<Status> take(Options &options, std::string_view name,
-                           std::string_view value) {
-  for (const TextOption &each : texts)
-    if (name == each.name) {
-      options.*each.field = value;
-      return success();
-    }
-  for (const NumberOption &each : numbers)
-    if (name == each.name) {
-      auto number = parse<int64_t>(value, each.least, each.most);
-      if (!number)
-        return expected(name,
-                        "a number from " + std::to_string(each.least) + " to " +
-                            std::to_string(each.most),
-                        value);
-      options.*each.field = *number;
-      return success();
-    }
-  for (const ListOption &each : lists)
-    if (name == each.name) {
-      (options.*each.field).clear();
-      for (std::string_view part : split(value, ',')) {
-        auto number = parse<int64_t>(part, 1, each.most);
-        if (!number)
-          return expected(name,
-                          "numbers from 1 to " + std::to_string(each.most) +
+/// Numbers from 1 to `most`, between commas.
+OptionReader intoList(std::vector<int64_t> &numbers, int64_t most) {
+  return [&numbers, most](const std::string &name,
+                          std::string_view value) -> Status {
+    numbers.clear();
+    for (std::string_view part : splitText(value, ',')) {
+      numbers.push_back(numberFromText<int64_t>(part).value_or(0));
+      if (numbers.back() < 1 || numbers.back() > most)
+        return unexpected(name,
+                          "numbers from 1 to " + std::to_string(most) +
                               ", separated by commas",
                           value);
-        (options.*each.field).push_back(*number);
-      }
-      return success();
     }
-  for (const RealOption &each : reals)
-    if (name == each.name) {
-      auto number = parse<double>(value, each.least, 1e6);
-      if (!number)
-        return expected(name, "a number from 0 to 1000000", value);
-      options.*each.field = *number;
-      return success();
-    }
-  if (name == "--from") {
-    options.from.emplace_back(value);
     return success();
-  }
-  if (name == "--flags") {
-    for (std::string_view part : split(value, ' '))
+  };
+}
+
+/// Adds what is between blanks.
+OptionReader addWords(std::vector<std::string> &words) {
+  return [&words](const std::string &, std::string_view value) {
+    for (std::string_view part : splitText(value, ' '))
       if (!part.empty())
-        options.flags.emplace_back(part);
+        words.emplace_back(part);
     return success();
+  };
+}
+
+/// Adds the whole value.
+OptionReader addText(std::vector<std::string> &texts) {
+  return [&texts](const std::string &, std::string_view value) {
+    texts.emplace_back(value);
+    return success();
+  };
+}
+
+OptionReaders readersOf(Options &options) {
+  return {{"--suite", into(options.suite)},
+          {"--only", into(options.only)},
+          {"--compiler", into(options.compiler)},
+          {"--scratch", into(options.scratch)},
+          {"--json", into(options.json)},
+          {"--csv", into(options.csv)},
+          {"--md", into(options.markdown)},
+          {"--svg", into(options.svg)},
+          {"--rounds", into(options.rounds, 1, 1 << 20)},
+          {"--rotate", into(options.rotate, 1, 1024)},
+          {"--routings", into(options.routings, 1, 1024)},
+          {"--memory", into(options.memory, 1, 1 << 16)},
+          {"--read-mib", into(options.readMebibytes, 1, 1 << 20)},
+          {"--seconds", into(options.seconds, 0, 1e6)},
+          {"--max-error", into(options.maxError, 0, 1e6)},
+          {"--tokens", intoList(options.tokens, 1 << 20)},
+          {"--threads", intoList(options.threads, 1024)},
+          {"--from", addText(options.from)},
+          {"--flags", addWords(options.flags)}};
+}
+
+/// Takes a flag or the name of an artifact.
+bool takeWord(Options &options, std::string_view word) {
+  if (word.starts_with("-")) {
+    for (const FlagOption &flag : flagOptions)
+      if (word == flag.name)
+        return options.*flag.field = true;
+    return false;
   }
-  return std::nullopt;
+  // A contender's name may have '=' too.
+  size_t equals = word.rfind('=');
+  if (equals == std::string_view::npos)
+    options.artifacts.push_back({"", std::string(word)});
+  else
+    options.artifacts.push_back({std::string(word.substr(0, equals)),
+                                 std::string(word.substr(equals + 1))});
+  return true;
 }
 
 /// What no option says by itself.
@@ -214,42 +167,13 @@ Status checkTogether(const Options &options) {
 
 Result<Options> parseOptions(std::span<char *const> arguments) {
   Options options;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string_view word = arguments[i];
-    if (!word.starts_with("-")) {
-      // A contender's name may have '=' too.
-      size_t equals = word.rfind('=');
-      if (equals == std::string_view::npos)
-        options.artifacts.push_back({"", std::string(word)});
-      else
-        options.artifacts.push_back({std::string(word.substr(0, equals)),
-                                     std::string(word.substr(equals + 1))});
-      continue;
-    }
-    bool isFlag = false;
-    for (const FlagOption &flag : flagOptions)
-      if (word == flag.name)
-        options.*flag.field = isFlag = true;
-    if (isFlag)
-      continue;
-    size_t equals = word.find('=');
-    std::string_view name = word.substr(0, equals);
-    bool hasNext = equals != std::string_view::npos || i + 1 < arguments.size();
-    std::string_view value = equals != std::string_view::npos
-                                 ? word.substr(equals + 1)
-                             : hasNext ? std::string_view(arguments[i + 1])
-                                       : std::string_view();
-    std::optional<Status> taken = take(options, name, value);
-    if (!taken)
-      return Error{"expected an option of moe-bench --help, found '" +
-                   std::string(word) + "'"};
-    if (!hasNext || value.empty())
-      return Error{std::string(name) + ": expected a value, found none"};
-    if (!*taken)
-      return Error{taken->error()};
-    if (equals == std::string_view::npos)
-      ++i;
-  }
+  if (Status status = readOptions(
+          arguments, readersOf(options), "an option of moe-bench --help",
+          [&](std::string_view word, size_t) -> Result<bool> {
+            return takeWord(options, word);
+          });
+      !status)
+    return Error{status.error()};
   if (Status status = checkTogether(options); !status)
     return Error{status.error()};
   return options;

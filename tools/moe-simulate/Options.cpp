@@ -2,9 +2,9 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-simulate/Options.h"
 
-#include <charconv>
+#include "tools/OptionReader.h"
+
 #include <cmath>
-#include <functional>
 #include <map>
 
 using namespace moec::residency;
@@ -67,54 +67,25 @@ wrong command line
 
 namespace {
 
-template <typename Number>
-Status readNumber(const std::string &name, std::string_view text,
-                  Number &number) {
-  auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 0)
-    return Error{name + ": expected a number from 0, found '" +
-                 std::string(text) + "'"};
-  if constexpr (std::is_floating_point_v<Number>)
-    if (!std::isfinite(number))
-      return Error{name + ": expected a finite number, found '" +
-                   std::string(text) + "'"};
-  return success();
-}
-
-std::vector<std::string> split(std::string_view list) {
-  std::vector<std::string> names;
-  while (!list.empty()) {
-    size_t comma = std::min(list.find(','), list.size());
-    names.emplace_back(list.substr(0, comma));
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return names;
-}
-
-using Reader = std::function<Status(const std::string &, std::string_view)>;
-
-template <typename Number> Reader into(Number &number) {
-  return [&number](const std::string &name, std::string_view text) {
-    return readNumber(name, text, number);
-  };
-}
-
-Reader into(std::string &text) {
-  return [&text](const std::string &, std::string_view found) {
-    text = found;
+/// Any number from 0.
+template <typename Number> OptionReader into(Number &number) {
+  return [&number](const std::string &name, std::string_view text) -> Status {
+    std::optional<Number> found = numberFromText<Number>(text);
+    if (!found || *found < 0)
+      return unexpected(name, "a number from 0", text);
+    if constexpr (std::is_floating_point_v<Number>)
+      if (!std::isfinite(*found))
+        return unexpected(name, "a finite number", text);
+    number = *found;
     return success();
   };
 }
 
-Reader into(std::vector<std::string> &names) {
-  return [&names](const std::string &, std::string_view found) {
-    names = split(found);
-    return success();
-  };
+OptionReader into(std::vector<std::string> &names) {
+  return intoEach(names, [](std::string &name) { return moec::into(name); });
 }
 
-Reader into(MissPolicy &policy) {
+OptionReader into(MissPolicy &policy) {
   return [&policy](const std::string &name, std::string_view text) -> Status {
     static const std::map<std::string_view, MissPolicy> policies = {
         {"wait", MissPolicy::Wait},
@@ -174,10 +145,10 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
   Options options = defaults();
   SyntheticTraffic &traffic = options.traffic;
   SimulatedMachine &machine = options.machine;
-  const std::map<std::string_view, Reader> readers = {
-      {"--trace", into(options.trace)},
-      {"--write-trace", into(options.written)},
-      {"--write-residency", into(options.residency)},
+  const OptionReaders readers = {
+      {"--trace", moec::into(options.trace)},
+      {"--write-trace", moec::into(options.written)},
+      {"--write-residency", moec::into(options.residency)},
       {"--layers", into(traffic.extents.layers)},
       {"--clusters", into(traffic.extents.clusters)},
       {"--requests", into(traffic.requests)},
@@ -200,27 +171,19 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
       {"--most-queued", into(machine.mostQueued)},
       {"--evictions", into(options.evictions)},
       {"--predictors", into(options.predictors)}};
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string_view word = arguments[i];
-    std::string name(word.substr(0, word.find('=')));
+  auto takeWord = [&](std::string_view word, size_t) -> Result<bool> {
     if (word == "--help" || word == "-h")
-      options.help = true;
-    else if (word == "--version")
-      options.version = true;
-    else if (word == "--json")
-      options.json = true;
-    else if (auto reader = readers.find(name); reader == readers.end())
-      return Error{"expected an option of moe-simulate --help, found '" +
-                   std::string(word) + "'"};
-    else if (name.size() == word.size() && i + 1 == arguments.size())
-      return Error{name + ": expected a value, found none"};
-    else if (Status status =
-                 reader->second(name, name.size() == word.size()
-                                          ? std::string_view(arguments[++i])
-                                          : word.substr(name.size() + 1));
-             !status)
-      return Error{status.error()};
-  }
+      return options.help = true;
+    if (word == "--version")
+      return options.version = true;
+    if (word == "--json")
+      return options.json = true;
+    return false;
+  };
+  if (Status status = readOptions(arguments, readers,
+                                  "an option of moe-simulate --help", takeWord);
+      !status)
+    return Error{status.error()};
   if (!options.help && !options.version)
     if (Status status = check(options); !status)
       return Error{status.error()};
