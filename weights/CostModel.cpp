@@ -118,12 +118,30 @@ Needs &Needs::operator+=(const Needs &other) {
   flops += other.flops;
   for (auto [format, count] : other.values)
     values[format] += count;
+  integerFlops += other.integerFlops;
+  for (auto [format, count] : other.integerValues)
+    integerValues[format] += count;
   return *this;
 }
 
-static void addWeights(Needs &needs, double values, const Encoding &encoding) {
+/// Weights of which `values` are read, for so many operations.
+static void addWeights(Needs &needs, double values, double flops,
+                       const Encoding &encoding) {
   needs.weightBytes += values * bytesPerValue(encoding);
   needs.values[encoding.format] += values;
+  needs.flops += flops;
+}
+
+/// Whole matrices, whose rows are rounded where that was asked for.
+static void addMatrices(Needs &needs, double values, double flops,
+                        const Encoding &encoding) {
+  addWeights(needs, values, flops, encoding);
+  bool isInteger =
+      encoding.format == Format::Int8 || encoding.format == Format::Int4;
+  if (!isInteger || encoding.along == GroupAxis::Output)
+    return;
+  needs.integerFlops += flops;
+  needs.integerValues[encoding.format] += values;
 }
 
 Needs matrixNeeds(const ExpertLayerShape &shape, int64_t rows, int64_t cols,
@@ -134,18 +152,17 @@ Needs matrixNeeds(const ExpertLayerShape &shape, int64_t rows, int64_t cols,
   double factors = double(shape.rank) * double(rows + cols);
   double chosen = double(tokens) * double(shape.choices);
   if (shape.hasBase()) {
-    addWeights(needs, meetings.clusters * whole, encodings.base);
     double times =
         products == BaseProducts::PerCluster ? meetings.tokenClusters : chosen;
-    needs.flops += times * 2 * whole;
+    addMatrices(needs, meetings.clusters * whole, times * 2 * whole,
+                encodings.base);
   } else if (!shape.hasResidual()) {
-    addWeights(needs, meetings.experts * whole, encodings.base);
-    needs.flops += chosen * 2 * whole;
+    addMatrices(needs, meetings.experts * whole, chosen * 2 * whole,
+                encodings.base);
   }
-  if (shape.hasResidual()) {
-    addWeights(needs, meetings.experts * factors, encodings.residual);
-    needs.flops += chosen * 2 * factors;
-  }
+  if (shape.hasResidual())
+    addWeights(needs, meetings.experts * factors, chosen * 2 * factors,
+               encodings.residual);
   return needs;
 }
 
@@ -183,20 +200,53 @@ double operandBytes(const TargetDescription &target) {
   return bytesPerValue(plain);
 }
 
+namespace {
+/// What floats and integers are multiplied by.
+struct Arithmetic {
+  const ArithmeticRate &floats;
+  const ArithmeticRate &integers;
+  bool hasIntegers;
+
+  explicit Arithmetic(const TargetDescription &target)
+      : floats(target.arithmetic.at(
+            target.rounded == Format::BF16 ? Format::BF16 : target.operands)),
+        integers(
+            target.arithmetic.at(target.rounded.value_or(target.operands))),
+        hasIntegers(target.rounded == Format::Int8) {}
+
+  double integerFlops(const Needs &needs) const {
+    return hasIntegers ? needs.integerFlops : 0;
+  }
+};
+} // namespace
+
 TimeBound timeBound(const Needs &needs, const TargetDescription &target) {
+  Arithmetic arithmetic(target);
+  double integerFlops = arithmetic.integerFlops(needs);
   TimeBound bound;
   bound.memorySeconds = needs.bytes() / target.memory.front().bytesPerSecond;
   bound.computeSeconds =
-      needs.flops / target.arithmetic.at(target.operands).flopsPerSecond;
-  for (auto [format, count] : needs.values)
-    if (auto rate = target.decode.find(format); rate != target.decode.end())
-      bound.computeSeconds += count / rate->second;
+      (needs.flops - integerFlops) / arithmetic.floats.flopsPerSecond +
+      integerFlops / arithmetic.integers.flopsPerSecond;
+  for (auto [format, count] : needs.values) {
+    auto rate = target.decode.find(format);
+    if (rate == target.decode.end())
+      continue;
+    auto integers = needs.integerValues.find(format);
+    bool isWhole =
+        arithmetic.hasIntegers && integers != needs.integerValues.end();
+    bound.computeSeconds +=
+        (count - (isWhole ? integers->second : 0)) / rate->second;
+  }
   return bound;
 }
 
 double energyOf(const Needs &needs, const TargetDescription &target) {
+  Arithmetic arithmetic(target);
+  double integerFlops = arithmetic.integerFlops(needs);
   return needs.bytes() * target.memory.front().joulesPerByte +
-         needs.flops * target.arithmetic.at(target.operands).joulesPerFlop;
+         (needs.flops - integerFlops) * arithmetic.floats.joulesPerFlop +
+         integerFlops * arithmetic.integers.joulesPerFlop;
 }
 
 namespace {

@@ -89,6 +89,11 @@ struct Needs {
   double flops = 0;
   /// Weights that are read, by their format: what has to become operands.
   std::map<Format, double> values;
+  /// Of both, what instructions that multiply integers take as it is where rows
+  /// are int8: whole matrices in int8 or int4 with groups along the input.
+  /// Residuals' factors are picked row by row, and their rows stay as they are.
+  double integerFlops = 0;
+  std::map<Format, double> integerValues;
 
   double bytes() const { return weightBytes + activationBytes; }
   Needs &operator+=(const Needs &other);
@@ -124,7 +129,9 @@ double residentBytes(const ExpertLayerShape &shape,
 double operandBytes(const TargetDescription &target);
 
 /// A time that no program beats: the larger of what memory takes, and of what
-/// arithmetic takes together with decoding.
+/// arithmetic takes together with decoding. Rows that are rounded to bf16 are
+/// multiplied as fast as bf16 is; those in int8 by integers as fast as int8 is,
+/// without decoding, and by other weights as if they were not rounded.
 struct TimeBound {
   double memorySeconds = 0;
   double computeSeconds = 0;

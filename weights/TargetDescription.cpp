@@ -23,14 +23,17 @@ struct BuiltIn {
 };
 
 // Rates of one core: bench/RESULTS.md. Decoding int4 is what its ratios at 1
-// and 8 tokens leave beside memory and arithmetic (docs/precision.md). DDR5:
+// and 8 tokens leave beside memory and arithmetic, and so are products of int8
+// (docs/precision.md). DDR5:
 // about 20 pJ/bit of the whole channel; a core: watts over rate.
 constexpr BuiltIn builtIns[] = {
     {"x86-64-core", R"({
   "name": "x86-64-core",
   "source": "one core with AVX-512, rates measured in bench/RESULTS.md; energy and capacity are estimates",
   "operands": "f32",
-  "arithmetic": {"f32": {"flops_per_second": 190e9, "joules_per_flop": 25e-12}},
+  "arithmetic": {
+    "f32": {"flops_per_second": 190e9, "joules_per_flop": 25e-12},
+    "int8": {"flops_per_second": 270e9, "joules_per_flop": 18e-12}},
   "decode": {"int4": 34e9, "f8e4m3": 10e9},
   "memory": [
     {"name": "dram", "bytes": 64e9, "bytes_per_second": 17e9, "joules_per_byte": 160e-12},
@@ -303,6 +306,18 @@ Result<TargetDescription> targetFromText(const std::string &name,
   if (!reader.problem().empty())
     return Error{reader.problem()};
   return target;
+}
+
+Status roundRows(TargetDescription &target, Format rows) {
+  if (target.arithmetic.contains(rows)) {
+    target.rounded = rows;
+    return success();
+  }
+  std::string known;
+  for (const auto &[format, rate] : target.arithmetic)
+    known += (known.empty() ? "" : ", ") + std::string(formatName(format));
+  return Error{"target " + target.name + ": expected arithmetic of " +
+               std::string(formatName(rows)) + ", found that of " + known};
 }
 
 Result<TargetDescription> readTarget(const std::string &path) {

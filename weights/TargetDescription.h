@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,9 @@ struct TargetDescription {
   /// The type that rows have when weights multiply them; one of `arithmetic`.
   Format operands = Format::F32;
   std::map<Format, ArithmeticRate> arithmetic;
+  /// What rows are rounded to before that, where it was asked for: bf16 or
+  /// int8, one of `arithmetic`. Not in the file.
+  std::optional<Format> rounded;
   /// Values per second that products can take from weights of a format, where
   /// turning codes into operands takes time that arithmetic then lacks; formats
   /// that are not named cost nothing.
@@ -69,6 +73,10 @@ struct TargetDescription {
 inline constexpr uint64_t targetMaxBytes = 1 << 16;
 inline constexpr size_t targetMaxTiers = 16;
 inline constexpr size_t targetMaxLinks = 64;
+
+/// Rows are rounded to `rows` before weights multiply them. Fails where the
+/// target has no arithmetic for that.
+Status roundRows(TargetDescription &target, Format rows);
 
 /// Reads a description: JSON, every figure positive and finite, unknown and
 /// missing keys refused. `name` stands in messages.

@@ -2,8 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-cost/Options.h"
 
-#include <charconv>
-#include <functional>
+#include "tools/OptionReader.h"
+
 #include <map>
 
 using namespace moec::weights;
@@ -27,6 +27,7 @@ shape: mixtral-8x7b, qwen3-30b-a3b, deepseek-v3, or layer, with options
 
   --tokens N,N...          of a call: 1,32,512,4096
   --target NAME            x86-64-core, a100, h200, mobile, or a file: h200
+  --activations TYPE       that rows are rounded to: f32 (not at all), bf16, int8
   --stored ENCODING        of the checkpoint: bf16
   --group N                members of a group of encodings in few bits: 64
   --base-share S           of the weights' squared norm, that bases have: 0.8
@@ -37,7 +38,8 @@ shape: mixtral-8x7b, qwen3-30b-a3b, deepseek-v3, or layer, with options
 Times are bounds: none is shorter. Errors are those of normally distributed
 weights, with sqrt(s·b² + (1 - s)·2·r²) for bases that round by b, have the share
 s of the squared norm, and residuals whose two factors round by r. What the rank
-leaves out is the same for all, and is not in them. The mix that is chosen is
+leaves out is the same for all, and is not in them; nor is what rounded rows
+lose. The mix that is chosen is
 the fastest whose error is allowed; of those as fast, the one with the least.
 
 examples:
@@ -59,54 +61,18 @@ const std::map<std::string_view, ExpertLayerShape> shapes = {
 /// Largest extent: products of two stay exact.
 constexpr int64_t mostOf = int64_t(1) << 24;
 
-using Reader = std::function<Status(const std::string &, std::string_view)>;
+OptionReader intoExtent(int64_t &number) { return into(number, 0, mostOf); }
 
-Reader into(int64_t &number) {
-  return [&number](const std::string &name, std::string_view text) -> Status {
-    auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && end == text.data() + text.size() &&
-        number >= 0 && number <= mostOf)
-      return success();
-    return Error{name + ": expected a number from 0 to 16777216, found '" +
-                 std::string(text) + "'"};
-  };
-}
-
-Reader into(double &number) {
-  return [&number](const std::string &name, std::string_view text) -> Status {
-    auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && end == text.data() + text.size() &&
-        number >= 0 && number <= 1)
-      return success();
-    return Error{name + ": expected a number from 0 to 1, found '" +
-                 std::string(text) + "'"};
-  };
-}
-
-Reader into(std::vector<int64_t> &numbers) {
-  return [&numbers](const std::string &name, std::string_view text) -> Status {
-    numbers.clear();
-    do {
-      std::string_view first = text.substr(0, text.find(','));
-      numbers.push_back(0);
-      if (Status status = into(numbers.back())(name, first); !status)
-        return status;
-      text.remove_prefix(first.size());
-    } while (text.starts_with(',') && (text.remove_prefix(1), true));
+OptionReader into(std::optional<Format> &rows) {
+  return [&rows](const std::string &name, std::string_view text) -> Status {
+    if (text != "f32" && text != "bf16" && text != "int8")
+      return unexpected(name, "f32, bf16 or int8", text);
+    rows = text == "f32" ? std::nullopt : formatFromName(text);
     return success();
   };
 }
 
-Reader into(std::string &word) {
-  return [&word](const std::string &, std::string_view text) {
-    word = text;
-    return success();
-  };
-}
-
-Reader into(Encoding &encoding) {
+OptionReader into(Encoding &encoding) {
   return [&encoding](const std::string &name, std::string_view text) -> Status {
     Result<Encoding> found = encodingFromText(text);
     if (!found)
@@ -142,57 +108,45 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
   Options options;
   options.stored.format = Format::BF16;
   ExpertLayerShape &shape = options.shape;
-  const std::map<std::string_view, Reader> readers = {
-      {"--width", into(shape.width)},
-      {"--inner", into(shape.inner)},
-      {"--experts", into(shape.experts)},
-      {"--choices", into(shape.choices)},
-      {"--clusters", into(shape.clusters)},
-      {"--clusters-per-token", into(shape.clustersPerToken)},
-      {"--rank", into(shape.rank)},
-      {"--tokens", into(options.tokens)},
-      {"--target", into(options.target)},
+  const OptionReaders readers = {
+      {"--width", intoExtent(shape.width)},
+      {"--inner", intoExtent(shape.inner)},
+      {"--experts", intoExtent(shape.experts)},
+      {"--choices", intoExtent(shape.choices)},
+      {"--clusters", intoExtent(shape.clusters)},
+      {"--clusters-per-token", intoExtent(shape.clustersPerToken)},
+      {"--rank", intoExtent(shape.rank)},
+      {"--tokens", intoEach(options.tokens, intoExtent)},
+      {"--target", moec::into(options.target)},
+      {"--activations", into(options.activations)},
       {"--stored", into(options.stored)},
-      {"--group", into(options.group)},
-      {"--base-share", into(options.baseShare)},
-      {"--added-error", into(options.addedError)},
-      {"--print-target", into(options.printTarget)}};
-  bool isNamed = false;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string_view word = arguments[i];
-    std::string name(word.substr(0, word.find('=')));
-    if (word == "--help" || word == "-h") {
-      options.help = true;
-      continue;
-    }
-    if (word == "--version") {
-      options.version = true;
-      continue;
-    }
-    if (auto known = shapes.find(word); known != shapes.end() && !isNamed) {
-      // Options change what the name says, so it comes first.
-      if (i != 0)
-        return Error{"expected the shape in front of all options, found '" +
-                     name + "' behind them"};
-      options.name = word;
-      shape = known->second;
-      isNamed = true;
-      continue;
-    }
-    auto reader = readers.find(name);
-    if (reader == readers.end())
-      return Error{"expected a shape or an option of moe-cost --help, found '" +
-                   name + "'"};
-    std::string_view value;
-    if (name.size() < word.size())
-      value = word.substr(name.size() + 1);
-    else if (++i < arguments.size())
-      value = arguments[i];
-    else
-      return Error{name + ": expected a value, found none"};
-    if (Status status = reader->second(name, value); !status)
-      return Error{status.error()};
-  }
+      {"--group", intoExtent(options.group)},
+      {"--base-share", moec::into(options.baseShare, 0, 1)},
+      {"--added-error", moec::into(options.addedError, 0, 1)},
+      {"--print-target", moec::into(options.printTarget)}};
+  auto takeWord = [&](std::string_view word, size_t place) -> Result<bool> {
+    if (word == "--help" || word == "-h")
+      return options.help = true;
+    if (word == "--version")
+      return options.version = true;
+    auto known = shapes.find(word);
+    if (known == shapes.end() || !options.name.empty())
+      return false;
+    // Options change what the name says, so it comes first.
+    if (place != 0)
+      return Error{"expected the shape in front of all options, found '" +
+                   std::string(word) + "' behind them"};
+    options.name = word;
+    shape = known->second;
+    return true;
+  };
+  if (Status status =
+          readOptions(arguments, readers,
+                      "a shape or an option of moe-cost --help", takeWord);
+      !status)
+    return Error{status.error()};
+  if (options.name.empty())
+    options.name = "layer";
   if (options.help || options.version || !options.printTarget.empty())
     return options;
   if (Status status = check(options); !status)

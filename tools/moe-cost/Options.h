@@ -5,6 +5,7 @@
 
 #include "weights/CostModel.h"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,11 +15,13 @@ namespace moec::cost {
 struct Options {
   bool help = false, version = false;
   /// What stands over the table: a name, or "layer".
-  std::string name = "layer";
+  std::string name;
   weights::ExpertLayerShape shape;
   std::vector<int64_t> tokens = {1, 32, 512, 4096};
   /// A built-in target or a file.
   std::string target = "h200";
+  /// What rows are rounded to before weights multiply them, or nothing.
+  std::optional<weights::Format> activations;
   /// The checkpoint's encoding.
   weights::Encoding stored;
   int64_t group = 64;

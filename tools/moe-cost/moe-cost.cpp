@@ -138,8 +138,12 @@ private:
       std::printf(", %lld a token", (long long)shape.clustersPerToken);
     if (hasResidual())
       std::printf(", rank %lld", (long long)shape.rank);
-    std::printf("; microseconds on %s, m: bound by memory\n%-*s %9s",
-                target.name.c_str(), labelWidth, "encodings", "MB");
+    std::printf("; microseconds on %s", target.name.c_str());
+    if (target.rounded)
+      std::printf(", rows in %s",
+                  std::string(formatName(*target.rounded)).c_str());
+    std::printf(", m: bound by memory\n%-*s %9s", labelWidth, "encodings",
+                "MB");
     for (int64_t tokens : options.tokens)
       std::printf(" %10s", ("T=" + std::to_string(tokens)).c_str());
     std::printf("\n");
@@ -211,6 +215,9 @@ Status run(const Options &options) {
   Result<TargetDescription> target = findTarget(options.target);
   if (!target)
     return Error{"--target: " + target.error()};
+  if (options.activations)
+    if (Status status = roundRows(*target, *options.activations); !status)
+      return Error{"--activations: " + status.error()};
   return Table(options, *target).print();
 }
 
