@@ -109,7 +109,8 @@ private:
                     ExternalAttr::get(b.getContext(),
                                       b.getStringAttr(modelScope),
                                       b.getStringAttr(key + "." + role)),
-                    encoding, LayoutAttr(), ResidencyAttr());
+                    encoding, /*rounded_by=*/FlatSymbolRefAttr(), LayoutAttr(),
+                    ResidencyAttr());
     types[name] = type;
     return name;
   }

@@ -4,6 +4,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "passes/Decisions.h"
+#include "passes/InputMoments.h"
 #include "passes/LayerParams.h"
 #include "passes/TerminalProgress.h"
 #include "weights/Alignment.h"
@@ -31,7 +32,7 @@ struct Work {
   /// The matrix's param, or that with aligned neurons.
   ParamOp values;
   /// Without a base, `table` and `base` are null; `own` is A, once there is one.
-  ParamOp table, base, moments, own;
+  ParamOp table, base, moments, rounding, own;
   std::vector<weights::Spectrum> spectra;
 };
 
@@ -71,9 +72,9 @@ struct FactorizeExpertsPass
       if (failed(values))
         return signalPassFailure();
       for (auto [matrix, param] : llvm::zip_equal(layer.matrices, *values)) {
-        Work work{&layer, &matrix, param, table, {}, {}, {}, {}};
-        if (failed(makeBase(work)) || failed(whitenInputs(work)) ||
-            failed(measure(work, sources)))
+        Work work{&layer, &matrix, param, table, {}, {}, {}, {}, {}};
+        if (failed(findRounding(work)) || failed(makeBase(work)) ||
+            failed(whitenInputs(work)) || failed(measure(work, sources)))
           return signalPassFailure();
         roles[matrix.role].push_back(std::move(work));
       }
@@ -230,6 +231,8 @@ private:
         type.withAxis(tableType.getTo(), tableType.getToCount()),
         MeanAttr::get(&getContext(), own, by, weights),
         baseAttr ? baseAttr : param.getEncodingAttr());
+    if (!hasResidual())
+      round(work.base, work);
     return success();
   }
 
@@ -242,40 +245,51 @@ private:
     if (failed(traffic))
       return failure();
     StringRef role = work.matrix->role;
-    // Inputs of down are hidden activations.
-    bool isDown = role == "down";
-    bool isAligned = work.values != work.matrix->param;
-    const weights::LayerProfile *seen = *traffic;
-    bool isFull = whiten == Whitening::full;
-    bool isThere =
-        seen && !(isDown ? (isFull ? seen->hiddenMomentsFull.empty()
-                                   : seen->hiddenMoments.empty())
-                         : (isFull ? seen->inputMomentsFull.empty()
-                                   : seen->inputMoments.empty()));
-    if (isDown && isAligned) {
+    auto found = findInputMoments(op, role, work.values, *traffic,
+                                  whiten == Whitening::full
+                                      ? MomentsKind::full
+                                      : MomentsKind::diagonal);
+    if (failed(found))
+      return failure();
+    if (found->moments)
+      work.moments = getMomentsParam(op, role, *found->moments);
+    else
       Decision::declined(op.getLoc(), passName)
-          << "down is not whitened: the profile knows its neurons in their "
-          << "old order";
-      return success();
-    }
-    if (!isThere) {
-      Decision::declined(op.getLoc(), passName)
-          << role << " is not whitened: the profile has no second moments of "
-          << "its inputs";
-      return success();
-    }
-    std::string key = "layers." + std::to_string(*getLayerNumber(op)) +
-                      (isDown ? ".hidden_moments" : ".input_moments") +
-                      (isFull ? "_full" : "");
-    int64_t rows = typeOf(work).getRows();
-    work.moments =
-        addParam(op, role + ".moments",
-                 WeightType::get(&getContext(), isFull ? rows : 1, rows,
-                                 Float32Type::get(&getContext()), Axis::none, 1),
-                 ExternalAttr::get(&getContext(),
-                                   StringAttr::get(&getContext(), "profile"),
-                                   StringAttr::get(&getContext(), key)));
+          << role << " is not whitened: " << found->reason;
     return success();
+  }
+
+  /// A param of the moments that input factors are rounded by, or bases without residuals, if that was asked for and they are
+  /// known. A residual takes up most of what a base rounded to nearest loses, and little of what a calibrated one does
+  /// (docs/precision.md).
+  LogicalResult findRounding(Work &work) {
+    EncodingAttr encoding = hasResidual() ? residualAttr : baseAttr;
+    bool isUsed = encoding && encoding.hasScales();
+    if (rounding == Rounding::nearest || !isUsed)
+      return success();
+    ExpertsOp op = work.layer->op;
+    FailureOr<const weights::LayerProfile *> traffic = findTraffic(op, profile);
+    if (failed(traffic))
+      return failure();
+    StringRef role = work.matrix->role;
+    auto found = findInputMoments(op, role, work.values, *traffic,
+                                  MomentsKind::full);
+    if (failed(found))
+      return failure();
+    if (found->moments)
+      work.rounding = getMomentsParam(op, role, *found->moments);
+    else
+      Decision::declined(op.getLoc(), passName)
+          << role << " is rounded to nearest: " << found->reason;
+    return success();
+  }
+
+  /// The param's codes are chosen by the moments, where its encoding leaves a choice.
+  static void round(ParamOp param, const Work &work) {
+    ParamOp moments = work.rounding;
+    EncodingAttr encoding = param.getEncodingAttr();
+    if (moments && encoding && encoding.hasScales())
+      param.setRoundedByAttr(FlatSymbolRefAttr::get(moments.getSymNameAttr()));
   }
 
   /// A line that counts, if it was asked for and somebody sees it.
@@ -403,6 +417,7 @@ private:
                       residualAttr ? residualAttr : param.getEncodingAttr());
     };
     ParamOp a = factor(Side::input, "a", type.withShape(type.getRows(), chosen));
+    round(a, work);
     ParamOp b = factor(Side::output, "b", type.withShape(chosen, type.getCols()));
     work.own = a;
     return WeightMulOp::create(builder, op.getLoc(), makeLeaf(builder, work, a),

@@ -85,7 +85,8 @@ ParamOp moec::addParam(ExpertsOp op, const Twine &name, Type type,
   return ParamOp::create(builder, op.getLoc(),
                          builder.getStringAttr(free),
                          builder.getStringAttr("private"), TypeAttr::get(type),
-                         source, encoding, LayoutAttr(), ResidencyAttr());
+                         source, encoding, /*rounded_by=*/FlatSymbolRefAttr(),
+                         LayoutAttr(), ResidencyAttr());
 }
 
 FailureOr<EncodingAttr> moec::parseEncoding(ModuleOp module, StringRef option,

@@ -20,6 +20,8 @@ enum class ResidualKind { svd, none };
 enum class Whitening { none, diagonal, full };
 /// Mixes of encodings that have a name.
 enum class PrecisionPreset { none, paper, exact, small, fast };
+/// How the codes of an encoding are chosen.
+enum class Rounding { nearest, calibrated };
 /// What rows are rounded to before weights multiply them.
 enum class Activations { f32, bf16, int8 };
 /// Whose kernels a layout is for.

@@ -19,6 +19,10 @@ defvar MoE_CacheOption = Option<"cacheDirectory", "cache", "std::string", "",
   "Directory where statistics of weights are kept by content, made if need be">;
 defvar MoE_ProgressOption = Option<"progress", "progress", "bool", "false",
   "Count what is done in a line of stderr, where that is a terminal">;
+defvar MoE_RoundingOption = Option<"rounding", "rounding", "::moec::Rounding", "::moec::Rounding::nearest", "How codes are chosen",
+  [{::llvm::cl::values(clEnumValN(::moec::Rounding::nearest, "nearest", "the nearest to each value"),
+                       clEnumValN(::moec::Rounding::calibrated, "calibrated",
+                                  "by the profile's second moments, where it has them"))}]>;
 defvar MoE_ProfileOption = Option<"profilePath", "profile", "std::string", "", "File of a traffic profile (docs/profile.md)">;
 
 //===----------------------------------------------------------------------===//
@@ -76,9 +80,12 @@ def FactorizeExpertsPass : MoE_ModulePass<"moe-factorize-experts"> {
 
     With `base=none` each expert is a low-rank product alone, `#moe.svd<input rank 16 of @layer0.gate>`, and layers need no
     clusters. With `residual=none` each expert is the base of its cluster: merged experts.
+
+    With `rounding=calibrated` input factors, and bases without residuals, whose encodings have scales are `rounded by` the profile's
+    second moments (moe-encode-experts). A base that has a residual is rounded to nearest, of which the residual takes up more.
   }];
   let options = [
-    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
+    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption, MoE_RoundingOption,
     Option<"rank", "rank", "int64_t", "0", "Rank of all residuals">,
     Option<"errorBound", "error-bound", "double", "0", "Largest relative Frobenius error of a matrix">,
     Option<"bytes", "bytes", "int64_t", "0", "Bytes that all residuals together may take">,
@@ -141,9 +148,17 @@ def EncodeExpertsPass : MoE_ModulePass<"moe-encode-experts"> {
     Lossy, by what the encoding rounds; a remark states the relative error of each matrix. Takes layers whose matrices are
     leaves with one entry for each expert; matrices of factorised layers have encodings of their own
     (moe-factorize-experts).
+
+    With `rounding=calibrated`, an encoding that has scales, and a profile with all second moments of the inputs, codes are
+    chosen so that outputs err less (docs/precision.md), and the errors stated are those of outputs:
+
+    ```
+    moe.param private @layer0.gate.moments : !moe.weight<64x64xf32> = #moe.external<"profile"::"layers.0.input_moments_full">
+    moe.param private @layer0.gate : .. = #moe.external<..> encoding <int4 group 32 scale f16> rounded by @layer0.gate.moments
+    ```
   }];
   let options = [
-    MoE_WeightsOption,
+    MoE_WeightsOption, MoE_ProfileOption, MoE_RoundingOption,
     Option<"encoding", "encoding", "std::string", "", "For example 'int4 group 32 scale f16'">
   ];
 }
@@ -166,9 +181,14 @@ def SelectPrecisionPass : MoE_ModulePass<"moe-select-precision"> {
     Presets: `paper` f16 bases and experts, int4 residuals; `exact` as they are stored; `small` the fewest bytes, and `fast` the
     shortest time at target-tokens, whose rounding adds at most 0.1 to the relative error, squares added, or within
     error-budget.
+
+    With `activations` times are those of rows that are rounded; errors are of weights alone, and nothing is rounded here.
+
+    With `rounding=calibrated` experts, bases without residuals, and input factors are `rounded by` the profile's second moments
+    (moe-encode-experts), and errors are measured so.
   }];
   let options = [
-    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption,
+    MoE_WeightsOption, MoE_ProfileOption, MoE_CacheOption, MoE_ProgressOption, MoE_RoundingOption,
     Option<"preset", "preset", "::moec::PrecisionPreset", "::moec::PrecisionPreset::none", "What is asked for, by name",
            [{::llvm::cl::values(clEnumValN(::moec::PrecisionPreset::none, "none", "what the other options say"),
                                 clEnumValN(::moec::PrecisionPreset::paper, "paper", "f16 bases, int4 residuals"),
@@ -180,6 +200,11 @@ def SelectPrecisionPass : MoE_ModulePass<"moe-select-precision"> {
     Option<"latency", "latency-us", "double", "0", "Microseconds that the matrices of all layers may take at target-tokens">,
     Option<"targetTokens", "target-tokens", "int64_t", "0", "Tokens of a call; 0: 1, and time is not what counts">,
     Option<"target", "target-description", "std::string", "\"x86-64-core\"", "Built-in target, or file that describes one">,
+    Option<"activations", "activations", "::moec::Activations", "::moec::Activations::f32",
+           "What moe-round-activations rounds rows to, for times",
+           [{::llvm::cl::values(clEnumValN(::moec::Activations::f32, "f32", "nothing"),
+                                clEnumValN(::moec::Activations::bf16, "bf16", "bf16"),
+                                clEnumValN(::moec::Activations::int8, "int8", "int8"))}]>,
     Option<"encodings", "encodings", "std::string", "",
            "Encodings to choose from beside that of the checkpoint, between commas (default: the usual ones)">
   ];

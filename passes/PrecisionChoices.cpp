@@ -39,27 +39,6 @@ static weights::MatrixShape shapeOf(ParamOp param) {
   return matrixShape(cast<WeightType>(param.getType()));
 }
 
-/// Second moments of the inputs of a role, [1, 1, n] or [1, n, n], or null.
-static weights::MatrixSourcePtr
-openMoments(const weights::LayerProfile &traffic, StringRef role) {
-  bool isDown = role == "down";
-  const std::vector<double> &full =
-      isDown ? traffic.hiddenMomentsFull : traffic.inputMomentsFull;
-  const std::vector<double> &diagonal =
-      isDown ? traffic.hiddenMoments : traffic.inputMoments;
-  const std::vector<double> &sums = full.empty() ? diagonal : full;
-  if (sums.empty())
-    return nullptr;
-  // A common factor changes no relative error; this one keeps them within f32.
-  double largest = *llvm::max_element(sums);
-  std::vector<float> values;
-  for (double sum : sums)
-    values.push_back(float(largest > 0 ? sum / largest : 0));
-  int64_t size = int64_t(diagonal.size());
-  return weights::matricesOf(
-      "second moments", {1, full.empty() ? 1 : size, size}, std::move(values));
-}
-
 namespace {
 /// Measures one matrix.
 class Measurement {
@@ -188,26 +167,33 @@ private:
     return success();
   }
 
-  /// Weighs errors by the profile's moments, where there are any that fit.
+  /// Weighs errors by the profile's moments, where there are any that fit, and rounds by them where that is asked for.
   LogicalResult weigh() {
     StringRef role = choice.matrix.role;
-    weights::MatrixSourcePtr moments =
-        traffic ? openMoments(*traffic, role) : nullptr;
-    if (!moments)
-      return success();
     ParamOp experts = choice.matrix.getExperts();
-    if (role == "down" && isa<PermutedAttr>(experts.getSource())) {
-      declined() << "errors of down are those of weights: the profile knows "
-                 << "its neurons in their old order";
-      return success();
+    auto find = [&](MomentsKind kind) {
+      return findInputMoments(op, role, experts, traffic, kind);
+    };
+    FailureOr<FoundMoments> full = find(MomentsKind::full);
+    FailureOr<FoundMoments> diagonal = find(MomentsKind::diagonal);
+    if (failed(full) || failed(diagonal))
+      return failure();
+    if (request.rounding == Rounding::calibrated) {
+      if (full->moments)
+        problem.rounded = getMatrices(*full->moments);
+      else
+        declined() << role << " is rounded to nearest: " << full->reason;
+      choice.roundedBy = full->moments;
     }
-    int64_t rows = choice.matrix.getType().getRows();
-    if (moments->shape().cols != rows)
-      return op.emitOpError("has ")
-             << rows << " rows of " << role
-             << ", but the profile has moments of " << moments->shape().cols;
-    problem.measured.moments = moments;
-    choice.isWeighed = true;
+    const std::optional<InputMoments> &moments =
+        full->moments ? full->moments : diagonal->moments;
+    if (moments) {
+      problem.measured.moments = getMatrices(*moments);
+      choice.isWeighed = true;
+    } else if (traffic && isa<PermutedAttr>(experts.getSource())) {
+      declined() << "errors of " << role
+                 << " are those of weights: " << diagonal->reason;
+    }
     return success();
   }
 

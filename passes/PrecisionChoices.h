@@ -4,6 +4,8 @@
 #define MOEC_PASSES_PRECISIONCHOICES_H
 
 #include "passes/Analysis/ParamSources.h"
+#include "passes/InputMoments.h"
+#include "passes/Passes.h"
 #include "passes/StoredForms.h"
 #include "weights/PrecisionSelection.h"
 #include "weights/Profile.h"
@@ -38,6 +40,8 @@ struct PrecisionRequest {
   int64_t tokens = 1;
   std::optional<weights::Profile> profile;
   std::optional<weights::StatisticsCache> cache;
+  /// How experts, bases without residuals, and input factors get their codes.
+  Rounding rounding = Rounding::nearest;
   /// Whether a line on the terminal counts.
   bool progress = false;
   /// The pass that remarks name.
@@ -52,6 +56,8 @@ struct PrecisionChoice {
   llvm::SmallVector<std::pair<double, double>> errors;
   /// Whether errors are those of outputs.
   bool isWeighed = false;
+  /// What leaves that meet the inputs are rounded by.
+  std::optional<InputMoments> roundedBy;
 };
 
 /// Measures all pairs of an encoding of the base and one of the residual. Experts count as often as the profile has

@@ -52,7 +52,7 @@ struct SelectPrecisionPass
         failed(bindScopes(getOperation(), weights, provider)))
       return signalPassFailure();
     ParamSources sources(provider);
-    SmallVector<PrecisionChoice> choices;
+    std::vector<PrecisionChoice> choices;
     std::vector<weights::PrecisionUnit> units;
     for (const StoredMatrix &matrix :
          findStoredMatrices(getOperation(), passName)) {
@@ -112,6 +112,13 @@ private:
     auto found = weights::findTarget(target);
     if (!found)
       return module.emitError("option target-description: ") << found.error();
+    if (activations != Activations::f32)
+      if (weights::Status status = weights::roundRows(
+              *found, activations == Activations::int8 ? weights::Format::Int8
+                                                       : weights::Format::BF16);
+          !status)
+        Decision::declined(module.getLoc(), passName)
+            << "times are those of rows as they are: " << status.error();
     auto menu = makeMenu();
     if (failed(menu))
       return failure();
@@ -120,6 +127,7 @@ private:
                std::max<int64_t>(1, targetTokens),
                *std::move(read),
                *std::move(opened),
+               rounding,
                progress,
                passName};
     return success();
@@ -184,6 +192,8 @@ private:
                       weights::rmsError(total.squaredError, units),
                       total.seconds * 1e6, request.tokens, request.target.name)
             .str();
+    if (std::optional<weights::Format> rows = request.target.rounded)
+      text += ", rows in " + std::string(weights::formatName(*rows));
     Decision::figure(module.getLoc(), passName) << text;
     module->setAttr(precisionSummary, StringAttr::get(&getContext(), text));
   }
@@ -211,6 +221,7 @@ private:
     for (ParamOp leaf : matrix.leaves()) {
       Encoding encoding =
           encodingOf(matrix, leaf, choice.unit.options[chosen].encodings);
+      round(choice, leaf, encoding);
       // What is stored so anyway keeps its spelling.
       if (*getStoredEncoding(leaf) == encoding)
         continue;
@@ -229,6 +240,21 @@ private:
       leaf->setAttr(precisionReason, builder.getStringAttr(reason));
       reason.clear();
     }
+  }
+
+  /// Codes are chosen as errors were measured: of experts, input factors, and bases without residuals.
+  static void round(const PrecisionChoice &choice, ParamOp leaf,
+                    const Encoding &encoding) {
+    const StoredMatrix &matrix = choice.matrix;
+    bool isCalibrated =
+        choice.roundedBy && weights::hasScales(encoding) &&
+        leaf != matrix.output && (leaf != matrix.base || !matrix.hasResidual());
+    leaf.setRoundedByAttr(
+        isCalibrated ? FlatSymbolRefAttr::get(
+                           getMomentsParam(choice.matrix.op, choice.matrix.role,
+                                           *choice.roundedBy)
+                               .getSymNameAttr())
+                     : FlatSymbolRefAttr());
   }
 
   /// Of the options with less of a measure than the chosen one, that with the least of another, then of the first.

@@ -272,6 +272,10 @@ cachedPrecisionErrors(const StatisticsCache *cache,
   }
   addMoments(text, sources, "fitted", problem.fitted);
   addMoments(text, sources, "measured", problem.measured);
+  if (problem.rounded) {
+    sources.push_back(problem.rounded);
+    text += ", rounded 1";
+  }
   for (const LayerEncodings &candidate : problem.candidates)
     text +=
         ", " + toString(candidate.base) + " + " + toString(candidate.residual);

@@ -28,19 +28,6 @@ bool takesGroup(Format format) {
          format == Format::Int4 || format == Format::MXFP4;
 }
 
-bool hasScales(const Encoding &encoding) {
-  switch (encoding.format) {
-  case Format::Int8:
-  case Format::Int4:
-  case Format::MXFP4:
-    return true;
-  case Format::F8E4M3:
-    return encoding.group != 0;
-  default:
-    return false;
-  }
-}
-
 int codeBits(Format format) {
   switch (format) {
   case Format::F32:
@@ -71,6 +58,11 @@ struct GroupGrid {
   int64_t outerStep = 0, innerStep = 0, stride = 0;
 
   int64_t count() const { return outer * inner; }
+
+  /// The flat index of a group's first member.
+  int64_t first(int64_t group) const {
+    return group / inner * outerStep + group % inner * innerStep;
+  }
 };
 
 GroupGrid groupGrid(const Encoding &encoding, const MatrixShape &shape) {
@@ -85,6 +77,16 @@ GroupGrid groupGrid(const Encoding &encoding, const MatrixShape &shape) {
     grid = {shape.rows, shape.cols / group, group, shape.cols, group, 1};
   }
   return grid;
+}
+
+/// The group of a place, as groupGrid counts them.
+int64_t groupAt(const Encoding &encoding, int64_t cols, int64_t row,
+                int64_t col) {
+  if (encoding.group == 0)
+    return 0;
+  return encoding.along == GroupAxis::Input
+             ? row / encoding.group * cols + col
+             : row * (cols / encoding.group) + col / encoding.group;
 }
 
 int64_t codeBytesPerEntry(const Encoding &encoding, const MatrixShape &shape) {
@@ -220,6 +222,57 @@ struct GroupCoder {
   }
 };
 
+/// "[entry, row, col]" of a flat index, for messages.
+std::string place(const MatrixShape &shape, int64_t entry, int64_t index) {
+  int64_t indices[] = {entry, index / shape.cols, index % shape.cols};
+  return shapeToString(indices);
+}
+
+/// Room for the scales and zero points of a tensor.
+void resizeScales(EncodedTensor &tensor) {
+  int64_t groups = groupCount(tensor.encoding, tensor.shape);
+  tensor.scales.resize(size_t(groups * scaleBytes(tensor.encoding)));
+  if (tensor.encoding.zeroPoint)
+    tensor.zeroPoints.resize(size_t(groups));
+}
+
+/// Chooses scale and zero point of group `g` of an entry by the entry's values,
+/// and stores them.
+Result<GroupCoder> chooseScale(EncodedTensor &tensor, const GroupGrid &grid,
+                               int64_t entry, int64_t g,
+                               std::span<const float> matrix) {
+  const Encoding &encoding = tensor.encoding;
+  GroupCoder coder(encoding);
+  float low = 0, high = 0;
+  int64_t first = grid.first(g);
+  for (int64_t i = 0; i < grid.length; ++i) {
+    int64_t index = first + i * grid.stride;
+    float value = matrix[size_t(index)];
+    if (!std::isfinite(value))
+      return Error{"expected finite values for " + toString(encoding) +
+                   ", found " + std::to_string(value) + " at " +
+                   place(tensor.shape, entry, index)};
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  coder.chooseScale(low, high);
+  if (!std::isfinite(coder.scale))
+    return Error{"expected a scale within " +
+                 std::string(scaleTypeName(encoding.scale)) +
+                 ", found values from " + std::to_string(low) + " to " +
+                 std::to_string(high) + " in the group at " +
+                 place(tensor.shape, entry, first)};
+  int64_t group = entry * grid.count() + g;
+  if (encoding.format == Format::MXFP4)
+    tensor.scales[size_t(group)] = coder.exponent;
+  else
+    storeScale(&tensor.scales[size_t(group * scaleBytes(encoding))],
+               coder.scale, encoding.scale);
+  if (encoding.zeroPoint)
+    tensor.zeroPoints[size_t(group)] = uint8_t(coder.zero);
+  return coder;
+}
+
 void encodePlain(Format format, std::span<const float> values, uint8_t *codes) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (format == Format::F32) {
@@ -248,18 +301,25 @@ void decodePlain(Format format, const uint8_t *codes, std::span<float> values) {
   }
 }
 
-/// "[entry, row, col]" of a flat index, for messages.
-std::string place(const MatrixShape &shape, int64_t entry, int64_t index) {
-  int64_t indices[] = {entry, index / shape.cols, index % shape.cols};
-  return shapeToString(indices);
-}
-
 Error wrongSize(const char *what, uint64_t expected, uint64_t found) {
   return Error{std::string("expected ") + std::to_string(expected) + " " +
                what + ", found " + std::to_string(found)};
 }
 
 } // namespace
+
+bool hasScales(const Encoding &encoding) {
+  switch (encoding.format) {
+  case Format::Int8:
+  case Format::Int4:
+  case Format::MXFP4:
+    return true;
+  case Format::F8E4M3:
+    return encoding.group != 0;
+  default:
+    return false;
+  }
+}
 
 std::string_view formatName(Format format) {
   return formatNames[size_t(format)];
@@ -403,50 +463,62 @@ Result<EncodedTensor> encode(const Encoding &encoding, const MatrixShape &shape,
     return result;
   }
 
+  resizeScales(result);
   GroupGrid grid = groupGrid(encoding, shape);
-  int64_t groups = groupCount(encoding, shape);
-  result.scales.resize(size_t(groups * scaleBytes(encoding)));
-  if (encoding.zeroPoint)
-    result.zeroPoints.resize(size_t(groups));
   for (int64_t entry = 0; entry < shape.entries; ++entry) {
-    const float *matrix = values.data() + entry * perEntry;
+    std::span<const float> matrix =
+        values.subspan(size_t(entry * perEntry), size_t(perEntry));
     uint8_t *codes = result.codes.data() + entry * entryBytes;
     for (int64_t g = 0; g < grid.count(); ++g) {
-      int64_t first =
-          g / grid.inner * grid.outerStep + g % grid.inner * grid.innerStep;
-      GroupCoder coder(encoding);
-      float low = 0, high = 0;
+      Result<GroupCoder> coder = chooseScale(result, grid, entry, g, matrix);
+      if (!coder)
+        return Error{coder.error()};
+      int64_t first = grid.first(g);
       for (int64_t i = 0; i < grid.length; ++i) {
         int64_t index = first + i * grid.stride;
-        if (!std::isfinite(matrix[index]))
-          return Error{"expected finite values for " + toString(encoding) +
-                       ", found " + std::to_string(matrix[index]) + " at " +
-                       place(shape, entry, index)};
-        low = std::min(low, matrix[index]);
-        high = std::max(high, matrix[index]);
-      }
-      coder.chooseScale(low, high);
-      if (!std::isfinite(coder.scale))
-        return Error{"expected a scale within " +
-                     std::string(scaleTypeName(encoding.scale)) +
-                     ", found values from " + std::to_string(low) + " to " +
-                     std::to_string(high) + " in the group at " +
-                     place(shape, entry, first)};
-      int64_t group = entry * grid.count() + g;
-      if (encoding.format == Format::MXFP4)
-        result.scales[size_t(group)] = coder.exponent;
-      else
-        storeScale(&result.scales[size_t(group * scaleBytes(encoding))],
-                   coder.scale, encoding.scale);
-      if (encoding.zeroPoint)
-        result.zeroPoints[size_t(group)] = uint8_t(coder.zero);
-      for (int64_t i = 0; i < grid.length; ++i) {
-        int64_t index = first + i * grid.stride;
-        storeCode(codes, index, coder.code(matrix[index]), encoding.format);
+        storeCode(codes, index, coder->code(matrix[size_t(index)]),
+                  encoding.format);
       }
     }
   }
   return result;
+}
+
+Result<MatrixEncoder> MatrixEncoder::create(const Encoding &encoding,
+                                            int64_t rows, int64_t cols,
+                                            std::span<const float> values) {
+  MatrixShape shape{1, rows, cols};
+  if (Status status = verifyEncoding(encoding, shape); !status)
+    return Error{status.error()};
+  if (!hasScales(encoding))
+    return Error{"expected an encoding with scales, found " +
+                 toString(encoding)};
+  if (uint64_t(rows * cols) != values.size())
+    return wrongSize("values", uint64_t(rows * cols), values.size());
+  MatrixEncoder result({encoding, shape, {}, {}, {}});
+  result.tensor.codes.resize(size_t(codeBytesPerEntry(encoding, shape)));
+  resizeScales(result.tensor);
+  GroupGrid grid = groupGrid(encoding, shape);
+  for (int64_t g = 0; g < grid.count(); ++g) {
+    Result<GroupCoder> coder = chooseScale(result.tensor, grid, 0, g, values);
+    if (!coder)
+      return Error{coder.error()};
+    result.scales.push_back(coder->scale);
+    result.zeros.push_back(coder->zero);
+  }
+  return result;
+}
+
+float MatrixEncoder::put(int64_t row, int64_t col, float value) {
+  const Encoding &encoding = tensor.encoding;
+  size_t group = size_t(groupAt(encoding, tensor.shape.cols, row, col));
+  GroupCoder coder(encoding);
+  coder.scale = scales[group];
+  coder.zero = zeros[group];
+  uint8_t code = coder.code(value);
+  storeCode(tensor.codes.data(), row * tensor.shape.cols + col, code,
+            encoding.format);
+  return coder.value(code);
 }
 
 Result<std::vector<float>> decode(const EncodedTensor &tensor) {
@@ -477,14 +549,13 @@ Result<std::vector<float>> decode(const EncodedTensor &tensor) {
     float *matrix = values.data() + entry * perEntry;
     const uint8_t *codes = tensor.codes.data() + entry * entryBytes;
     for (int64_t g = 0; g < grid.count(); ++g) {
-      int64_t first =
-          g / grid.inner * grid.outerStep + g % grid.inner * grid.innerStep;
       int64_t group = entry * grid.count() + g;
       GroupCoder coder(encoding);
       coder.scale = loadScale(
           &tensor.scales[size_t(group * scaleBytes(encoding))], encoding);
       if (encoding.zeroPoint)
         coder.zero = float(tensor.zeroPoints[size_t(group)]);
+      int64_t first = grid.first(g);
       for (int64_t i = 0; i < grid.length; ++i) {
         int64_t index = first + i * grid.stride;
         matrix[index] = coder.value(loadCode(codes, index, encoding.format));

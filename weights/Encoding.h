@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace moec::weights {
@@ -77,6 +78,9 @@ std::string toString(const Encoding &encoding);
 /// accepts.
 Result<Encoding> encodingFromText(std::string_view text);
 
+/// Whether members of a group, or of a matrix, share a scale.
+bool hasScales(const Encoding &encoding);
+
 /// Whether groups, zero point and scale type go together (N1, N2, N3).
 Status verifyEncoding(const Encoding &encoding);
 
@@ -89,6 +93,30 @@ Result<EncodedTensor> encode(const Encoding &encoding, const MatrixShape &shape,
 
 /// Codes to values; sizes that do not fit the shape are refused.
 Result<std::vector<float>> decode(const EncodedTensor &tensor);
+
+/// One matrix whose codes somebody else chooses, place by place. Scales and
+/// zero points are those that encode() gives its values.
+class MatrixEncoder {
+public:
+  /// rows * cols values. Refuses what encode() refuses, and encodings without
+  /// scales, whose codes leave nothing to choose.
+  static Result<MatrixEncoder> create(const Encoding &encoding, int64_t rows,
+                                      int64_t cols,
+                                      std::span<const float> values);
+
+  /// Writes the code nearest to `value`; what that decodes to.
+  float put(int64_t row, int64_t col, float value);
+
+  /// Places without a code have code 0.
+  EncodedTensor take() && { return std::move(tensor); }
+
+private:
+  explicit MatrixEncoder(EncodedTensor tensor) : tensor(std::move(tensor)) {}
+
+  EncodedTensor tensor;
+  /// Of each group, decoded.
+  std::vector<float> scales, zeros;
+};
 
 /// decode(encode(values)): what a leaf of these values is worth.
 Result<std::vector<float>> roundTrip(const Encoding &encoding,

@@ -127,14 +127,10 @@ double InputWhitening::squaredNorm(std::span<const float> matrix,
 }
 
 static Status checkMoments(const std::string &name,
-                           std::span<const float> moments, size_t expected,
-                           double regularization) {
+                           std::span<const float> moments, size_t expected) {
   if (moments.empty() || moments.size() != expected)
     return Error{name + ": expected " + std::to_string(expected) +
                  " second moments, found " + std::to_string(moments.size())};
-  if (!(regularization >= 0 && regularization <= 0.01))
-    return Error{name + ": expected a regularisation from 0 to 0.01, found " +
-                 std::to_string(regularization)};
   for (size_t i = 0; i < moments.size(); ++i)
     if (!std::isfinite(moments[i]))
       return Error{name + ": expected finite second moments, found " +
@@ -149,19 +145,54 @@ static Error negativeMoment(const std::string &name, double value,
                std::to_string(feature)};
 }
 
+static Status checkRegularization(const std::string &name,
+                                  double regularization) {
+  if (!(regularization >= 0 && regularization <= 0.01))
+    return Error{name + ": expected a regularisation from 0 to 0.01, found " +
+                 std::to_string(regularization)};
+  return success();
+}
+
+Status verifyDiagonalMoments(const std::string &name,
+                             std::span<const float> moments) {
+  if (Status status = checkMoments(name, moments, moments.size()); !status)
+    return status;
+  for (size_t i = 0; i < moments.size(); ++i)
+    if (moments[i] < 0)
+      return negativeMoment(name, moments[i], int64_t(i));
+  return success();
+}
+
+Status verifyFullMoments(const std::string &name, int64_t size,
+                         std::span<const float> moments) {
+  if (Status status = checkMoments(name, moments, size_t(size * size)); !status)
+    return status;
+  FloatView view(moments.data(), size, size);
+  for (int64_t i = 0; i < size; ++i) {
+    if (view(i, i) < 0)
+      return negativeMoment(name, view(i, i), i);
+    for (int64_t j = 0; j < i; ++j) {
+      double bound = std::sqrt(double(view(i, i)) * double(view(j, j)));
+      if (std::abs(double(view(i, j)) - double(view(j, i))) > 1e-3 * bound)
+        return Error{name + ": expected symmetric second moments, found " +
+                     std::to_string(view(i, j)) + " at [" + std::to_string(i) +
+                     ", " + std::to_string(j) + "] and " +
+                     std::to_string(view(j, i)) + " across"};
+    }
+  }
+  return success();
+}
+
 Result<InputWhitening> InputWhitening::diagonal(const std::string &name,
                                                 std::span<const float> moments,
                                                 double regularization) {
-  if (Status status =
-          checkMoments(name, moments, moments.size(), regularization);
-      !status)
+  if (Status status = checkRegularization(name, regularization); !status)
+    return Error{status.error()};
+  if (Status status = verifyDiagonalMoments(name, moments); !status)
     return Error{status.error()};
   Eigen::VectorXd values =
       Eigen::Map<const Eigen::VectorXf>(moments.data(), moments.size())
           .cast<double>();
-  for (int64_t i = 0; i < values.size(); ++i)
-    if (values(i) < 0)
-      return negativeMoment(name, values(i), i);
 
   auto factor = std::make_unique<Factor>();
   factor->size = values.size();
@@ -185,24 +216,11 @@ Result<InputWhitening> InputWhitening::full(const std::string &name,
                                             int64_t size,
                                             std::span<const float> moments,
                                             double regularization) {
-  if (Status status =
-          checkMoments(name, moments, size_t(size * size), regularization);
-      !status)
+  if (Status status = checkRegularization(name, regularization); !status)
+    return Error{status.error()};
+  if (Status status = verifyFullMoments(name, size, moments); !status)
     return Error{status.error()};
   FloatView view(moments.data(), size, size);
-  for (int64_t i = 0; i < size; ++i) {
-    if (view(i, i) < 0)
-      return negativeMoment(name, view(i, i), i);
-    for (int64_t j = 0; j < i; ++j) {
-      double bound = std::sqrt(double(view(i, i)) * double(view(j, j)));
-      if (std::abs(double(view(i, j)) - double(view(j, i))) > 1e-3 * bound)
-        return Error{name + ": expected symmetric second moments, found " +
-                     std::to_string(view(i, j)) + " at [" + std::to_string(i) +
-                     ", " + std::to_string(j) + "] and " +
-                     std::to_string(view(j, i)) + " across"};
-    }
-  }
-
   auto factor = std::make_unique<Factor>();
   factor->size = size;
   double mean = view.diagonal().cast<double>().mean();

@@ -95,6 +95,14 @@ struct LowRankFactors {
   SvdMethod method = SvdMethod::Exact;
 };
 
+/// Whether these can be second moments: as many as there should be, finite,
+/// those of the diagonal at least 0, and symmetric up to rounding. `name`
+/// stands in messages. [IN] and [IN, IN].
+Status verifyDiagonalMoments(const std::string &name,
+                             std::span<const float> moments);
+Status verifyFullMoments(const std::string &name, int64_t size,
+                         std::span<const float> moments);
+
 /// Second moments M of a matrix's inputs, as a measure of errors: the mean of
 /// |x D|^2 over inputs x is tr(D^T M D) = |L^T D|^2 with M = L L^T (Cholesky).
 /// M is regularised with regularization * mean(diag M) on its diagonal, tenfold

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace moec::weights {
 
@@ -40,6 +41,22 @@ Status MatrixSource::readAnyOrder(int64_t entry, int64_t begin,
   return doReadAnyOrder(entry, begin, values);
 }
 
+Result<EncodedTensor>
+MatrixSource::readEncoded(int64_t entry, const Encoding &encoding) const {
+  if (entry < 0 || entry >= matrixShape.entries)
+    return outside(*this, "an entry", entry, matrixShape.entries);
+  return doReadEncoded(entry, encoding);
+}
+
+Result<EncodedTensor>
+MatrixSource::doReadEncoded(int64_t entry, const Encoding &encoding) const {
+  std::vector<float> values(size_t(matrixShape.rows * matrixShape.cols));
+  if (Status status = doRead(entry, values); !status)
+    return Error{status.error()};
+  return encodeEntry(name(), entry, encoding, matrixShape.rows,
+                     matrixShape.cols, values);
+}
+
 Status MatrixSource::doReadAnyOrder(int64_t entry, int64_t begin,
                                     std::span<float> values) const {
   std::vector<float> whole(size_t(matrixShape.rows * matrixShape.cols));
@@ -47,6 +64,24 @@ Status MatrixSource::doReadAnyOrder(int64_t entry, int64_t begin,
     return status;
   std::copy_n(whole.begin() + begin, values.size(), values.begin());
   return success();
+}
+
+Result<EncodedTensor> encodeEntry(const std::string &name, int64_t entry,
+                                  const Encoding &encoding, int64_t rows,
+                                  int64_t cols, std::span<const float> values) {
+  Result<EncodedTensor> encoded = encode(encoding, {1, rows, cols}, values);
+  if (encoded)
+    return encoded;
+  return Error{atEntry(name, entry, encoded.error())};
+}
+
+std::string atEntry(const std::string &name, int64_t entry,
+                    std::string message) {
+  // The only entry that an encoder sees is this one.
+  constexpr std::string_view place = " at [0, ";
+  if (size_t at = message.rfind(place); at != std::string::npos)
+    message.replace(at, place.size(), " at [" + std::to_string(entry) + ", ");
+  return name + ": " + message;
 }
 
 Result<std::vector<float>> readAll(const MatrixSource &source) {

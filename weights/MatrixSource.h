@@ -36,9 +36,18 @@ public:
   Status readAnyOrder(int64_t entry, int64_t begin,
                       std::span<float> values) const;
 
+  /// The entry in an encoding: encode() of its values, or codes that the source
+  /// has chosen for this encoding itself.
+  Result<EncodedTensor> readEncoded(int64_t entry,
+                                    const Encoding &encoding) const;
+
 protected:
   MatrixSource(std::string name, const MatrixShape &shape)
       : matrixShape(shape), sourceName(std::move(name)) {}
+
+  /// Encodes what doRead() gives.
+  virtual Result<EncodedTensor> doReadEncoded(int64_t entry,
+                                              const Encoding &encoding) const;
 
 private:
   virtual Status doRead(int64_t entry, std::span<float> values) const = 0;
@@ -49,6 +58,17 @@ private:
   MatrixShape matrixShape;
   std::string sourceName;
 };
+
+/// encode() of one entry of a source of that name: errors say which entry it is.
+/// Groups and scales never reach over entries.
+Result<EncodedTensor> encodeEntry(const std::string &name, int64_t entry,
+                                  const Encoding &encoding, int64_t rows,
+                                  int64_t cols, std::span<const float> values);
+
+/// A message about one matrix, "w: .. at [0, row, col]", of entry `entry` of a
+/// source of that name.
+std::string atEntry(const std::string &name, int64_t entry,
+                    std::string message);
 
 /// All entries, one behind the other, row-major.
 Result<std::vector<float>> readAll(const MatrixSource &source);

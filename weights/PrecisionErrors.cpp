@@ -28,8 +28,10 @@ Status checkFinite(const MatrixSource &source,
 /// All values, encoded and decoded, in memory: they are read again for each
 /// candidate of the residual.
 Result<MatrixSourcePtr> encodedCopy(const MatrixSourcePtr &of,
-                                    const Encoding &encoding) {
-  Result<MatrixSourcePtr> encoded = encodedMatrices(of->name(), of, encoding);
+                                    const Encoding &encoding,
+                                    const MatrixSourcePtr &moments) {
+  Result<MatrixSourcePtr> encoded =
+      encodedMatrices(of->name(), of, encoding, moments);
   if (!encoded)
     return Error{encoded.error()};
   Result<std::vector<float>> values = readAll(**encoded);
@@ -52,8 +54,8 @@ public:
       return Error{status.error()};
     LowRankSources factors;
     if (problem.rank > 0) {
-      Result<MatrixSourcePtr> input =
-          encodedMatrices("input factor", fitted.input, encodings.residual);
+      Result<MatrixSourcePtr> input = encodedMatrices(
+          "input factor", fitted.input, encodings.residual, problem.rounded);
       Result<MatrixSourcePtr> output =
           encodedMatrices("output factor", fitted.output, encodings.residual);
       if (!input || !output)
@@ -65,8 +67,8 @@ public:
 
 private:
   Result<std::vector<double>> errorsOfPlain(const Encoding &encoding) {
-    Result<MatrixSourcePtr> after =
-        encodedMatrices(problem.of->name(), problem.of, encoding);
+    Result<MatrixSourcePtr> after = encodedMatrices(
+        problem.of->name(), problem.of, encoding, problem.rounded);
     if (!after)
       return Error{after.error()};
     // Matrix by matrix: each is its own base, with no residual.
@@ -81,7 +83,9 @@ private:
       return success();
     base = nullptr;
     if (problem.base) {
-      Result<MatrixSourcePtr> stored = encodedCopy(problem.base, encoding);
+      Result<MatrixSourcePtr> stored =
+          encodedCopy(problem.base, encoding,
+                      problem.rank == 0 ? problem.rounded : MatrixSourcePtr());
       if (!stored)
         return Error{stored.error()};
       base = *stored;

@@ -26,6 +26,9 @@ struct PrecisionProblem {
   /// |x·(W - W')| for the inputs x that occur in place of |W - W'|.
   MomentsSource fitted;
   MomentsSource measured;
+  /// Moments that experts, bases without residuals, and input factors are
+  /// rounded by where their encoding has scales; null to round to nearest.
+  MatrixSourcePtr rounded;
   std::vector<LayerEncodings> candidates;
 };
 

@@ -3,6 +3,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "weights/Recipes.h"
 
+#include "weights/CalibratedRounding.h"
 #include "weights/EntryCache.h"
 
 #include <algorithm>
@@ -213,18 +214,13 @@ private:
   Status doRead(int64_t entry, std::span<float> values) const override {
     if (Status status = source->read(entry, values); !status)
       return status;
-    // Groups and scales never reach over entries.
-    Result<std::vector<float>> decoded =
-        roundTrip(encoding, {1, shape().rows, shape().cols}, values);
-    if (!decoded) {
-      std::string message = decoded.error();
-      // The only entry it saw is this one.
-      constexpr std::string_view place = " at [0, ";
-      if (size_t at = message.rfind(place); at != std::string::npos)
-        message.replace(at, place.size(),
-                        " at [" + std::to_string(entry) + ", ");
-      return Error{name() + ": " + message};
-    }
+    Result<EncodedTensor> encoded = encodeEntry(
+        name(), entry, encoding, shape().rows, shape().cols, values);
+    if (!encoded)
+      return Error{encoded.error()};
+    Result<std::vector<float>> decoded = decode(*encoded);
+    if (!decoded)
+      return Error{name() + ": " + decoded.error()};
     std::copy(decoded->begin(), decoded->end(), values.begin());
     return success();
   }
@@ -264,7 +260,11 @@ private:
 } // namespace
 
 Result<MatrixSourcePtr> encodedMatrices(std::string name, MatrixSourcePtr of,
-                                        const Encoding &encoding) {
+                                        const Encoding &encoding,
+                                        MatrixSourcePtr moments) {
+  if (moments && hasScales(encoding))
+    return calibratedMatrices(std::move(name), std::move(of), encoding,
+                              std::move(moments));
   if (Status status = verifyEncoding(encoding, of->shape()); !status)
     return Error{name + ": " + status.error()};
   return MatrixSourcePtr(std::make_shared<EncodedMatrices>(

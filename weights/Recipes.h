@@ -40,8 +40,11 @@ Result<MatrixSourcePtr> permutedMatrices(std::string name, MatrixSourcePtr of,
                                          MatrixSide side);
 
 /// decode(encode(.)) of each entry: what leaves of these values are worth.
+/// Encodings with scales are calibrated by `moments` of the inputs where these
+/// are given (weights/CalibratedRounding.h).
 Result<MatrixSourcePtr> encodedMatrices(std::string name, MatrixSourcePtr of,
-                                        const Encoding &encoding);
+                                        const Encoding &encoding,
+                                        MatrixSourcePtr moments = nullptr);
 
 /// The same values; the `kept` entries read last stay in memory, for sources
 /// that are dear to read. Threads that ask for one entry wait for one reader.

@@ -14,11 +14,6 @@ namespace moec::weights {
 
 namespace {
 
-bool hasScales(const Encoding &encoding) {
-  return encoding.format == Format::Int8 || encoding.format == Format::Int4 ||
-         encoding.format == Format::MXFP4 || encoding.group != 0;
-}
-
 bool hasNibbles(const Encoding &encoding) {
   return encoding.format == Format::Int4 || encoding.format == Format::MXFP4;
 }
@@ -288,12 +283,29 @@ Result<StoredTensor> storeFloats(const TensorForm &form,
     return wrongKind(form, "a form of floats");
   if (Result<std::vector<PartForm>> parts = partsOf(form); !parts)
     return Error{parts.error()};
-  MatrixShape shape = matrixShapeOf(form.shape);
-  Result<EncodedTensor> encoded = encode(*encoding, shape, values);
+  Result<EncodedTensor> encoded =
+      encode(*encoding, matrixShapeOf(form.shape), values);
   if (!encoded)
     return Error{encoded.error()};
-  StoredTensor stored{std::move(encoded->codes), std::move(encoded->scales),
-                      std::move(encoded->zeroPoints)};
+  return storeEncoded(form, *std::move(encoded));
+}
+
+Result<StoredTensor> storeEncoded(const TensorForm &form,
+                                  EncodedTensor encoded) {
+  const Encoding *encoding = form.encoding();
+  if (!encoding)
+    return wrongKind(form, "a form of floats");
+  if (Result<std::vector<PartForm>> parts = partsOf(form); !parts)
+    return Error{parts.error()};
+  MatrixShape shape = matrixShapeOf(form.shape);
+  if (encoded.encoding != *encoding || encoded.shape != shape)
+    return Error{"expected codes of " + toString(form) + ", found " +
+                 toString(TensorForm{encoded.encoding,
+                                     form.layout,
+                                     {encoded.shape.entries, encoded.shape.rows,
+                                      encoded.shape.cols}})};
+  StoredTensor stored{std::move(encoded.codes), std::move(encoded.scales),
+                      std::move(encoded.zeroPoints)};
   if (form.layout != Layout::RowMajor) {
     if (hasNibbles(*encoding))
       stored.codes = pairRows(shape, stored.codes);

@@ -90,6 +90,10 @@ struct StoredTensorView {
 Result<StoredTensor> storeFloats(const TensorForm &form,
                                  std::span<const float> values);
 
+/// Codes, scales and zero points that are chosen already, laid out.
+Result<StoredTensor> storeEncoded(const TensorForm &form,
+                                  EncodedTensor encoded);
+
 /// The inverse, up to what the encoding rounds.
 Result<std::vector<float>> loadFloats(const TensorForm &form,
                                       const StoredTensorView &stored);

@@ -64,7 +64,7 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
 
   auto addMatrix = [&](std::string name, ParamOp param,
                        int64_t entry) -> LogicalResult {
-    auto matrices = sources.openSource(param);
+    auto matrices = sources.openStored(param);
     auto encoding = getStoredEncoding(param);
     if (failed(matrices) || failed(encoding))
       return failure();
@@ -166,12 +166,11 @@ LogicalResult LayerWeights::write(
             tensor.form,
             std::vector<int64_t>(item.table.begin(), item.table.end()));
       } else {
-        const weights::MatrixShape &shape = item.matrices->shape();
-        std::vector<float> values(size_t(shape.rows * shape.cols));
-        if (weights::Status status = item.matrices->read(item.entry, values);
-            !status)
-          return emitError(loc) << status.error();
-        bytes = weights::storeFloats(tensor.form, values);
+        auto encoded =
+            item.matrices->readEncoded(item.entry, *tensor.form.encoding());
+        if (!encoded)
+          return emitError(loc) << encoded.error();
+        bytes = weights::storeEncoded(tensor.form, *std::move(encoded));
       }
       if (!bytes)
         return emitError(loc) << tensor.name << ": " << bytes.error();

@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "passes/Analysis/ParamSources.h"
 
+#include "weights/CalibratedRounding.h"
+
 using namespace mlir;
 using namespace moec;
 using namespace moec::moe;
@@ -280,17 +282,37 @@ FailureOr<weights::MatrixSourcePtr> ParamSources::openSource(ParamOp param) {
   return made;
 }
 
+FailureOr<weights::MatrixSourcePtr> ParamSources::openStored(ParamOp param) {
+  FlatSymbolRefAttr name = param.getRoundedByAttr();
+  if (!name)
+    return openSource(param);
+  if (weights::MatrixSourcePtr known = stored.lookup(param))
+    return known;
+  FailureOr<weights::MatrixSourcePtr> source = openSource(param);
+  FailureOr<weights::MatrixSourcePtr> moments = openLeaf(lookup(param, name));
+  if (failed(source) || failed(moments))
+    return failure();
+  FailureOr<weights::MatrixSourcePtr> made = take(
+      param, weights::calibratedMatrices(
+                 param.getSymName().str(), *source,
+                 getPlainEncoding(param.getEncodingAttr()), *moments));
+  if (succeeded(made))
+    stored[param] = *made;
+  return made;
+}
+
 FailureOr<weights::MatrixSourcePtr> ParamSources::openLeaf(ParamOp param) {
   if (weights::MatrixSourcePtr known = leaves.lookup(param))
     return known;
-  FailureOr<weights::MatrixSourcePtr> made = openSource(param);
+  FailureOr<weights::MatrixSourcePtr> made = openStored(param);
   auto encodeAs = [&](const weights::Encoding &encoding) {
     if (succeeded(made) && encoding != weights::Encoding())
       made = take(param, weights::encodedMatrices(param.getSymName().str(),
                                                   *made, encoding));
   };
-  if (EncodingAttr encoding = param.getEncodingAttr())
-    encodeAs(getPlainEncoding(encoding));
+  // What is rounded by moments reads as it is worth already.
+  if (param.getEncodingAttr() && !param.getRoundedByAttr())
+    encodeAs(getPlainEncoding(param.getEncodingAttr()));
   Type element = cast<WeightType>(param.getType()).getElementType();
   weights::Encoding rounded;
   if (element.isBF16())

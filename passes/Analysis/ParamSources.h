@@ -34,6 +34,10 @@ public:
   /// Values of the source, before the param's encoding.
   mlir::FailureOr<weights::MatrixSourcePtr> openSource(moe::ParamOp param);
 
+  /// What an archive stores: readEncoded() gives the codes of the param's encoding, chosen by moments where it is rounded by
+  /// some.
+  mlir::FailureOr<weights::MatrixSourcePtr> openStored(moe::ParamOp param);
+
   /// Values of a leaf: decoded, and rounded to the weight's element type.
   mlir::FailureOr<weights::MatrixSourcePtr> openLeaf(moe::ParamOp param);
 
@@ -64,7 +68,8 @@ private:
 
   const weights::WeightProvider &provider;
   const weights::StatisticsCache *cache;
-  llvm::DenseMap<mlir::Operation *, weights::MatrixSourcePtr> sources, leaves;
+  llvm::DenseMap<mlir::Operation *, weights::MatrixSourcePtr> sources, stored,
+      leaves;
   /// Both factors of an SVD come from one computation: by module and recipe of the input side.
   llvm::DenseMap<std::pair<mlir::Operation *, mlir::Attribute>,
                  weights::LowRankSources>

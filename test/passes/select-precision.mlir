@@ -51,6 +51,17 @@
 // FULL: error 0.0000, at least {{[0-9.]+}} us at 100000 tokens on h200
 // FULL: up: f32
 
+// Rows that are rounded: at 64 tokens products of integers are worth int8; a target that has no such products has rows as they are.
+// RUN: %{select} --moe-select-precision="target-tokens=64" 2>&1 >/dev/null | FileCheck %s --check-prefix=FLOATS
+// FLOATS: us at 64 tokens on x86-64-core"
+// FLOATS: up: f32
+// RUN: %{select} --moe-select-precision="target-tokens=64 activations=int8" 2>&1 >/dev/null | FileCheck %s --check-prefix=INTEGERS
+// INTEGERS: us at 64 tokens on x86-64-core, rows in int8
+// INTEGERS: up: int{{[48]}} group 32
+// RUN: %{select} --moe-select-precision="target-tokens=64 activations=bf16" 2>&1 >/dev/null | FileCheck %s --check-prefix=NORATE
+// NORATE: [Missed] select-precision{{.+}}times are those of rows as they are: target x86-64-core: expected arithmetic of bf16, found that of f32, int8
+// NORATE: us at 64 tokens on x86-64-core"
+
 // The user's encodings; groups that do not divide get smaller, or are left out.
 // RUN: %{select} --moe-select-precision="bytes=14000 encodings='bf16,int8 group 24 scale f16,mxfp4 group 32'" 2>&1 >/dev/null | FileCheck %s --check-prefix=MENU
 // MENU: [Analysis] select-precision{{.+}}up: experts: group 16 for int8 group 24 scale f16, whose group does not divide 32

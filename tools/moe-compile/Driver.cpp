@@ -237,6 +237,7 @@ private:
                      : asked.whiten == "diagonal" ? Whitening::diagonal
                                                   : Whitening::none;
     options.align = asked.align;
+    options.rounding = request.rounding;
     options.baseEncoding = asked.baseEncoding;
     options.residualEncoding = asked.residualEncoding;
     manager.addPass(createFactorizeExpertsPass(options));
@@ -284,6 +285,8 @@ private:
     options.targetTokens = asked.targetTokens;
     options.target = asked.target;
     options.encodings = asked.encodings;
+    options.rounding = request.rounding;
+    options.activations = request.activations;
     manager.addPass(createSelectPrecisionPass(options));
   }
 
@@ -295,6 +298,8 @@ private:
       EncodeExpertsPassOptions options;
       options.weights = {"model=" + request.input};
       options.encoding = request.encoding;
+      options.profilePath = request.profile;
+      options.rounding = request.rounding;
       manager.addPass(createEncodeExpertsPass(options));
     }
     addPrecision(manager);

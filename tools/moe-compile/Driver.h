@@ -78,6 +78,8 @@ struct CompileRequest {
   PrecisionOptions precision;
   /// Encoding of a checkpoint's experts as they are; empty: the checkpoint's.
   std::string encoding;
+  /// How the codes of experts, bases and residuals are chosen.
+  Rounding rounding = Rounding::nearest;
   /// What rows are rounded to before the weights of experts multiply them.
   Activations activations = Activations::f32;
   /// File of a traffic profile; empty for none.

@@ -227,6 +227,16 @@ static cl::opt<Activations> activations(
                clEnumValN(Activations::int8, "int8",
                           "symmetric int8, by rows or the weights' groups")),
     cl::init(Activations::f32), cl::cat(category));
+static cl::opt<Rounding> rounding(
+    "rounding",
+    cl::desc("With --encoding, --compress or chosen encodings: how codes of "
+             "encodings with scales are chosen (docs/precision.md)"),
+    cl::values(clEnumValN(Rounding::nearest, "nearest",
+                          "the nearest to each weight (default)"),
+               clEnumValN(Rounding::calibrated, "calibrated",
+                          "by the second moments of inputs in --profile, so "
+                          "that outputs err less")),
+    cl::init(Rounding::nearest), cl::cat(category));
 static cl::opt<bool> checkFinite(
     "check-finite",
     cl::desc("Of a checkpoint: read all expert weights first, and refuse NaN "
@@ -387,7 +397,7 @@ static int checkMixes() {
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
            &clustering, &clusters, &alpha, &seed, &baseOption, &residual,
            &twoStage, &align, &whiten, &errorBudget, &byteBudget, &preset,
-           &targetTokens, &latencyBudget})
+           &targetTokens, &latencyBudget, &rounding})
     if (option->getNumOccurrences())
       return usage("--" + option->ArgStr + " is for clusters, found --bases");
   return compiled;
@@ -468,6 +478,18 @@ static int readPrecision(PrecisionOptions &asked) {
   return compiled;
 }
 
+/// Refuses codes that are chosen by nothing, or for nothing.
+static int checkRounding(const CompileRequest &request) {
+  if (rounding.getNumOccurrences() && !compress && encoding.empty() &&
+      !request.precision.enabled)
+    return usage("--rounding is for --encoding, --compress and chosen "
+                 "encodings, found none of them");
+  if (rounding == Rounding::calibrated && profile.empty())
+    return usage("--rounding=calibrated is by the moments of a profile, found "
+                 "no --profile");
+  return compiled;
+}
+
 /// Takes over --ptxas, or what is found.
 static int readAssembler(CompileRequest &request) {
   if (pipeline != "cuda")
@@ -524,6 +546,7 @@ int main(int argc, char **argv) {
   asked.enabled = compress;
   request.encoding = encoding;
   request.activations = activations;
+  request.rounding = rounding;
   asked.clustering = clustering;
   asked.clusters = clusters;
   asked.bases = bases;
@@ -560,6 +583,8 @@ int main(int argc, char **argv) {
     return code;
   if (int code = checkMixes())
     return code;
+  if (int code = checkRounding(request))
+    return code;
   if (whiten != "none" && whiten != "diagonal" && whiten != "full")
     return usage("expected --whiten to be none, diagonal or full, found '" +
                  whiten + "'");
@@ -580,7 +605,7 @@ int main(int argc, char **argv) {
   for (const cl::Option *option : std::initializer_list<const cl::Option *>{
            &compress, &profile, &samples, &cache, &instrument, &encoding,
            &checkFinite, &dryRun, &byteBudget, &errorBudget, &latencyBudget,
-           &preset, &targetTokens})
+           &preset, &targetTokens, &rounding})
     if (option->getNumOccurrences() && !isCheckpoint)
       return usage("--" + option->ArgStr +
                    " is for the directory of a checkpoint, found the file '" +

@@ -169,6 +169,11 @@ LogicalResult EncodingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+bool EncodingAttr::hasScales() const {
+  // int4 and mxfp4 have groups, and no other format without scales has.
+  return getFormat() == Format::int8 || getGroup() != 0;
+}
+
 Attribute ExternalAttr::parse(AsmParser &parser, Type) {
   std::string scope, key;
   // The lexer reads `::` as two colons.

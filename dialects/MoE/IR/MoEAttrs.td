@@ -29,6 +29,10 @@ def MoE_EncodingAttr : MoE_StageAttr<"Encoding", "encoding", "representation of 
   }];
   let parameters = (ins EnumParameter<MoE_Format>:$format, "int64_t":$group, "bool":$zeroPoint,
                         EnumParameter<MoE_ScaleType>:$scale, EnumParameter<MoE_Side>:$along);
+  let extraClassDeclaration = [{
+    /// Whether members of a group, or of a matrix, share a scale.
+    bool hasScales() const;
+  }];
 }
 
 def MoE_ExternalAttr : MoE_Attr<"External", "external", "values that the weight provider knows by scope and key"> {

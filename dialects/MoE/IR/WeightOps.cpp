@@ -96,6 +96,8 @@ LogicalResult ParamOp::verify() {
   if (isTable) {
     if (getEncoding())
       return emitOpError("P3: a table has no encoding");
+    if (getRoundedBy())
+      return emitOpError("P6: a table is not rounded");
     if (getLayout() && *getLayout() != Layout::row_major)
       return emitOpError("P5: a table has no layout");
     return success();
@@ -109,6 +111,10 @@ LogicalResult ParamOp::verify() {
              << encoding.getGroup() << " does not divide " << side << " of "
              << weight;
   }
+  if (getRoundedBy() && !(encoding && encoding.hasScales()))
+    return emitOpError("P6: expected an encoding with scales of a param that is "
+                       "rounded by moments, found ")
+           << (encoding ? stringifyFormat(encoding.getFormat()) : "none");
   return success();
 }
 
@@ -133,13 +139,21 @@ static SmallVector<FlatSymbolRefAttr> recipeInputs(Attribute source) {
   return {};
 }
 
-/// Fails if a recipe reads its own result through others. Iterative: chains may be long.
+/// Names of the params that this one's value is made of.
+static SmallVector<FlatSymbolRefAttr> inputsOf(ParamOp param) {
+  SmallVector<FlatSymbolRefAttr> names = recipeInputs(param.getSource());
+  if (FlatSymbolRefAttr moments = param.getRoundedByAttr())
+    names.push_back(moments);
+  return names;
+}
+
+/// Fails if a param reads its own value through others. Iterative: chains may be long.
 static LogicalResult verifyAcyclic(ParamOp param, SymbolTableCollection &symbols) {
   SmallVector<ParamOp> work{param};
   llvm::SmallPtrSet<Operation *, 8> seen;
   while (!work.empty()) {
     ParamOp current = work.pop_back_val();
-    for (FlatSymbolRefAttr name : recipeInputs(current.getSource())) {
+    for (FlatSymbolRefAttr name : inputsOf(current)) {
       auto input = symbols.lookupNearestSymbolFrom<ParamOp>(current, name);
       if (input == param)
         return param.emitOpError("P4: recipe depends on itself through ")
@@ -220,6 +234,21 @@ static LogicalResult verifyMean(ParamOp op, MeanAttr mean,
   return success();
 }
 
+/// Second moments of the inputs of a weight: all of them, or the diagonal.
+static LogicalResult verifyMoments(ParamOp op, StringRef constraint,
+                                   WeightType of, Type type) {
+  auto moments = dyn_cast<WeightType>(type);
+  if (moments && moments.getCols() == of.getRows() &&
+      (moments.getRows() == 1 || moments.getRows() == of.getRows()) &&
+      (!moments.isIndexed() || (moments.getAxis() == of.getAxis() &&
+                                moments.getCount() == of.getCount())))
+    return success();
+  return op.emitOpError(constraint)
+         << ": expected moments of " << of.getRows()
+         << " inputs, 1 or as many rows, for one or each "
+         << stringifyAxis(of.getAxis()) << ", found " << type;
+}
+
 static LogicalResult verifySvd(ParamOp op, SvdAttr svd,
                                ArrayRef<Type> inputs) {
   auto of = dyn_cast<WeightType>(inputs.front());
@@ -235,16 +264,8 @@ static LogicalResult verifySvd(ParamOp op, SvdAttr svd,
       return op.emitOpError("P4: cannot subtract ")
              << minus << " from " << of << " by " << table;
   }
-  if (svd.getMoments()) {
-    auto moments = dyn_cast<WeightType>(inputs[1]);
-    if (!moments || moments.getCols() != of.getRows() ||
-        (moments.getRows() != 1 && moments.getRows() != of.getRows()) ||
-        (moments.isIndexed() && (moments.getAxis() != of.getAxis() ||
-                                 moments.getCount() != of.getCount())))
-      return op.emitOpError("P4: expected moments of ")
-             << of.getRows() << " inputs, 1 or as many rows, for one or each "
-             << stringifyAxis(of.getAxis()) << ", found " << inputs[1];
-  }
+  if (svd.getMoments() && failed(verifyMoments(op, "P4", of, inputs[1])))
+    return failure();
   int64_t rank = svd.getRank();
   if (rank < 1 || rank > std::min(of.getRows(), of.getCols()))
     return op.emitOpError("P4: rank ") << rank << " is outside 1 ... "
@@ -310,6 +331,18 @@ static LogicalResult verifyMixFactor(ParamOp op, MixFactorAttr factor,
   return verifyNoise(op, factor.getNoise());
 }
 
+static LogicalResult verifyRounding(ParamOp op,
+                                    SymbolTableCollection &symbols) {
+  FlatSymbolRefAttr name = op.getRoundedByAttr();
+  if (!name)
+    return success();
+  auto moments = symbols.lookupNearestSymbolFrom<ParamOp>(op, name);
+  if (!moments)
+    return op.emitOpError("P6: is rounded by unknown param ") << name;
+  return verifyMoments(op, "P6", cast<WeightType>(op.getType()),
+                       moments.getType());
+}
+
 LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   SmallVector<Type> inputs;
   for (FlatSymbolRefAttr name : recipeInputs(getSource())) {
@@ -318,9 +351,9 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
       return emitOpError("P4: recipe reads unknown param ") << name;
     inputs.push_back(input.getType());
   }
-  if (inputs.empty())
-    return success();
-  LogicalResult status = success();
+  LogicalResult status = verifyRounding(*this, symbols);
+  if (failed(status) || inputs.empty())
+    return failed(status) ? failure() : verifyAcyclic(*this, symbols);
   if (auto permuted = dyn_cast<PermutedAttr>(getSource()))
     status = verifyPermuted(*this, permuted, inputs.front());
   else if (auto mean = dyn_cast<MeanAttr>(getSource()))
@@ -425,11 +458,9 @@ WrapOp::Parts WrapOp::getParts(WeightType weight, EncodingAttr encoding,
                            : type({(rows * cols + 1) / 2}, i8);
     break;
   }
-  bool isInteger = encoding.getFormat() == Format::int8 ||
-                   encoding.getFormat() == Format::int4;
-  int64_t group = encoding.getGroup();
-  if (!isInteger && !group)
+  if (!encoding.hasScales())
     return parts;
+  int64_t group = encoding.getGroup();
   Type scale = encoding.getFormat() == Format::mxfp4       ? Type(i8)
                : encoding.getScale() == ScaleType::f16     ? f16
                : encoding.getScale() == ScaleType::bf16    ? bf16

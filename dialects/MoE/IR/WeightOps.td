@@ -15,7 +15,7 @@ def MoE_ParamOp : MoE_Op<"param", [Symbol, DeclareOpInterfaceMethods<SymbolUserO
   let description = [{
     The source is inline values, `#moe.external`, `#moe.seeded`, or a recipe (`#moe.mean`, `#moe.permuted`, `#moe.svd`,
     `#moe.basis_mix`, `#moe.mix_factor`) that names other params. A param has no code and no memory of its own: `moe.leaf` is its value, the weight provider its bytes.
-    Constraints P1–P5.
+    Constraints P1–P6. `rounded by` names second moments of the inputs, by which codes are chosen (docs/precision.md).
 
     ```mlir
     moe.param @table : !moe.table<expert[4] -> cluster[2]> = dense<[0, 1, 0, 1]> : tensor<4xi32>
@@ -24,10 +24,11 @@ def MoE_ParamOp : MoE_Op<"param", [Symbol, DeclareOpInterfaceMethods<SymbolUserO
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<StrAttr>:$sym_visibility, TypeAttr:$type,
-                       AnyAttr:$source, OptionalAttr<MoE_EncodingAttr>:$encoding, OptionalAttr<MoE_Layout>:$layout,
+                       AnyAttr:$source, OptionalAttr<MoE_EncodingAttr>:$encoding,
+                       OptionalAttr<FlatSymbolRefAttr>:$rounded_by, OptionalAttr<MoE_Layout>:$layout,
                        OptionalAttr<MoE_Residency>:$residency);
   let assemblyFormat = [{
-    custom<VisibleName>($sym_visibility, $sym_name) `:` $type `=` $source (`encoding` $encoding^)?
+    custom<VisibleName>($sym_visibility, $sym_name) `:` $type `=` $source (`encoding` $encoding^)? (`rounded` `by` $rounded_by^)?
     (`layout` $layout^)? (`residency` $residency^)? attr-dict
   }];
   let hasVerifier = 1;

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 using namespace moec::weights;
@@ -91,6 +92,22 @@ TEST(MatrixSource, keepsItsOwnerAlive) {
   EXPECT_EQ(readEntry(**source, 0), Floats{4});
   source = Error{"gone"};
   EXPECT_TRUE(watched.expired());
+}
+
+TEST(MatrixSource, readsCodesOfAnEntry) {
+  auto source = seededMatrices("s", {2, 4, 3}, 1, 1);
+  Encoding int8{Format::Int8, 2};
+  Result<EncodedTensor> found = source->readEncoded(1, int8);
+  ASSERT_TRUE(found) << found.error();
+  EncodedTensor expected = *encode(int8, {1, 4, 3}, readEntry(*source, 1));
+  EXPECT_EQ(found->codes, expected.codes);
+  EXPECT_EQ(found->scales, expected.scales);
+  EXPECT_EQ(source->readEncoded(2, int8).error(),
+            "s: expected an entry below 2, found 2");
+  EXPECT_EQ(source->readEncoded(1, {Format::Int8, 3}).error(),
+            "s: expected a group that divides the 4 rows, found group 3");
+  EXPECT_EQ(splatMatrices("i", {2, 2, 2}, INFINITY)->readEncoded(1, int8).error(),
+            "i: expected finite values for int8 group 2, found inf at [1, 0, 0]");
 }
 
 TEST(MatrixSource, refusesPlacesOutside) {

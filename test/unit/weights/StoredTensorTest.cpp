@@ -143,6 +143,24 @@ TEST(StoredTensor, otherCodesAreBytes) {
             "U8 [96]; .scales F32 [3]; .zero_points U8 [3]");
 }
 
+TEST(StoredTensor, codesThatAreChosenAlready) {
+  Floats values = {7, -7, 1, 2, 3, 4, 5, 6};
+  TensorForm tensor = form("int8 group 2 zero_point", Layout::Panel16, {4, 2});
+  EncodedTensor encoded = *encode(*tensor.encoding(), {1, 4, 2}, values);
+  Result<StoredTensor> expected = storeFloats(tensor, values);
+  Result<StoredTensor> stored = storeEncoded(tensor, encoded);
+  ASSERT_TRUE(stored) << stored.error();
+  EXPECT_EQ(stored->codes, expected->codes);
+  EXPECT_EQ(stored->scales, expected->scales);
+  EXPECT_EQ(stored->zeroPoints, expected->zeroPoints);
+  encoded.shape = {1, 2, 4};
+  EXPECT_EQ(storeEncoded(tensor, encoded).error(),
+            "expected codes of int8 group 2 zero_point panel16 [4, 2], found "
+            "int8 group 2 zero_point panel16 [1, 2, 4]");
+  tensor.values = ElementType::I32;
+  EXPECT_FALSE(storeEncoded(tensor, encoded));
+}
+
 TEST(StoredTensor, panelsOfNibblesHoldPairsOfRows) {
   // Columns 0 and 1 of rows 0 to 4; scales are 1, so codes are the values.
   Floats values = {7, -7, 1, 2, 3, 4, 5, 6, 7, 7};

@@ -125,6 +125,42 @@ moe.param @w : !moe.weight<4x4xf32> = #moe.seeded<0> layout col_major
 
 // -----
 
+// P6: rounding by moments.
+moe.param @m : !moe.weight<4x4xf32> = #moe.seeded<0>
+// expected-error @below {{P6: expected an encoding with scales of a param that is rounded by moments, found none}}
+moe.param @w : !moe.weight<4x4xf32> = #moe.seeded<0> rounded by @m
+
+// -----
+
+moe.param @m : !moe.weight<4x4xf32> = #moe.seeded<0>
+// expected-error @below {{P6: expected an encoding with scales of a param that is rounded by moments, found f8e4m3}}
+moe.param @w : !moe.weight<4x4xf32> = #moe.seeded<0> encoding <f8e4m3> rounded by @m
+
+// -----
+
+moe.param @m : !moe.weight<4x4xf32> = #moe.seeded<0>
+// expected-error @below {{P6: a table is not rounded}}
+moe.param @t : !moe.table<expert[2] -> cluster[2]> = dense<0> : tensor<2xi32> rounded by @m
+
+// -----
+
+// expected-error @below {{P6: is rounded by unknown param @nothing}}
+moe.param @w : !moe.weight<4x4xf32> = #moe.seeded<0> encoding <int8> rounded by @nothing
+
+// -----
+
+moe.param @m : !moe.weight<4x4xf32> = #moe.seeded<0>
+// expected-error @below {{P6: expected moments of 6 inputs, 1 or as many rows, for one or each none, found '!moe.weight<4x4xf32>'}}
+moe.param @w : !moe.weight<6x4xf32> = #moe.seeded<0> encoding <int8> rounded by @m
+
+// -----
+
+// expected-error @below {{P4: recipe depends on itself through "m"}}
+moe.param @w : !moe.weight<4x4xf32, expert[2]> = #moe.permuted<input of @m by dense<[[0, 1, 2, 3], [1, 0, 2, 3]]> : tensor<2x4xi32>>
+moe.param @m : !moe.weight<4x4xf32, expert[2]> = #moe.seeded<0> encoding <int8> rounded by @w
+
+// -----
+
 // P4: recipes.
 moe.param @t : !moe.table<expert[4] -> cluster[2]> = dense<[0, 1, 0, 1]> : tensor<4xi32>
 // expected-error @below {{P4: recipe reads unknown param @nothing}}

@@ -30,6 +30,15 @@ moe.param @alone : !moe.weight<64x4xf32, expert[4]> = #moe.svd<input rank 4 of @
 // Groups along the output divide the columns; the largest rank is the smaller side.
 // CHECK: moe.param @b : !moe.weight<32x32xf32, expert[4]> = #moe.svd<output rank 32 of @gate minus @base by @table> encoding <int8 group 8 along output>
 moe.param @b : !moe.weight<32x32xf32, expert[4]> = #moe.svd<output rank 32 of @gate minus @base by @table> encoding <int8 group 8 along output>
+// Codes chosen by second moments of the inputs, of all entries or of each; their diagonal will do.
+// CHECK: moe.param @moments : !moe.weight<64x64xf32> = #moe.external<"profile"::"layers.0.input_moments_full">
+moe.param @moments : !moe.weight<64x64xf32> = #moe.external<"profile"::"layers.0.input_moments_full">
+// CHECK: moe.param @diagonals : !moe.weight<1x64xf32, expert[4]> = #moe.seeded<1>
+moe.param @diagonals : !moe.weight<1x64xf32, expert[4]> = #moe.seeded<1>
+// CHECK: moe.param @calibrated : !moe.weight<64x32xf32, cluster[2]> = #moe.mean<@gate by @table> encoding <int4 group 32> rounded by @moments layout panel16
+moe.param @calibrated : !moe.weight<64x32xf32, cluster[2]> = #moe.mean<@gate by @table> encoding <int4 group 32> rounded by @moments layout panel16
+// CHECK: moe.param @calibrated_each : !moe.weight<64x32xf32, expert[4]> = #moe.seeded<1> encoding <int8> rounded by @diagonals
+moe.param @calibrated_each : !moe.weight<64x32xf32, expert[4]> = #moe.seeded<1> encoding <int8> rounded by @diagonals
 // A table with one entry for each source of the mean; discardable attributes survive.
 // CHECK: moe.param @annotated : !moe.weight<1x1xf32> = #moe.seeded<0> {note = "kept"}
 moe.param @annotated : !moe.weight<1x1xf32> = #moe.seeded<0> {note = "kept"}
