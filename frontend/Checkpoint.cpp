@@ -124,6 +124,7 @@ Status Checkpoint::Contents::open(const CheckpointOptions &options) {
   if (!opened)
     return Error{opened.error()};
   shards = *std::move(opened);
+  quantized.emplace(shards);
   for (Status (Contents::*step)() :
        {&Contents::chooseLayout, &Contents::placeTensors,
         &Contents::describeLayers})
@@ -182,11 +183,15 @@ Status Checkpoint::Contents::placeTensors() {
       bool isKnown = false;
       for (size_t i = 0; i < layout->tensors.size() && !isKnown; ++i) {
         const FamilyTensor &tensor = layout->tensors[i];
+        // Scales and the like are read with the codes that they belong to.
+        std::string_view weight = quantized->weightOf(record.name);
         std::optional<NamePattern::Match> match =
-            tensor.name.match(record.name);
+            tensor.name.match(weight.empty() ? record.name : weight);
         if (!match)
           continue;
         isKnown = true;
+        if (!weight.empty())
+          break;
         auto refuse = [&](const std::string &message) {
           return Error{shard.file.path() + ": tensor " + quote(record.name) +
                        ": expected " + message};
@@ -202,10 +207,13 @@ Status Checkpoint::Contents::placeTensors() {
                         " experts, as config.json says, found expert " +
                         std::to_string(match->expert));
         size_t number = size_t(layer - config.moeLayers.begin());
-        places[number][i][size_t(std::max<int64_t>(match->expert, 0))] = {
-            &shard, &record};
-        if (Status status = checkRecord(tensor, {&shard, &record}); !status)
+        Result<Place> place = placeOf(shard, record);
+        if (!place)
+          return Error{place.error()};
+        if (Status status = checkRecord(tensor, *place); !status)
           return status;
+        places[number][i][size_t(std::max<int64_t>(match->expert, 0))] =
+            *std::move(place);
       }
       // The block of a dense layer may go by the same name.
       if (!isKnown && isMoE)
@@ -224,6 +232,18 @@ Status Checkpoint::Contents::placeTensors() {
   return checkPlaces();
 }
 
+Result<Place> Checkpoint::Contents::placeOf(const Shard &shard,
+                                            const TensorRecord &record) const {
+  Place place{&shard, &record, nullptr};
+  if (!quantized->isCodes(record.name))
+    return place;
+  Result<weights::Nf4Tensor> tensor = quantized->open(record.name);
+  if (!tensor)
+    return Error{tensor.error()};
+  place.nf4 = std::make_shared<weights::Nf4Tensor>(*std::move(tensor));
+  return place;
+}
+
 Status Checkpoint::Contents::checkRecord(const FamilyTensor &tensor,
                                          const Place &place) const {
   const TensorRecord &record = *place.tensor;
@@ -231,17 +251,18 @@ Status Checkpoint::Contents::checkRecord(const FamilyTensor &tensor,
     return Error{place.shard->file.path() + ": tensor " + quote(record.name) +
                  ": expected " + message};
   };
-  bool fits = record.shape.size() == tensor.axes.size();
+  std::span<const int64_t> shape = place.shape();
+  bool fits = shape.size() == tensor.axes.size();
   for (size_t i = 0; fits && i < tensor.axes.size(); ++i)
-    fits = record.shape[i] == extent(tensor, tensor.axes[i]);
+    fits = shape[i] == extent(tensor, tensor.axes[i]);
   if (!fits)
     return refuse("shape " + shapeToString(storedShape(tensor)) +
-                  ", as config.json says, found " +
-                  shapeToString(record.shape));
-  if (record.type != ElementType::F32 && record.type != ElementType::BF16 &&
-      record.type != ElementType::F16)
+                  ", as config.json says, found " + shapeToString(shape));
+  ElementType type = place.type();
+  if (type != ElementType::F32 && type != ElementType::BF16 &&
+      type != ElementType::F16)
     return refuse("F32, BF16 or F16, found " +
-                  std::string(elementTypeName(record.type)));
+                  std::string(elementTypeName(type)));
   return success();
 }
 
@@ -268,14 +289,14 @@ Result<ElementType> Checkpoint::Contents::typeOf(size_t layer,
                                                  Role role) const {
   const std::vector<Place> &found =
       places[layer][findHolder(*layout, role)->tensor];
-  ElementType type = found.front().tensor->type;
+  ElementType type = found.front().type();
   for (const Place &place : found)
-    if (place.tensor->type != type)
+    if (place.type() != type)
       return Error{place.shard->file.path() + ": tensor " +
                    quote(place.tensor->name) + ": expected " +
                    std::string(elementTypeName(type)) + " as " +
                    quote(found.front().tensor->name) + " has, found " +
-                   std::string(elementTypeName(place.tensor->type))};
+                   std::string(elementTypeName(place.type()))};
   return type;
 }
 
@@ -348,6 +369,15 @@ static void addTensor(StreamingHash &hash, const TensorRecord &tensor) {
   addNumbers(hash, numbers);
 }
 
+/// Weights in 4 bits are counted with their codes; those of layers without
+/// experts by two in a byte.
+uint64_t Checkpoint::Contents::parametersOf(const TensorRecord &record) const {
+  if (!quantized->weightOf(record.name).empty())
+    return 0;
+  uint64_t count = uint64_t(*weights::elementCount(record.shape));
+  return quantized->isCodes(record.name) ? 2 * count : count;
+}
+
 void Checkpoint::Contents::measure() {
   StreamingHash hash;
   addText(hash, configText);
@@ -357,7 +387,7 @@ void Checkpoint::Contents::measure() {
     for (const TensorRecord &tensor : shard.file.tensors()) {
       addTensor(hash, tensor);
       addNumbers(hash, {{tensor.begin, tensor.end}});
-      total.parameters += uint64_t(*weights::elementCount(tensor.shape));
+      total.parameters += parametersOf(tensor);
       total.bytes += tensor.end - tensor.begin;
     }
   }
@@ -367,9 +397,10 @@ void Checkpoint::Contents::measure() {
       if (!isOfExperts(layout->tensors[i].holds.front()))
         continue;
       for (const Place &place : layer[i]) {
-        inExperts.parameters +=
-            uint64_t(*weights::elementCount(place.tensor->shape));
+        inExperts.parameters += uint64_t(*weights::elementCount(place.shape()));
         inExperts.bytes += place.tensor->end - place.tensor->begin;
+        if (place.nf4)
+          inExperts.bytes += place.nf4->bytesOfScales();
       }
     }
   }
@@ -409,7 +440,7 @@ Hash128 Checkpoint::contentHash() const {
   std::vector<Place> sorted;
   for (const Shard &shard : contents->shards)
     for (const TensorRecord &tensor : shard.file.tensors())
-      sorted.push_back({&shard, &tensor});
+      sorted.push_back({&shard, &tensor, nullptr});
   std::sort(sorted.begin(), sorted.end(), [](const Place &l, const Place &r) {
     return l.tensor->name < r.tensor->name;
   });

@@ -3,6 +3,7 @@
 #ifndef MOEC_FRONTEND_CHECKPOINTCONTENTS_H
 #define MOEC_FRONTEND_CHECKPOINTCONTENTS_H
 
+#include "frontend/BitsAndBytes.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/ModelConfig.h"
 #include "frontend/Shards.h"
@@ -16,6 +17,14 @@ namespace moec::frontend {
 struct Place {
   const Shard *shard = nullptr;
   const weights::TensorRecord *tensor = nullptr;
+  /// What the tensor has codes of; null for plain numbers.
+  std::shared_ptr<const weights::Nf4Tensor> nf4;
+
+  /// Of the numbers.
+  std::span<const int64_t> shape() const {
+    return nf4 ? nf4->shape : tensor->shape;
+  }
+  weights::ElementType type() const { return nf4 ? nf4->type : tensor->type; }
 };
 
 /// What a role is in a layout: the tensor that holds it, and as which part.
@@ -37,6 +46,8 @@ struct Checkpoint::Contents {
   Family family;
   ModelConfig config;
   std::vector<Shard> shards;
+  /// Of the shards.
+  std::optional<QuantizedTensors> quantized;
   /// The family's layout that the files have.
   const FamilyLayout *layout = nullptr;
   /// places[layer][tensor of the layout]: one for each expert, or one.
@@ -63,12 +74,15 @@ struct Checkpoint::Contents {
 private:
   weights::Status chooseLayout();
   weights::Status placeTensors();
+  weights::Result<Place> placeOf(const Shard &shard,
+                                 const weights::TensorRecord &record) const;
   weights::Status checkPlaces() const;
   weights::Status checkRecord(const FamilyTensor &tensor,
                               const Place &place) const;
   weights::Status describeLayers();
   weights::Result<weights::ElementType> typeOf(size_t layer, Role role) const;
   void measure();
+  uint64_t parametersOf(const weights::TensorRecord &record) const;
 };
 
 } // namespace moec::frontend

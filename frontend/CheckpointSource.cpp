@@ -48,27 +48,51 @@ static size_t firstNotFinite(std::span<const uint8_t> bytes, T exponent) {
   return count;
 }
 
+static constexpr uint32_t exponentOfF32 = 0x7F800000;
+
+/// The same of what codes stand for.
+static size_t firstNotFinite(const weights::Nf4Tensor &tensor) {
+  size_t count = size_t(tensor.elements());
+  std::vector<float> values(std::min<size_t>(count, 1 << 16));
+  for (size_t begin = 0; begin < count; begin += values.size()) {
+    values.resize(std::min(values.size(), count - begin));
+    weights::decodeNf4(tensor, int64_t(begin), values);
+    std::span<const uint8_t> bytes(
+        reinterpret_cast<const uint8_t *>(values.data()), 4 * values.size());
+    if (size_t first = firstNotFinite<uint32_t>(bytes, exponentOfF32);
+        first != values.size())
+      return begin + first;
+  }
+  return count;
+}
+
+/// The same of a tensor, plain or in codes.
+static size_t firstNotFinite(const Place &place) {
+  if (place.nf4)
+    return firstNotFinite(*place.nf4);
+  std::span<const uint8_t> bytes = place.shard->file.data(*place.tensor);
+  ElementType type = place.tensor->type;
+  return type == ElementType::F32
+             ? firstNotFinite<uint32_t>(bytes, exponentOfF32)
+             : firstNotFinite<uint16_t>(
+                   bytes, type == ElementType::BF16 ? 0x7F80 : 0x7C00);
+}
+
 Status Checkpoint::Contents::checkFinite() const {
   for (size_t layer = 0; layer < places.size(); ++layer) {
     for (size_t i = 0; i < places[layer].size(); ++i) {
       const FamilyTensor &tensor = layout->tensors[i];
       for (size_t number = 0; number < places[layer][i].size(); ++number) {
         const Place &place = places[layer][i][number];
-        std::span<const uint8_t> bytes = place.shard->file.data(*place.tensor);
-        ElementType type = place.tensor->type;
-        size_t first =
-            type == ElementType::F32
-                ? firstNotFinite<uint32_t>(bytes, 0x7F800000)
-                : firstNotFinite<uint16_t>(
-                      bytes, type == ElementType::BF16 ? 0x7F80 : 0x7C00);
-        if (first == bytes.size() * 8 / weights::elementTypeBits(type))
+        size_t first = firstNotFinite(place);
+        if (first == size_t(*weights::elementCount(place.shape())))
           continue;
         // The place in each axis, and from it the expert and the role.
         std::vector<int64_t> position(tensor.axes.size());
         int64_t expert = tensor.name.hasExpert() ? int64_t(number) : -1;
         size_t part = 0, rest = first;
         for (size_t axis = tensor.axes.size(); axis-- > 0;) {
-          size_t extent = size_t(place.tensor->shape[axis]);
+          size_t extent = size_t(place.shape()[axis]);
           size_t index = rest % extent, parts = tensor.holds.size();
           rest /= extent;
           position[axis] = int64_t(index);
@@ -196,6 +220,10 @@ public:
 private:
   Result<std::shared_ptr<const MatrixSource>>
   open(std::string name, size_t layer, Role role) const;
+  Result<std::shared_ptr<const MatrixSource>>
+  openPlaces(std::string name, const std::vector<Place> &places,
+             const MatrixShape &shape, int64_t runs, int64_t run,
+             bool isTransposed) const;
 
   std::shared_ptr<const Contents> contents;
 };
@@ -210,39 +238,57 @@ Checkpoint::Source::open(std::string name, size_t layer, Role role) const {
   int64_t part = int64_t(holder.part);
   bool isTransposed = tensor.axes.back() == matrixAxes(role).first;
 
-  // The stored matrices, as wide as all roles of the tensor together.
-  std::vector<StoredMatrix> entries;
-  const std::vector<Place> &found = contents->places[layer][holder.tensor];
-  for (const Place &place : found) {
-    std::span<const uint8_t> bytes = place.shard->file.data(*place.tensor);
-    size_t count = size_t(shape.entries) / found.size();
-    size_t size = bytes.size() / count;
-    for (size_t i = 0; i < count; ++i)
-      entries.push_back({bytes.subspan(i * size, size), place.tensor->type});
-  }
-  if (parts == 1)
-    return storedMatrices(std::move(name), shape, std::move(entries),
-                          isTransposed, contents);
-  if (isTransposed && tensor.split == Split::Blocks) {
-    // Columns of the matrix are rows as stored: a run of bytes.
-    for (StoredMatrix &entry : entries) {
-      size_t size = entry.bytes.size() / size_t(parts);
-      entry.bytes = entry.bytes.subspan(size_t(part) * size, size);
-    }
-    return storedMatrices(std::move(name), shape, std::move(entries),
-                          isTransposed, contents);
-  }
+  // Each role has a run of a stored matrix, or every so many of its columns.
+  bool isRun = isTransposed && tensor.split == Split::Blocks;
+  int64_t runs = isRun ? parts : 1, run = isRun ? part : 0;
   MatrixShape wide = shape;
-  wide.cols *= parts;
+  if (!isRun)
+    wide.cols *= parts;
   Result<std::shared_ptr<const MatrixSource>> whole =
-      storedMatrices(name, wide, std::move(entries), isTransposed, contents);
-  if (!whole)
-    return Error{whole.error()};
+      openPlaces(name, contents->places[layer][holder.tensor], wide, runs, run,
+                 isTransposed);
+  if (!whole || parts == 1 || isRun)
+    return whole;
   bool isBlock = tensor.split == Split::Blocks;
   return std::shared_ptr<const MatrixSource>(
       std::make_shared<ColumnsOfMatrices>(
           std::move(name), shape, *std::move(whole),
           isBlock ? part * shape.cols : part, isBlock ? 1 : parts));
+}
+
+/// Matrices of `shape`, each the `run`-th of as many equal runs of a stored
+/// one.
+Result<std::shared_ptr<const MatrixSource>>
+Checkpoint::Source::openPlaces(std::string name,
+                               const std::vector<Place> &places,
+                               const MatrixShape &shape, int64_t runs,
+                               int64_t run, bool isTransposed) const {
+  size_t count = size_t(shape.entries) / places.size();
+  bool isQuantized = places.front().nf4 != nullptr;
+  std::vector<StoredMatrix> plain;
+  std::vector<weights::Nf4Matrix> quantized;
+  for (const Place &place : places) {
+    if ((place.nf4 != nullptr) != isQuantized)
+      return Error{name + ": expected all matrices in " +
+                   (isQuantized ? "nf4" : "plain numbers") + " as " +
+                   quote(places.front().tensor->name) + ", found " +
+                   quote(place.tensor->name) + " in " +
+                   (isQuantized ? "plain numbers" : "nf4")};
+    std::span<const uint8_t> bytes = place.shard->file.data(*place.tensor);
+    size_t size = bytes.size() / count / size_t(runs);
+    for (size_t i = 0; i < count; ++i) {
+      size_t number = i * size_t(runs) + size_t(run);
+      if (isQuantized)
+        quantized.push_back(
+            {place.nf4, int64_t(number) * shape.rows * shape.cols});
+      else
+        plain.push_back({bytes.subspan(number * size, size), place.type()});
+    }
+  }
+  return isQuantized ? nf4Matrices(std::move(name), shape, std::move(quantized),
+                                   isTransposed, contents)
+                     : storedMatrices(std::move(name), shape, std::move(plain),
+                                      isTransposed, contents);
 }
 
 std::shared_ptr<const TensorSource> Checkpoint::source() const {

@@ -148,10 +148,25 @@ bool ConfigReader::readRouter(const Family &family, ModelConfig &result) {
   return true;
 }
 
+/// Whether weights are said to be in bitsandbytes' nf4, as far as they are in 4
+/// bits: each of them says so itself.
+static bool isNf4(const JsonValue &config) {
+  auto says = [&](std::string_view key, std::string_view word) {
+    const JsonValue *value = config.member(key);
+    return value && value->kind == JsonValue::Kind::String &&
+           value->string == word;
+  };
+  const JsonValue *isIn4Bits = config.member("load_in_4bit");
+  return says("quant_method", "bitsandbytes") &&
+         says("bnb_4bit_quant_type", "nf4") && isIn4Bits && isIn4Bits->boolean;
+}
+
 bool ConfigReader::read(const Family &family, ModelConfig &result) {
   const JsonValue *quantised = config.member("quantization_config");
-  if (quantised && quantised->kind != JsonValue::Kind::Null)
-    return fail("weights in F32, BF16 or F16 without quantization_config",
+  if (quantised && quantised->kind != JsonValue::Kind::Null &&
+      !isNf4(*quantised))
+    return fail("weights in F32, BF16 or F16 without quantization_config, or "
+                "one of bitsandbytes' nf4",
                 describe(*quantised) + " under that key");
   if (!integer(family.layers, "layers", 1, mostLayers, result.layers) ||
       !integer(family.hidden, "hidden", 1, mostWidth, result.hidden) ||

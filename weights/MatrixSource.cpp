@@ -4,6 +4,7 @@
 
 #include "weights/FloatFormats.h"
 #include "weights/Seeded.h"
+#include "weights/TransposedRead.h"
 
 #include <algorithm>
 #include <cstring>
@@ -232,23 +233,11 @@ public:
 
 private:
   Status doRead(int64_t entry, std::span<float> values) const override {
-    if (!isTransposed)
-      return doReadAnyOrder(entry, 0, values);
-    // A tile of 64 stored rows is written as whole cache lines of the result.
-    constexpr int64_t tile = 64;
-    int64_t rows = shape().rows, cols = shape().cols;
-    std::vector<float> stored(size_t(std::min(tile, cols) * rows));
-    for (int64_t first = 0; first < cols; first += tile) {
-      int64_t width = std::min(tile, cols - first);
-      std::span<float> lines = std::span(stored).first(size_t(width * rows));
-      if (Status status = doReadAnyOrder(entry, first * rows, lines); !status)
-        return status;
-      for (int64_t row = 0; row < rows; ++row)
-        for (int64_t col = 0; col < width; ++col)
-          values[size_t(row * cols + first + col)] =
-              lines[size_t(col * rows + row)];
-    }
-    return success();
+    auto readRun = [&](int64_t begin, std::span<float> run) {
+      return doReadAnyOrder(entry, begin, run);
+    };
+    return isTransposed ? readTransposed(shape(), values, readRun)
+                        : readRun(0, values);
   }
   Status doReadAnyOrder(int64_t entry, int64_t begin,
                         std::span<float> values) const override {

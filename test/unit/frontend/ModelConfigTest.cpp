@@ -166,7 +166,17 @@ TEST(ModelConfig, namesActivationsAsMoecDoes) {
 TEST(ModelConfig, refusesQuantisedWeights) {
   EXPECT_EQ(refusal({{"quantization_config", R"({"quant_method": "fp8"})"}}),
             "config.json: expected weights in F32, BF16 or F16 without "
-            "quantization_config, found an object of 1 under that key");
+            "quantization_config, or one of bitsandbytes' nf4, found an object "
+            "of 1 under that key");
+  EXPECT_TRUE(read({{"quantization_config",
+                     R"({"quant_method": "bitsandbytes", "load_in_4bit": true,
+                         "bnb_4bit_quant_type": "nf4"})"}}));
+  EXPECT_FALSE(read({{"quantization_config",
+                      R"({"quant_method": "bitsandbytes", "load_in_4bit": false,
+                          "bnb_4bit_quant_type": "nf4"})"}}));
+  EXPECT_FALSE(read({{"quantization_config",
+                      R"({"quant_method": "bitsandbytes", "load_in_4bit": true,
+                          "bnb_4bit_quant_type": "fp4"})"}}));
   EXPECT_TRUE(read({{"quantization_config", "null"}}));
 }
 
