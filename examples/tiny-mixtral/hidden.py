@@ -67,7 +67,7 @@ def add_to_profile(path, model=HERE):
         raise SystemExit(f"hidden.py: error: {path}: expected a profile, found no metadata 'moec.profile'")
     config = json.loads((model / "config.json").read_text())
     _, weights = read(model / "model.safetensors")
-    _, samples = read(model / "samples.safetensors")
+    _, samples = read(HERE / "samples.safetensors")
     for layer in range(config["num_hidden_layers"]):
         if f"layers.{layer}.counts" not in profile:
             raise SystemExit(f"hidden.py: error: {path}: expected traffic of layer {layer}, as moe-run --profile counts it, found none")

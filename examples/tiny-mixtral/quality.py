@@ -18,6 +18,7 @@ import json
 import math
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import transformers
 from moec import home
 
 import fisher
+import hidden
 import quality_report
 import quality_rows
 import train
@@ -82,10 +84,16 @@ def measure(model_folder, windows, folder, names=tuple(quality_rows.ROWS)):
     found = {"bytes": weight_bytes(instrumented), "loss": loss, "right": (expected == truth).float().mean().item()}
     yield "original", {**found, "same": 1.0}
     profile = profile_of(instrumented, original, folder)
+    # What codes are calibrated by; forms that are whitened have none of hidden activations.
+    calibration = folder / "calibration.safetensors"
+    shutil.copy(profile, calibration)
+    hidden.add_to_profile(calibration, model_folder)
     for number, name in enumerate(names):
         options = dict(quality_rows.ROWS[name])
         if "compress" in options or "bytes" in options:
             options |= {"profile": profile, "cache": folder / "cache"}
+        if options.get("rounding") == "calibrated":
+            options["profile"] = calibration
         path = moec.compile(model_folder, folder / f"artifact{number}", cpu="native", **options)
         artifact = moec.load(path)
         model = copy.deepcopy(original)

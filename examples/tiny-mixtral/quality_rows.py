@@ -7,6 +7,7 @@ weight expression. Ranks and encodings of competing forms are chosen so that the
 """
 
 INT8, INT4, F8 = "int8 group 32 scale f16", "int4 group 32 scale f16", "f8e4m3 group 32 scale f16"
+INT4_ZERO = "int4 group 32 zero_point scale f16"
 # A residual's output factor has as many rows as its rank, 16 or 32, and groups lie along them.
 INT8_16, INT4_16, F8_16 = "int8 group 16 scale f16", "int4 group 16 scale f16", "f8e4m3 group 16 scale f16"
 
@@ -90,6 +91,7 @@ SECTIONS = {
     },
     "Competing forms at about 3.1 MB": {
         "INT8 experts": {"encoding": INT8},
+        "INT8 experts, calibrated": {"encoding": INT8, "rounding": "calibrated"},
         "F8E4M3 experts": {"encoding": F8},
         "per-expert SVD, rank 32": products(32),
         "per-expert SVD, rank 32, whitened": products(32, whiten="full"),
@@ -100,7 +102,9 @@ SECTIONS = {
     },
     "Competing forms at about 1.6 MB": {
         "INT4 experts": {"encoding": INT4},
-        "INT4 experts, with zero points": {"encoding": "int4 group 32 zero_point scale f16"},
+        "INT4 experts, calibrated": {"encoding": INT4, "rounding": "calibrated"},
+        "INT4 experts, with zero points": {"encoding": INT4_ZERO},
+        "INT4 experts, with zero points, calibrated": {"encoding": INT4_ZERO, "rounding": "calibrated"},
         "per-expert SVD, rank 32, int8": products(32, INT8_16, whiten="full"),
         "per-expert SVD, rank 48, int4": products(48, INT4_16, whiten="full"),
         "one base (D²-MoE), rank 32, int8": one_base(32, INT8, INT8_16),

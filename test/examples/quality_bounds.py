@@ -26,6 +26,7 @@ BOUNDS = {
     "no base": (6.7, 0.15),
     "INT8 experts": (0.002, 0.99),
     "INT4 experts": (0.02, 0.93),
+    "INT4 experts, calibrated": (0.012, 0.94),
     "one base (D²-MoE), rank 32, int8": (0.05, 0.92),
     "4 mixed bases (MoBE), int8": (0.012, 0.955),
     "4 mixed bases (MoBE), int4": (0.061, 0.9),

@@ -40,6 +40,7 @@ ROWS = (
     "no residual",
     "no base",
     "INT4 experts",
+    "INT4 experts, calibrated",
     "one base (D²-MoE), rank 32, int8",
 )
 
