@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 DIALECT = "dialects/MoE/IR/"
+RUNTIME = "dialects/MoERT/IR/"
 # Page, title, introduction, and what is put together for it: generator with its options, and its definitions.
 PAGES = [
     ("MoEDialect.md", "The moe dialect", "What its operations mean is in [the specification](../spec.md).",
@@ -21,13 +22,18 @@ PAGES = [
      [("-gen-typedef-doc -typedefs-dialect=moe", DIALECT + "MoETypes.td")]),
     ("MoEAttrs.md", "Attributes", "Where an operation expects one, only the part in angle brackets is written.",
      [("-gen-attrdef-doc -attrdefs-dialect=moe", DIALECT + "MoEAttrs.td"), ("-gen-enum-doc", DIALECT + "MoEEnums.td")]),
+    ("MoERT.md", "The moert dialect", "Constraints M1 to M4 of [the specification](../spec.md).",
+     [("-gen-dialect-doc -dialect=moert", RUNTIME + "MoERTDialect.td"),
+      ("-gen-typedef-doc -typedefs-dialect=moert", RUNTIME + "MoERTTypes.td"),
+      ("-gen-op-doc -dialect=moert", RUNTIME + "ResidencyOps.td")]),
     ("Passes.md", "Passes", "From moe to moe, by flag of `moe-opt`.", [("-gen-pass-doc", "passes/Passes.td")]),
     ("LoweringPasses.md", "Lowering passes", "Those that change the level, by flag of `moe-opt`.",
      [("-gen-pass-doc", "lowering/Passes.td")]),
 ]  # fmt: skip
 # Headings between the parts of a page.
 PARTS = {"WeightOps.td": "Stored tensors and weight expressions", "GraphOps.td": "Graph form", "SlotOps.td": "Slot form",
-         "ScheduledOps.td": "Scheduled form", "MoEAttrs.td": "Attributes", "MoEEnums.td": "Enumerations"}  # fmt: skip
+         "ScheduledOps.td": "Scheduled form", "MoEAttrs.td": "Attributes", "MoEEnums.td": "Enumerations", "MoERTTypes.td": "Types",
+         "ResidencyOps.td": "Operations"}  # fmt: skip
 
 
 def generate(tblgen, root, includes, options, source):

@@ -30,6 +30,25 @@ def ExportEntriesPass : Pass<"moe-export-entries", "::mlir::ModuleOp"> {
                            "::mlir::tensor::TensorDialect", "::mlir::func::FuncDialect", "::moec::moe::MoEDialect"];
 }
 
+def ConvertMoEToMoERTPass : Pass<"convert-moe-to-moert", "::mlir::ModuleOp"> {
+  let summary = "products that read paged bases do so under a lease";
+  let description = [{
+    ```
+    %w = moe.wrap %pool slots(%table) …                      %lease, %slots = moert.acquire ins(%clusters, %table) pools(%pool) outs(…)
+    %h = moe.grouped_up … weights(%w) …                ->    %w = moe.wrap %pool slots(%slots) …
+    %y = moe.grouped_matmul … weights(%d) …                  %h = moe.grouped_up … weights(%w) …
+                                                             %y = moe.grouped_matmul … weights(%d) …
+                                                             moert.release %lease slots(%slots) pools(%pool)
+    ```
+    Runs behind moe-bind-params, whose pools of paged bases have a first extent that is not known; a cluster moves as a whole, so that their tables of
+    places say the same, and one is asked for. The lease is of the clusters that the rows' moe.group sorts by, begins
+    in front of the first product that reads them and ends behind the last one. What needs none of the bases moves in front of
+    it, prefetches too: a shared expert is computed, and the router of a layer beside this one asked, while bases are read. Products of
+    several sortings get a lease each, one behind the other; where they wait for each other in turn, the function is refused.
+  }];
+  let dependentDialects = ["::moec::moe::MoEDialect", "::moec::moert::MoERTDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
   let summary = "the reference lowering: plain linalg, scf and tensor operations";
   let description = [{
@@ -350,6 +369,25 @@ def OutlineParallelPass : Pass<"moe-outline-parallel", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::scf::SCFDialect"];
+}
+
+def ConvertMoERTToLLVMPass : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "asks the runtime for bases by calls";
+  let description = [{
+    Runs on entries, the functions with `moec.arguments`, on buffers, behind moe-outline-parallel. The operations become calls of `moert_paging_prefetch`,
+    `moert_paging_acquire` and `moert_paging_release` (moert/abi.h), and the entry gets a last argument behind the executor, the call's paging.
+
+    ```
+    %lease = moert.acquire ins(%clusters, %table : memref<?x2xi32>, memref<4xi32>) outs(%slots : memref<4xi32>)
+    ```
+    becomes
+    ```
+    func.call @moert_paging_acquire(%paging, %clusters, %count, %table, %c4, %slots) : (!llvm.ptr, !llvm.ptr, i64, !llvm.ptr, i64, !llvm.ptr) -> ()
+    ```
+    Numbers lie one behind the other; those of arguments do so because moe-export-entries asks for it.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::memref::MemRefDialect"];
 }
 
 def ExpandNarrowFloatsPass : Pass<"moe-expand-narrow-floats"> {

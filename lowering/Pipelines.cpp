@@ -111,6 +111,8 @@ void moec::lowering::buildLoopsToLLVM(OpPassManager &manager,
                                       const InstructionSet *isa) {
   // Parallel loops, of which the reference lowering makes none, run on the caller's threads.
   manager.addPass(createOutlineParallelPass());
+  // What asks for bases of clusters, if they are paged; its argument stands behind the executor.
+  manager.addPass(createConvertMoERTToLLVMPass());
   addNarrowFloats<func::FuncOp>(manager, isa && isa->hasHalf);
   // What the C library has no function for.
   math::MathExpandOpsPassOptions expanded;

@@ -1,5 +1,6 @@
 // moe-bind-params: weights and tables become arguments that a layer binds, and layers of one shape share a function.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "passes/PagedBases.h"
 #include "passes/Passes.h"
 
 #include "passes/Decisions.h"
@@ -28,18 +29,21 @@ public:
 
   /// Binds every leaf; false if there is none.
   FailureOr<bool> run() {
-    llvm::MapVector<Attribute, SmallVector<LeafOp>> leaves;
+    // By param, and by the name it is asked to have.
+    llvm::MapVector<std::pair<Attribute, Attribute>, SmallVector<LeafOp>>
+        leaves;
     function.walk([&](LeafOp leaf) {
-      leaves[leaf.getParamAttr()].push_back(leaf);
+      leaves[{leaf.getParamAttr(), leaf->getAttr(boundAsAttrName)}].push_back(
+          leaf);
     });
-    for (auto &[symbol, uses] : leaves) {
+    for (auto &[key, uses] : leaves) {
       auto param = SymbolTable::lookupNearestSymbolFrom<ParamOp>(
-          function, cast<FlatSymbolRefAttr>(symbol));
+          function, cast<FlatSymbolRefAttr>(key.first));
       if (param.getLayout() && !WrapOp::isKnown(*param.getLayout()))
         return param.emitOpError("expected layout row_major or panel16 of a "
                                  "weight that layers bind, found ")
                << stringifyLayout(*param.getLayout());
-      bind(param, uses);
+      bind(param, uniqueName(param, key.second), uses);
     }
     return !leaves.empty();
   }
@@ -47,12 +51,14 @@ public:
   DictionaryAttr getBinding() { return bound.getDictionary(function.getContext()); }
 
 private:
-  /// What the layer calls the param: without the layer's own name in front.
-  StringAttr localName(ParamOp param) {
-    StringRef name = param.getSymName();
-    if (name.consume_front(function.getSymName()))
-      name.consume_front(".");
-    return builder.getStringAttr(name.empty() ? param.getSymName() : name);
+  /// What the layer calls the param: as it is asked to, or without the layer's own name in front.
+  StringAttr uniqueName(ParamOp param, Attribute asked) {
+    auto name = dyn_cast_or_null<StringAttr>(asked);
+    std::string text =
+        name ? name.str() : localNameOf(param, function.getSymName()).str();
+    while (bound.get(text))
+      text += "_";
+    return builder.getStringAttr(text);
   }
 
   static bool isRowMajor(ParamOp param) {
@@ -71,6 +77,9 @@ private:
     attributes.append("moec.part", builder.getStringAttr(part));
     if (below)
       attributes.append("moec.below", builder.getI64IntegerAttr(below));
+    // A pool of as many places as memory is given.
+    if (type.getRank() && type.isDynamicDim(0))
+      attributes.append(pagedAttrName, builder.getUnitAttr());
     unsigned index = function.getNumArguments();
     LogicalResult inserted = function.insertArgument(
         index, type, attributes.getDictionary(function.getContext()),
@@ -80,8 +89,7 @@ private:
     return function.getArgument(index);
   }
 
-  void bind(ParamOp param, ArrayRef<LeafOp> uses) {
-    StringAttr name = localName(param);
+  void bind(ParamOp param, StringAttr name, ArrayRef<LeafOp> uses) {
     bound.append(name, FlatSymbolRefAttr::get(param.getSymNameAttr()));
     builder.setInsertionPointToStart(&function.getBody().front());
     Value value;

@@ -4,6 +4,7 @@
 #define MOEC_PASSES_PASSES_H
 
 #include "dialects/MoE/IR/MoE.h"
+#include "dialects/MoERT/IR/MoERT.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"

@@ -418,6 +418,16 @@ def VerifyWeightsPass : MoE_FunctionPass<"moe-verify-weights"> {
   }];
 }
 
+def VerifyLeasesPass : MoE_FunctionPass<"moe-verify-leases"> {
+  let summary = "checks that leases are released once, and not used behind it";
+  let description = [{
+    What types cannot say of moert: each moert.acquire is released once on every path, by a moert.release of this function that names its places; nothing
+    reads through them behind it; a lease is passed to nothing else; and none is taken while another one is held, so that calls
+    that wait for memory cannot wait for each other. Takes tensors and buffers, any control flow. What is read through places is followed to views of
+    them and to weights that are looked up by them.
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Reports
 //===----------------------------------------------------------------------===//
@@ -455,6 +465,48 @@ def SelectLayoutPass : MoE_ModulePass<"moe-select-layout"> {
   ];
 }
 
+def PlanResidencyPass : MoE_ModulePass<"moe-plan-residency"> {
+  let summary = "decides which weights stay in memory and which are brought there when needed";
+  let description = [{
+    ```
+    moe.param @base : !moe.weight<64x32xf32, cluster[4]> = …    -> … residency cached      bases of clusters: most of the bytes
+    moe.param @a : !moe.weight<64x4xf32, expert[16]> = …        -> … residency pinned      residuals, routers, prototypes, tables
+    ```
+    What moves is the record of a cluster: its matrices of all roles together. So the bases of a layer are paged together, or none of
+    them is: a remark says so where one is pinned already, is read by several functions, has another number of clusters, or
+    is read by anything else than products whose rows a moe.group sorted. Takes public functions in scheduled form,
+    in front of moe-bind-params and behind moe-select-layout, which decides how many bytes there are.
+
+    `moe.residency` of the module says how many bytes are pinned and paged, in how many records, and the least that slots for the paged ones take:
+    all clusters of one layer for each size of records, as a call of many tokens meets them all. A budget below it is refused.
+  }];
+  let options = [
+    Option<"budget", "budget", "int64_t", "/*default=*/0", "Bytes of memory for the bases that are paged; 0: any number">
+  ];
+}
+
+def InsertPrefetchPass : MoE_ModulePass<"moe-insert-prefetch"> {
+  let summary = "says which bases will be read as soon as that is known, or can be guessed";
+  let description = [{
+    ```
+    %clusters, %slot = moe.clusters_of %ids by %table           -> … moert.prefetch %clusters
+                                                                    %logits = moe.apply %x, %next.router          of the next layer
+                                                                    %next = moe.clusters_of …
+                                                                    moert.prefetch %next ahead 1
+    ```
+    In a layer whose bases are paged (moe-plan-residency) a prefetch stands right behind what makes the ids of clusters. Behind it the router of
+    the next layer, the public function that follows, is applied to this layer's rows: where tokens go changes little from layer to layer,
+    and a base takes longer to read than a layer to compute. Its params are bound to this layer too, as `next.router` and the like, so that layers of one
+    shape still run one function. No result changes. The last layer guesses nothing; neither does one whose successor's router reads anything
+    but rows of tokens and params: a remark says so.
+  }];
+  let options = [
+    Option<"crossLayerGates", "cross-layer-gates", "bool", "/*default=*/true",
+           "Whether layers apply the router of the next one and prefetch what it chooses">
+  ];
+  let dependentDialects = ["::moec::moe::MoEDialect", "::moec::moert::MoERTDialect"];
+}
+
 def BindParamsPass : Pass<"moe-bind-params", "::mlir::ModuleOp"> {
   let summary = "weights and tables become arguments that layers bind; layers of one shape share a function";
   let description = [{
@@ -469,6 +521,9 @@ def BindParamsPass : Pass<"moe-bind-params", "::mlir::ModuleOp"> {
     So which experts form a cluster, and what their weights are, is data: compiled code depends on shapes and encodings
     only. Takes public functions with a body; what they call is expected to be inlined. Matrices of clusters lie in a pool
     behind a table of places. Functions that then differ in nothing but their names become one.
+
+    The pool of a weight that is `residency cached` (moe-plan-residency) has as many places as memory is given: its first extent is not
+    known, and its arguments have `moec.paged`.
   }];
   let dependentDialects = ["::moec::moe::MoEDialect"];
 }

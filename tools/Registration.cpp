@@ -5,6 +5,8 @@
 #include "dialects/MoE/IR/MoE.h"
 #include "dialects/MoE/Interfaces/BufferizableOpInterface.h"
 #include "dialects/MoE/Interfaces/TilingInterface.h"
+#include "dialects/MoERT/IR/MoERT.h"
+#include "dialects/MoERT/Interfaces/BufferizableOpInterface.h"
 #include "lowering/Passes.h"
 #include "lowering/Pipelines.h"
 #include "mlir/InitAllDialects.h"
@@ -16,9 +18,10 @@
 void moec::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
-  registry.insert<moe::MoEDialect>();
+  registry.insert<moe::MoEDialect, moert::MoERTDialect>();
   moe::registerBufferizableOpInterfaceExternalModels(registry);
   moe::registerTilingInterfaceExternalModels(registry);
+  moert::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
 void moec::registerEverything(mlir::DialectRegistry &registry) {

@@ -26,19 +26,6 @@ static weights::TensorForm tableForm(int64_t entries) {
   return form;
 }
 
-static weights::TensorForm matrixForm(const weights::Encoding &encoding,
-                                      ParamOp param) {
-  auto type = cast<WeightType>(param.getType());
-  weights::TensorForm form;
-  form.values = encoding;
-  // moe-bind-params lets no other layout through.
-  form.layout = param.getLayout() == Layout::panel16
-                    ? weights::Layout::Panel16
-                    : weights::Layout::RowMajor;
-  form.shape = {type.getRows(), type.getCols()};
-  return form;
-}
-
 FailureOr<LayerWeights>
 LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
                    const weights::ArchiveSource &source,
@@ -65,13 +52,14 @@ LayerWeights::plan(ModuleOp module, const weights::WeightProvider &provider,
   auto addMatrix = [&](std::string name, ParamOp param,
                        int64_t entry) -> LogicalResult {
     auto matrices = sources.openStored(param);
-    auto encoding = getStoredEncoding(param);
-    if (failed(matrices) || failed(encoding))
+    // moe-bind-params lets no other layout through than it knows.
+    auto form = getStoredForm(param);
+    if (failed(matrices) || failed(form))
       return failure();
     Item item;
     item.matrices = *matrices;
     item.entry = entry;
-    addTensor(std::move(name), matrixForm(*encoding, param), std::move(item));
+    addTensor(std::move(name), *form, std::move(item));
     return success();
   };
 

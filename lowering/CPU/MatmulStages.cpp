@@ -34,6 +34,9 @@ struct Stored {
   int64_t rows, cols, entries;
   bool isIndexed;
   Value codes, scales, zeroPoints, slots;
+  /// Of a paged pool: how many places it has, and elements from one to the
+  /// next, of each part there is.
+  Value places, codesStride, scalesStride, zeroPointsStride;
 
   int64_t panels() const { return (cols + lanes - 1) / lanes; }
   int64_t panelStride() const {
@@ -189,12 +192,34 @@ private:
                   list(wrap.getScales()),
                   list(wrap.getZeroPoints()),
                   wrap.getSlots() ? layer.contiguous(c, wrap.getSlots())
-                                  : Value()};
+                                  : Value(),
+                  {},
+                  {},
+                  {},
+                  {}};
     if (result.form.isRowMajor)
       takeRows(result, wrap.getTensor());
     else
       result.codes = list(wrap.getTensor());
+    if (ShapedType::isDynamic(entries))
+      takePlaces(result, wrap);
     return result;
+  }
+
+  /// Of a paged pool, places are as far from each other as records are. Kernels
+  /// read one place at a time, so lists of its parts need not end where it does.
+  void takePlaces(Stored &weight, WrapOp wrap) {
+    auto stride = [&](Value part) -> Value {
+      if (!part)
+        return {};
+      return memref::ExtractStridedMetadataOp::create(c.b, c.loc, part)
+          .getStrides()
+          .front();
+    };
+    weight.places = c.extent(wrap.getTensor(), 0);
+    weight.codesStride = stride(wrap.getTensor());
+    weight.scalesStride = stride(wrap.getScales());
+    weight.zeroPointsStride = stride(wrap.getZeroPoints());
   }
 
   /// Codes of a matrix in row_major: where they are, if kernels can read them
@@ -247,8 +272,9 @@ private:
   }
 
   static void capture(SmallVectorImpl<Value> &captured, const Stored &weight) {
-    for (Value each :
-         {weight.codes, weight.scales, weight.zeroPoints, weight.slots})
+    for (Value each : {weight.codes, weight.scales, weight.zeroPoints,
+                       weight.slots, weight.places, weight.codesStride,
+                       weight.scalesStride, weight.zeroPointsStride})
       if (each)
         captured.push_back(each);
   }
@@ -295,23 +321,35 @@ private:
         Value safe = t.select(isEntry, t.toIndex(place), t.index(0));
         place = t.select(isEntry, t.load(slots, safe), t.number(-1, t.i32()));
       }
-      Value isThere = t.isWithin(place, t.index(w.entries));
+      Value isThere = t.isWithin(place, w.places ? in.lookup(w.places)
+                                                 : t.index(w.entries));
       at = t.select(isThere, t.toIndex(place), t.index(0));
       *count = t.select(isThere, *count, t.index(0));
     }
-    Value panel = t.add(t.mul(at, w.panels()), firstPanel);
+    // Entries lie behind each other, but for places of a paged pool.
+    Value panel =
+        w.places ? firstPanel : t.add(t.mul(at, w.panels()), firstPanel);
+    auto partAt = [&](Value part, Value stride, Value element) {
+      if (w.places)
+        element = t.add(t.mul(at, in.lookup(stride)), element);
+      return t.address(in.lookup(part), element);
+    };
     Value element = t.mul(panel, w.panelStride());
     if (firstRow)
       element = t.add(element, t.mul(t.div(firstRow, w.form.rowsPerElement()),
                                      w.rowStride()));
     Panels result;
-    result.codes = t.address(in.lookup(w.codes), element);
-    Value scale = w.form.group ? t.mul(panel, w.scaleStride()) : at;
+    result.codes = partAt(w.codes, w.codesStride, element);
+    Value scale = w.form.group ? t.mul(panel, w.scaleStride())
+                  : w.places   ? t.index(0)
+                               : at;
     if (firstRow && w.form.group)
       scale = t.add(scale, t.mul(t.div(firstRow, w.form.group), lanes));
-    result.scales = w.scales ? t.address(in.lookup(w.scales), scale) : null(t);
-    result.zeroPoints =
-        w.zeroPoints ? t.address(in.lookup(w.zeroPoints), scale) : null(t);
+    result.scales =
+        w.scales ? partAt(w.scales, w.scalesStride, scale) : null(t);
+    result.zeroPoints = w.zeroPoints
+                            ? partAt(w.zeroPoints, w.zeroPointsStride, scale)
+                            : null(t);
     result.stride = t.index(w.panelStride());
     result.scaleStride = t.index(w.scaleStride());
     if (w.form.isRowMajor)

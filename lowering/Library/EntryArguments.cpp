@@ -88,6 +88,8 @@ void moec::lowering::setEntryArguments(Operation *function,
       attributes.append("below", builder.getI64IntegerAttr(argument.below));
     if (argument.isContiguous)
       attributes.append("contiguous", builder.getUnitAttr());
+    if (argument.isPaged)
+      attributes.append("paged", builder.getUnitAttr());
     dictionaries.push_back(attributes.getDictionary(function->getContext()));
   }
   function->setAttr(attributeName, builder.getArrayAttr(dictionaries));
@@ -125,7 +127,8 @@ moec::lowering::getEntryArguments(Operation *function) {
     arguments.push_back(
         {name.str(), *type, SmallVector<int64_t>(shape.asArrayRef()),
          EntryRole(roleName - std::begin(roleNames)),
-         below ? below.getInt() : 0, dictionary.contains("contiguous")});
+         below ? below.getInt() : 0, dictionary.contains("contiguous"),
+         dictionary.contains("paged")});
   }
   if (arguments.size() > MOERT_MAX_ARGUMENTS)
     return fail("expected at most " + Twine(MOERT_MAX_ARGUMENTS) +

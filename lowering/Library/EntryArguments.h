@@ -33,7 +33,7 @@ llvm::StringRef entryRoleName(EntryRole role);
 
 /// One argument of a compiled function. Functions carry theirs as an array of dictionaries, outputs last:
 /// {dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 64>}, `below = 4 : i64` for tables, and
-/// `contiguous` for panels.
+/// `contiguous` for panels, `paged` for paged pools.
 struct EntryArgument {
   std::string name;
   EntryElementType type;
@@ -42,8 +42,10 @@ struct EntryArgument {
   EntryRole role;
   /// Of a table: each value is at least 0 and below this. 0 for others.
   int64_t below = 0;
-  /// Whether elements must lie one behind the other: kernels read panels so.
+  /// Whether elements must lie one behind the other: kernels read panels so. Of a paged pool each place's.
   bool isContiguous = false;
+  /// Whether it is a pool of as many places as memory is given, at any distance from each other.
+  bool isPaged = false;
 };
 
 /// Whether the operation is a function that was exported.

@@ -273,14 +273,14 @@ private:
   }
 
   /// The C wrapper of a compiled function, which may take an executor behind
-  /// its other parameters.
+  /// its other parameters, and behind that the call's paging.
   Expected<Function *> wrapperOf(StringRef name, unsigned parameters,
-                                 bool mayTakeExecutor = false) {
+                                 unsigned optional = 0) {
     std::string wrapper = ("_mlir_ciface_" + entryPrefix + name).str();
     Function *function = module.getFunction(wrapper);
     if (!function || function->isDeclaration() ||
-        (function->arg_size() != parameters &&
-         !(mayTakeExecutor && function->arg_size() == parameters + 1)))
+        function->arg_size() < parameters ||
+        function->arg_size() > parameters + optional)
       return createStringError("expected a function " + wrapper + " of " +
                                Twine(parameters) + " parameters");
     return function;
@@ -327,11 +327,10 @@ private:
   }
 
   /// void kernel(void **descriptors): arguments, then the workspace, then the
-  /// executor.
+  /// executor, then the call's paging.
   Error addKernel(const Entry &entry, StringRef variant) {
     unsigned count = entry.arguments.size() + 1;
-    Expected<Function *> wrapper =
-        wrapperOf(entry.name, count, /*mayTakeExecutor=*/true);
+    Expected<Function *> wrapper = wrapperOf(entry.name, count, /*optional=*/2);
     if (!wrapper)
       return wrapper.takeError();
     Function *kernel = startHidden(symbolOf("kernel", entry, variant));
@@ -356,6 +355,11 @@ private:
     return Error::success();
   }
 
+  /// moert_argument.contiguous.
+  static uint8_t contiguityOf(const EntryArgument &argument) {
+    return argument.isPaged ? 2 : argument.isContiguous;
+  }
+
   Constant *addTable(const Entry &entry, ArrayRef<Variant> variants) {
     SmallVector<Constant *> arguments;
     uint32_t alignment = variants.front().hasDeviceCode ? deviceAlignment : 0;
@@ -369,7 +373,7 @@ private:
                                 builder.getInt8(uint8_t(argument.role)),
                                 builder.getInt8(argument.shape.size()),
                                 ConstantDataArray::get(context, shape),
-                                builder.getInt8(argument.isContiguous),
+                                builder.getInt8(contiguityOf(argument)),
                                 builder.getInt32(alignment)}));
     }
     Constant *array =

@@ -4,6 +4,7 @@
 #include "lowering/Passes.h"
 
 #include "dialects/MoE/IR/MoE.h"
+#include "dialects/MoERT/IR/MoERT.h"
 #include "lowering/Library/ArchiveNames.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -12,6 +13,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "moert/abi.h"
 #include "passes/Analysis/ExtentClasses.h"
+#include "passes/PagedBases.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -31,6 +33,7 @@ struct Parameter {
   lowering::EntryRole role;
   int64_t below = 0;
   bool isContiguous = false;
+  bool isPaged = false;
 
   bool isOutput() const { return role == lowering::EntryRole::output; }
 };
@@ -42,10 +45,14 @@ RankedTensorType boundaryType(RankedTensorType type) {
   return type.clone(IntegerType::get(type.getContext(), 32));
 }
 
-/// Whether the operation views tensors as panels, which kernels read as one run of elements.
-bool isPanels(Operation *op) {
-  auto wrap = dyn_cast<moe::WrapOp>(op);
-  return wrap && wrap.getLayoutOrDefault() == moe::Layout::panel16;
+/// Whether the operation reads tensors as one run of elements: as kernels read panels, and the runtime lists.
+bool readsAsRun(Operation *op) {
+  if (auto wrap = dyn_cast<moe::WrapOp>(op))
+    return wrap.getLayoutOrDefault() == moe::Layout::panel16;
+  if (auto cast = dyn_cast<moe::IdCastOp>(op))
+    return llvm::any_of(cast->getUsers(),
+                        llvm::IsaPred<moert::PrefetchOp, moert::AcquireOp>);
+  return isa<moert::PrefetchOp, moert::AcquireOp>(op);
 }
 
 /// How many ids there are, of a tensor of ids; 0 of others.
@@ -135,7 +142,8 @@ private:
            function.getArgAttr(i, "moec.binding") ? lowering::EntryRole::binding
                                                   : lowering::EntryRole::input,
            below ? below.getInt() : boundOf(argument.getType()),
-           llvm::any_of(argument.getUsers(), isPanels)});
+           llvm::any_of(argument.getUsers(), readsAsRun),
+           bool(function.getArgAttr(i, pagedAttrName))});
     }
     Operation *terminator = function.getBody().front().getTerminator();
     for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
@@ -208,7 +216,7 @@ private:
       arguments.push_back(
           {parameter.name, *lowering::entryElementType(type.getElementType()),
            SmallVector<int64_t>(type.getShape()), parameter.role,
-           parameter.below, parameter.isContiguous});
+           parameter.below, parameter.isContiguous, parameter.isPaged});
     }
     DenseMap<unsigned, int64_t> numbers;
     LogicalResult status = success();

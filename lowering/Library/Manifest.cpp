@@ -47,6 +47,8 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
                 json.attribute("role", entryRoleName(argument.role));
                 if (argument.below)
                   json.attribute("below", argument.below);
+                if (argument.isPaged)
+                  json.attribute("paged", true);
               });
           });
         });

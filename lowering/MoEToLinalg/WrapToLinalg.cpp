@@ -3,6 +3,7 @@
 #include "lowering/MoEToLinalg/Patterns.h"
 #include "lowering/MoEToLinalg/Wrap.h"
 
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "weights/FloatFormats.h"
 
@@ -162,13 +163,18 @@ SmallVector<Value> moec::lowering::emitWrap(Emitter &e, WrapOp op,
     inputs.push_back(in.getSlots());
     maps.push_back({0});
   }
+  // A paged pool has as many places as memory was given.
   int64_t places = cast<ShapedType>(op.getTensor().getType()).getDimSize(0);
+  Value given;
+  if (in.getSlots() && ShapedType::isDynamic(places))
+    given = tensor::DimOp::create(e.b, e.loc, in.getTensor(), 0);
   return {e.generic(
       std::string(loops.size(), 'p'), inputs, maps, e.empty(sizes, element),
       loops, [&](Emitter &inner, ValueRange at) {
         Value entry, isThere;
         if (in.getSlots()) {
-          isThere = inner.inRange(at[0], places);
+          isThere = given ? inner.inExtent(at[0], given)
+                          : inner.inRange(at[0], places);
           entry = inner.safeIndex(at[0], isThere);
         } else if (isIndexed) {
           entry = inner.loopIndex(0);

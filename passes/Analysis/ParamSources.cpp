@@ -38,6 +38,20 @@ FailureOr<weights::Encoding> moec::getStoredEncoding(ParamOp param) {
   return plain;
 }
 
+FailureOr<weights::TensorForm> moec::getStoredForm(ParamOp param) {
+  FailureOr<weights::Encoding> encoding = getStoredEncoding(param);
+  if (failed(encoding))
+    return failure();
+  auto type = cast<WeightType>(param.getType());
+  weights::TensorForm form;
+  form.values = *encoding;
+  form.layout = param.getLayout() == Layout::panel16
+                    ? weights::Layout::Panel16
+                    : weights::Layout::RowMajor;
+  form.shape = {type.getRows(), type.getCols()};
+  return form;
+}
+
 /// The value of a result, or a diagnostic at the param.
 template <typename T>
 static FailureOr<T> take(ParamOp param, weights::Result<T> result) {

@@ -6,6 +6,7 @@
 #include "dialects/MoE/IR/MoE.h"
 #include "weights/CachedStatistics.h"
 #include "weights/Recipes.h"
+#include "weights/StoredTensor.h"
 #include "weights/WeightProvider.h"
 #include "llvm/ADT/DenseMap.h"
 
@@ -20,6 +21,10 @@ mlir::FailureOr<weights::Encoding> getStoredEncoding(moe::ParamOp param);
 
 /// Matrices of a weight: how many, and their sides.
 weights::MatrixShape matrixShape(moe::WeightType type);
+
+/// One matrix of a param, or its only one, as its record has it. Fails as getStoredEncoding does; the layout is one that
+/// tensors can have.
+mlir::FailureOr<weights::TensorForm> getStoredForm(moe::ParamOp param);
 
 /// Opens params. What a recipe reads is opened once; nothing is read before a matrix is asked for. Failures are
 /// diagnostics at the param they arise at.

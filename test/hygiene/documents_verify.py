@@ -46,7 +46,7 @@ def main():
             jobs.append((path, text.count("\n", 0, block.start()) + 1, textwrap.dedent(block[2])))
         if path.suffix == ".td":
             for name, body in OPERATION.findall(text):
-                if not any(re.search(rf"\bmoe\.\S*{re.escape(name)}\b", block[2]) for block in BLOCK.finditer(body)):
+                if not any(re.search(rf"\bmoe(?:rt)?\.\S*{re.escape(name)}\b", block[2]) for block in BLOCK.finditer(body)):
                     findings.append(f"{path}: the description of '{name}' has no mlir block that uses it")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         findings += [found for found in pool.map(verify, jobs) if found]

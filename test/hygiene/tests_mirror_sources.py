@@ -18,10 +18,12 @@ root = pathlib.Path(sys.argv[1])
 TESTED_BY = {
     # Registration has no behaviour but that inlining is allowed.
     "dialects/MoE/IR/MoEDialect.cpp": "test/dialects/MoE/IR/inlining.mlir",
+    "dialects/MoERT/IR/MoERTDialect.cpp": "test/dialects/MoERT/IR/inlining.mlir",
     # Its messages are those of the verifiers that call it.
     "dialects/MoE/IR/VerifyShapes.cpp": "test/dialects/MoE/IR/slot-ops-invalid.mlir",
     # Named after what it does, as the source is after the interface.
     "dialects/MoE/Interfaces/BufferizableOpInterface.cpp": "test/dialects/MoE/Interfaces/bufferize.mlir",
+    "dialects/MoERT/Interfaces/BufferizableOpInterface.cpp": "test/dialects/MoERT/Interfaces/bufferize.mlir",
     "dialects/MoE/Interfaces/TilingInterface.cpp": "test/dialects/MoE/Interfaces/tiling.mlir",
 }
 

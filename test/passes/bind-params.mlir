@@ -90,6 +90,36 @@ func.func @f(%x: tensor<?x9xf32>) -> (tensor<?x20xf32>, tensor<?x20xf32>) {
 
 // -----
 
+// Pools of what is paged have as many places as memory is given. A param that is cached but has no clusters is not paged.
+// CHECK: func.func @block0(%{{.+}}: tensor<?x4xf32>, %{{.+}}: tensor<?x!moe.id<cluster[2]>>,
+// CHECK-SAME: %[[UP:.+]]: tensor<?x4x4xi8> {moec.binding = "up", moec.name = "up", moec.paged, moec.part = "codes"},
+// CHECK-SAME: %[[SCALES:.+]]: tensor<?x1x1xf32> {moec.binding = "up", moec.name = "up.scales", moec.paged, moec.part = "scales"},
+// CHECK-SAME: %[[SLOTS:.+]]: tensor<2xi32> {moec.below = 2 : i64, moec.binding = "up", moec.name = "up.slots", moec.part = "slots"},
+// CHECK-SAME: %[[DOWN:.+]]: tensor<?x4x4xf32> {moec.binding = "down", moec.name = "down", moec.paged, moec.part = "codes"},
+// CHECK-SAME: %[[OTHERS:.+]]: tensor<2xi32> {moec.below = 2 : i64, moec.binding = "down", moec.name = "down.slots", moec.part = "slots"},
+// CHECK-SAME: %{{.+}}: tensor<2x4x4xf32> {moec.binding = "next.up", moec.name = "next.up", moec.part = "codes"},
+// CHECK-SAME: %[[PINNED:.+]]: tensor<2xi32> {moec.below = 2 : i64, moec.binding = "next.up", moec.name = "next.up.slots", moec.part = "slots"},
+// CHECK-SAME: %{{.+}}: tensor<4x4xf32> {moec.binding = "up_", moec.name = "up_", moec.part = "codes"})
+// CHECK-DAG: moe.wrap %[[UP]] scales(%[[SCALES]] : tensor<?x1x1xf32>) slots(%[[SLOTS]] : tensor<2xi32>)
+// CHECK-DAG: moe.wrap %[[DOWN]] slots(%[[OTHERS]] : tensor<2xi32>)
+// CHECK: moe.layer @f runs @block0 {down = @f.down, next.up = @g.up, up = @f.up, up_ = @up}
+!c = !moe.weight<4x4xf32, cluster[2]>
+!w = !moe.weight<4x4xf32>
+moe.param private @f.up : !c = #moe.seeded<1> encoding <int8> residency cached
+moe.param private @f.down : !c = #moe.seeded<1> residency cached
+moe.param private @g.up : !c = #moe.seeded<1> residency pinned
+moe.param private @up : !w = #moe.seeded<1> residency cached
+func.func @f(%x: tensor<?x4xf32>, %e: tensor<?x!moe.id<cluster[2]>>) -> (!c, !c, !c, !w) {
+  %up = moe.leaf @f.up : !c
+  %down = moe.leaf @f.down : !c
+  // Another layer's, by the name that it is asked to have here; and a name that is taken.
+  %next = moe.leaf @g.up {moec.bound_as = "next.up"} : !c
+  %other = moe.leaf @up : !w
+  return %up, %down, %next, %other : !c, !c, !c, !w
+}
+
+// -----
+
 // expected-error @below {{expected layout row_major or panel16 of a weight that layers bind, found vnni2}}
 moe.param private @p : !moe.weight<4x4xf32> = #moe.seeded<1> layout vnni2
 func.func @f() -> !moe.weight<4x4xf32> {

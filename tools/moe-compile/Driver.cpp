@@ -5,6 +5,7 @@
 #include "frontend/Importer.h"
 #include "lowering/Artifact/LayerWeights.h"
 #include "lowering/Library/DeviceCode.h"
+#include "lowering/Passes.h"
 #include "lowering/Pipelines.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
@@ -342,7 +343,19 @@ private:
   void addBinding(PassManager &manager) {
     if (request.inPanels)
       manager.addPass(createSelectLayoutPass());
+    if (request.pageBases) {
+      PlanResidencyPassOptions residency;
+      residency.budget = request.memoryBudget;
+      manager.addPass(createPlanResidencyPass(residency));
+      InsertPrefetchPassOptions prefetch;
+      prefetch.crossLayerGates = request.crossLayerGates;
+      manager.addPass(createInsertPrefetchPass(prefetch));
+    }
     manager.addPass(createBindParamsPass());
+    if (request.pageBases) {
+      manager.addPass(lowering::createConvertMoEToMoERTPass());
+      manager.addNestedPass<func::FuncOp>(createVerifyLeasesPass());
+    }
   }
 
   ExitCode bindExact() {
@@ -354,7 +367,7 @@ private:
            << figures.parameters << " parameters, "
            << describeBytes(figures.bytes) << ", "
            << figures.multiplyAddsPerToken << " multiply-adds per token\n"
-           << describeRounding();
+           << describeResidency(*module) << describeRounding();
     return compiled;
   }
 
@@ -435,7 +448,7 @@ private:
              << "arithmetic is no less\n";
     if (request.precision.enabled)
       outs() << "  archive " << archiveBytes(layerWeights) << " bytes\n";
-    outs() << describeRounding();
+    outs() << describeResidency(*module) << describeRounding();
     if (request.samples.empty())
       outs() << "  outputs are not measured; --samples=FILE runs the layers on "
                 "stored inputs\n";

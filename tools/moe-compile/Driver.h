@@ -110,6 +110,12 @@ struct CompileRequest {
   bool separateWeights = false;
   /// Whether matrices of the archive lie in panels, as CPU kernels read them.
   bool inPanels = false;
+  /// Whether layers ask for the bases of the clusters that they meet, which may be on disk.
+  bool pageBases = false;
+  /// Whether they guess what the next layer will meet.
+  bool crossLayerGates = true;
+  /// Bytes of memory for these bases; 0 for any number.
+  int64_t memoryBudget = 0;
   /// Whether that archive is left to be written elsewhere.
   bool noArchive = false;
   /// Bindings of external params.

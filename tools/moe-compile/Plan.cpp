@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "passes/LayerParams.h"
+#include "passes/PagedBases.h"
 #include "passes/PrecisionChoices.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -158,6 +159,21 @@ std::string moec::describePrecision(ModuleOp module) {
   if (auto all = module->getAttrOfType<StringAttr>(precisionSummary))
     os << "  " << all.getValue() << "\n";
   return text;
+}
+
+std::string moec::describeResidency(ModuleOp module) {
+  auto figures = module->getAttrOfType<DictionaryAttr>(residencyAttrName);
+  if (!figures)
+    return "";
+  auto number = [&](StringRef name) {
+    return uint64_t(figures.getAs<IntegerAttr>(name).getInt());
+  };
+  return llvm::formatv("  in memory {0}, paged {1} in {2} bases; a memory "
+                       "budget has at least {3} bytes for them\n",
+                       describeBytes(number("pinned")),
+                       describeBytes(number("paged")), number("records"),
+                       number("least"))
+      .str();
 }
 
 uint64_t moec::archiveBytes(const lowering::LayerWeights &weights) {

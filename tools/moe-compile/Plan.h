@@ -39,6 +39,9 @@ std::string describeLayers(mlir::ModuleOp module);
 /// The encodings that moe-select-precision chose: a line for each leaf of experts, bases and residuals, and one for all.
 std::string describePrecision(mlir::ModuleOp module);
 
+/// What stays in memory, what is paged, and the least budget for that: one line; empty for a module without paging.
+std::string describeResidency(mlir::ModuleOp module);
+
 /// Size that the archive's file will have; 0 for a plan that cannot be placed, which writing will say.
 uint64_t archiveBytes(const lowering::LayerWeights &weights);
 

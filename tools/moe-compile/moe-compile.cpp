@@ -260,6 +260,23 @@ static cl::opt<bool> noArchive(
     cl::desc("With --separate-weights: do not write the archive; whoever calls "
              "an entry binds its weights"),
     cl::cat(category));
+static cl::opt<bool> pageBases(
+    "page-bases",
+    cl::desc(
+        "Of an archive of weights, with --pipeline=cpu: layers ask for the "
+        "bases of the clusters that they meet, which need not all be in "
+        "memory then (docs/residency.md)"),
+    cl::cat(category));
+static cl::opt<bool> noCrossLayerGates(
+    "no-cross-layer-gates",
+    cl::desc("With --page-bases: layers do not apply the router of the next "
+             "one to guess which bases it will read"),
+    cl::cat(category));
+static cl::opt<int64_t> memoryBudget(
+    "memory-budget",
+    cl::desc("With --page-bases: bytes of memory that there will be for bases; "
+             "fewer than those of one layer are refused"),
+    cl::value_desc("bytes"), cl::init(0), cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -490,6 +507,28 @@ static int checkRounding(const CompileRequest &request) {
   return compiled;
 }
 
+/// Takes over --page-bases, and what goes with it.
+static int readPaging(CompileRequest &request, bool hasArchive) {
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &noCrossLayerGates, &memoryBudget})
+    if (option->getNumOccurrences() && !pageBases)
+      return usage("--" + option->ArgStr +
+                   " is for --page-bases, found no --page-bases");
+  if (memoryBudget.getNumOccurrences() && memoryBudget <= 0)
+    return usage("expected --memory-budget to be positive, found " +
+                 Twine(memoryBudget));
+  if (pageBases && !hasArchive)
+    return usage("--page-bases is for an archive of weights, found neither "
+                 "--separate-weights nor a checkpoint");
+  if (pageBases && pipeline != "cpu")
+    return usage("--page-bases is for --pipeline=cpu, found --pipeline=" +
+                 pipeline);
+  request.pageBases = pageBases;
+  request.crossLayerGates = !noCrossLayerGates;
+  request.memoryBudget = memoryBudget;
+  return compiled;
+}
+
 /// Takes over --ptxas, or what is found.
 static int readAssembler(CompileRequest &request) {
   if (pipeline != "cuda")
@@ -637,6 +676,8 @@ int main(int argc, char **argv) {
     return usage("--layout is for an archive of weights, found neither "
                  "--separate-weights nor a checkpoint");
   request.inPanels = layout == "panel16" && (isCheckpoint || separateWeights);
+  if (int code = readPaging(request, isCheckpoint || separateWeights))
+    return code;
   if (noArchive && !separateWeights)
     return usage("--no-archive is for --separate-weights, found no "
                  "--separate-weights");

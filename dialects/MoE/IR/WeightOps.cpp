@@ -379,8 +379,12 @@ FailureOr<RankedTensorType> moec::moe::getBoundType(ParamOp param,
   Layout layout = param.getLayout().value_or(Layout::row_major);
   if (!WrapOp::isKnown(layout))
     return failure();
-  WrapOp::Parts parts = WrapOp::getParts(weight, param.getEncodingAttr(),
-                                         layout, weight.getCount());
+  // A paged weight's pool has as many places as memory is given.
+  bool isPaged = weight.getAxis() == Axis::cluster &&
+                 param.getResidency() == Residency::cached;
+  WrapOp::Parts parts =
+      WrapOp::getParts(weight, param.getEncodingAttr(), layout,
+                       isPaged ? ShapedType::kDynamic : weight.getCount());
   RankedTensorType type =
       llvm::StringSwitch<RankedTensorType>(part)
           .Case("codes", parts.codes)
@@ -523,7 +527,8 @@ LogicalResult WrapOp::verify() {
       return failure();
     auto pool = cast<ShapedType>(getTensor().getType());
     entries = pool.getRank() == 0 ? 0 : pool.getDimSize(0);
-    if (entries < 1)
+    // How many places a paged pool has is known when it is made.
+    if (entries < 1 && !ShapedType::isDynamic(entries))
       return emitOpError("L2: expected a pool of at least one place, found ")
              << pool;
   }

@@ -1,6 +1,15 @@
 // A layer of shared bases: the base product once for all experts of a row, however many each token chooses.
 // RUN: moe-opt %s --pass-pipeline='builtin.module(moe-optimize,moe-select-layout,moe-bind-params,moe-export-entries,moe-select-cpu-kernels,convert-moe-to-linalg,canonicalize,one-shot-bufferize,canonicalize,cse,convert-moe-to-cpu{isa=x86-64-v3},canonicalize,cse)' | FileCheck %s
 // RUN: sed 's/x2x/x4x/g; s/x2xf32/x4xf32/g; s/top_k 2/top_k 4/' %s | moe-opt --pass-pipeline='builtin.module(moe-optimize,moe-select-layout,moe-bind-params,moe-export-entries,moe-select-cpu-kernels,convert-moe-to-linalg,canonicalize,one-shot-bufferize,canonicalize,cse,convert-moe-to-cpu{isa=x86-64-v3},canonicalize,cse)' | FileCheck %s
+// RUN: moe-opt %S/../../passes/Inputs/two_layers.mlir --pass-pipeline='builtin.module(moe-optimize,moe-select-layout,moe-plan-residency,moe-bind-params,convert-moe-to-moert,moe-export-entries,moe-select-cpu-kernels,convert-moe-to-linalg,canonicalize,one-shot-bufferize,canonicalize,cse,convert-moe-to-cpu{isa=x86-64-v3},canonicalize,cse)' | FileCheck %s --check-prefix=PAGED
+
+// A paged pool's places are as far from each other as its first stride says, and as many as its first extent.
+// PAGED-LABEL: func.func @block0(
+// PAGED: moert.acquire
+// PAGED-DAG: %[[PLACES:.+]] = memref.dim %arg{{[0-9]+}}, %c0 : memref<?x3x32x16xi8,
+// PAGED-DAG: %{{.+}}, %{{.+}}, %{{.+}}:4, %[[STRIDES:.+]]:4 = memref.extract_strided_metadata %arg{{[0-9]+}} : memref<?x3x32x16xi8,
+// PAGED: func.call @block0_up{{[0-9]+}}({{.*}}%[[PLACES]]
+// PAGED: moert.release
 
 // CHECK-LABEL: func.func @block0(
 // CHECK:         call @block0_moert_plan_groups

@@ -70,3 +70,22 @@ func.func private @declared(tensor<?xf32>)
 func.func @nothing() attributes {note = 1 : i32} {
   return
 }
+
+// -----
+
+// Pools that are paged are said to be; what the runtime reads as a list lies one behind the other.
+// CHECK-LABEL: func.func @paged
+// CHECK-SAME: {below = 4 : i64, contiguous, dtype = "int32", name = "arg0", role = "input", shape = array<i64: -1, 2>}
+// CHECK-SAME: {contiguous, dtype = "int32", name = "arg1", role = "input", shape = array<i64: -1>}
+// CHECK-SAME: {below = 4 : i64, contiguous, dtype = "int32", name = "base.slots", role = "binding", shape = array<i64: 4>}
+// CHECK-SAME: {contiguous, dtype = "float32", name = "base", paged, role = "binding", shape = array<i64: -1, 1, 16, 16>}
+func.func @paged(%c: tensor<?x2x!moe.id<cluster[4]>>, %hint: tensor<?xi32>, %table: tensor<4xi32> {moec.binding = "base", moec.name = "base.slots", moec.part = "slots", moec.below = 4},
+                 %pool: tensor<?x1x16x16xf32> {moec.binding = "base", moec.name = "base", moec.part = "codes", moec.paged}) {
+  %ids = moe.id_cast %c : tensor<?x2x!moe.id<cluster[4]>> to tensor<?x2xi32>
+  %o = tensor.empty() : tensor<4xi32>
+  moert.prefetch %hint ahead 1 : tensor<?xi32>
+  %lease, %slots = moert.acquire ins(%ids, %table : tensor<?x2xi32>, tensor<4xi32>) pools(%pool : tensor<?x1x16x16xf32>) outs(%o : tensor<4xi32>) -> tensor<4xi32>
+  %w = moe.wrap %pool slots(%slots : tensor<4xi32>) layout panel16 : tensor<?x1x16x16xf32> to !moe.weight<16x16xf32, cluster[4]>
+  moert.release %lease slots(%slots : tensor<4xi32>)
+  return
+}

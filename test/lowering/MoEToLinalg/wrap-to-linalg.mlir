@@ -29,6 +29,22 @@ func.func @pool(%t: tensor<2x3x4xbf16>, %s: tensor<5xi32>) -> !moe.weight<3x4xf3
 
 // -----
 
+// A paged pool has as many places as memory was given.
+// CHECK-LABEL: func.func @paged
+// CHECK-SAME: (%[[W:.+]]: tensor<?x3x4xf32>, %[[S:.+]]: tensor<5xi32>)
+// CHECK: %[[PLACES:.+]] = tensor.dim %[[W]], %{{.+}}
+// CHECK: ^bb0(%[[SLOT:.+]]: i32, %{{.+}}: f32):
+// CHECK: %[[AT:.+]] = arith.index_cast %[[SLOT]]
+// CHECK: %[[THERE:.+]] = arith.cmpi ult, %[[AT]], %[[PLACES]] : index
+// CHECK: tensor.extract %[[W]]
+// CHECK: arith.select %[[THERE]],
+func.func @paged(%t: tensor<?x3x4xf32>, %s: tensor<5xi32>) -> !moe.weight<3x4xf32, cluster[5]> {
+  %w = moe.wrap %t slots(%s : tensor<5xi32>) : tensor<?x3x4xf32> to !moe.weight<3x4xf32, cluster[5]>
+  return %w : !moe.weight<3x4xf32, cluster[5]>
+}
+
+// -----
+
 // int4: two codes in a byte, the low one first; value = scale · (code − zero point).
 // CHECK-LABEL: func.func @int4
 // CHECK: arith.divui

@@ -93,9 +93,9 @@ func.func @f(%c: tensor<4x4xf32>, %s: tensor<4xi32>) {
 
 // -----
 
-func.func @f(%c: tensor<?x4x4xf32>, %s: tensor<4xi32>) {
-  // expected-error @below {{L2: expected a pool of at least one place, found 'tensor<?x4x4xf32>'}}
-  %w = moe.wrap %c slots(%s : tensor<4xi32>) : tensor<?x4x4xf32> to !moe.weight<4x4xf32, cluster[4]>
+func.func @f(%c: tensor<0x4x4xf32>, %s: tensor<4xi32>) {
+  // expected-error @below {{L2: expected a pool of at least one place, found 'tensor<0x4x4xf32>'}}
+  %w = moe.wrap %c slots(%s : tensor<4xi32>) : tensor<0x4x4xf32> to !moe.weight<4x4xf32, cluster[4]>
   return
 }
 
