@@ -167,12 +167,13 @@ moec::lowering::scheduleProduct(Operation *op, const GPUTarget &gpu,
 
 FailureOr<std::optional<ResidualForm>>
 moec::lowering::readResidualForm(Location loc, StringRef text) {
-  if (text == "auto")
-    return std::optional<ResidualForm>();
+  std::optional<ResidualForm> asked;
   for (ResidualForm form : weights::residualForms)
     if (text == StringRef(weights::nameOf(form)))
-      return std::optional(form);
-  return emitError(loc, "option residual-form: expected auto, dense, present "
-                        "or slot, found '")
-         << text << "'";
+      asked = form;
+  if (!asked && text != "auto")
+    return emitError(loc, "option residual-form: expected auto, dense, present "
+                          "or slot, found '")
+           << text << "'";
+  return asked;
 }
