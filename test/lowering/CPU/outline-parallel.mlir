@@ -4,10 +4,10 @@
 // CHECK-LABEL: func.func @entry(
 // CHECK-SAME: %[[X:.+]]: memref<?xf32>, %[[S:.+]]: f32, %[[N:.+]]: index, %[[W:.+]]: memref<?xi8>, %[[EXECUTOR:.+]]: !llvm.ptr)
 // CHECK: %[[DATA:.+]] = llvm.alloca %{{.+}} x !llvm.struct<([[FIELDS:.+]])> : (i64) -> !llvm.ptr
-// CHECK: %[[X_STRUCT:.+]] = builtin.unrealized_conversion_cast %[[X]] : memref<?xf32> to !llvm.struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>
-// CHECK: %[[X_PLACE:.+]] = llvm.getelementptr %[[DATA]]
-// CHECK: llvm.store %[[X_STRUCT]], %[[X_PLACE]]
-// CHECK: llvm.store %[[S]], %{{.+}} : f32, !llvm.ptr
+// CHECK-DAG: %[[X_STRUCT:.+]] = builtin.unrealized_conversion_cast %[[X]] : memref<?xf32> to !llvm.struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>
+// CHECK-DAG: %[[X_PLACE:.+]] = llvm.getelementptr %[[DATA]]
+// CHECK-DAG: llvm.store %[[X_STRUCT]], %[[X_PLACE]]
+// CHECK-DAG: llvm.store %[[S]], %{{.+}} : f32, !llvm.ptr
 // CHECK: %[[COUNT:.+]] = arith.subi %{{.+}}, %{{.+}} : i64
 // CHECK: %[[BODY:.+]] = constant @entry.parallel : (!llvm.ptr, i64, i64) -> ()
 // CHECK: %[[ADDRESS:.+]] = builtin.unrealized_conversion_cast %[[BODY]] : (!llvm.ptr, i64, i64) -> () to !llvm.ptr

@@ -10,8 +10,8 @@
 // CHECK:            %[[STRIDE:.*]] = arith.shli %c1, %{{.*}} : index
 // Each thread takes some of the 1024 pairs: the first of a pair has the stride's bit clear, the second set.
 // CHECK:            scf.for %[[PAIR:.*]] = %{{.*}} to %c1024 step %c512
-// CHECK:              %[[TWICE:.*]] = arith.addi %[[PAIR]], %[[PAIR]] : index
-// CHECK:              %[[LOW:.*]] = arith.andi %[[PAIR]], %{{.*}} : index
+// CHECK-DAG:          %[[TWICE:.*]] = arith.addi %[[PAIR]], %[[PAIR]] : index
+// CHECK-DAG:          %[[LOW:.*]] = arith.andi %[[PAIR]], %{{.*}} : index
 // CHECK:              %[[FIRST:.*]] = arith.subi %[[TWICE]], %[[LOW]] : index
 // CHECK:              %[[SECOND:.*]] = arith.addi %[[FIRST]], %[[STRIDE]] : index
 // CHECK:              %[[A:.*]] = memref.load %[[KEYS]][%[[FIRST]]]

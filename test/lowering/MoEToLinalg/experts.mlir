@@ -22,8 +22,8 @@
 // CHECK:         %[[SUM:.*]] = linalg.generic {{.*}} ins(%[[Y]], %[[IDS]], %[[P]] : {{.*}} outs(%{{.*}} : tensor<?x6xf32>)
 // CHECK-NEXT:    ^bb0(%[[VALUE:.*]]: f32, %[[ID:.*]]: i32, %[[WEIGHT:.*]]: f32, %[[BEFORE:.*]]: f32):
 // CHECK:           arith.mulf %[[WEIGHT]], %[[VALUE]]
-// CHECK:           %[[IS_EXPERT:.*]] = arith.cmpi ult, %[[ID]], %c4_i32{{.*}} : i32
-// CHECK:           %[[AFTER:.*]] = arith.addf
+// CHECK-DAG:       %[[IS_EXPERT:.*]] = arith.cmpi ult, %[[ID]], %c4_i32{{.*}} : i32
+// CHECK-DAG:       %[[AFTER:.*]] = arith.addf
 // CHECK:           arith.select %[[IS_EXPERT]], %[[AFTER]], %[[BEFORE]] : f32
 // CHECK:         return %[[SUM]]
 func.func @swiglu(%x: !x, %ids: !ids, %p: !p, %g: !in, %u: !in, %d: !out) -> !x {

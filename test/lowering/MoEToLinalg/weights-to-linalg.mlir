@@ -129,8 +129,8 @@ func.func @ragged_for_all(%w: !one, %s: tensor<1xi32>) -> !one {
 // CHECK: scf.for %[[J:.*]] = %c0 to %c5 {{.*}} iter_args(%[[SUM:.*]] =
 // CHECK: tensor.extract %[[P]][%[[I]], %[[J]], %c0]
 // CHECK: tensor.extract %[[P]][%[[I]], %[[J]], %c1]
-// CHECK: %[[ROW:.*]] = arith.cmpi ult, %{{.*}}, %c4_i32
-// CHECK: %[[COLUMN:.*]] = arith.cmpi ult, %{{.*}}, %c6_i32
+// CHECK-DAG: %[[ROW:.*]] = arith.cmpi ult, %{{.*}}, %c4_i32
+// CHECK-DAG: %[[COLUMN:.*]] = arith.cmpi ult, %{{.*}}, %c6_i32
 // CHECK: %[[INSIDE:.*]] = arith.andi %[[ROW]], %[[COLUMN]]
 // CHECK: %[[AFTER:.*]] = arith.addf
 // CHECK: %[[NEXT:.*]] = arith.select %[[INSIDE]], %[[AFTER]], %
