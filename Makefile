@@ -29,4 +29,4 @@ test-long:
 	@scripts/test-long.sh
 
 clean:
-	rm -rf build build-debug build-gcc build-asan demo-out
+	rm -rf build build-debug build-gcc build-asan build-fuzz demo-out

@@ -30,4 +30,8 @@ function(add_moec_plain_library name)
   add_library(${name} STATIC ${ARGN})
   target_compile_options(${name} PRIVATE ${MOEC_WARNINGS})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  # The fuzzer sees which branches its inputs reach.
+  if(MOEC_FUZZ)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()

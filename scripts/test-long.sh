@@ -26,4 +26,9 @@ build-asan/bin/moe-unit-tests --gtest_brief=1
 MOEC_BIN=$PWD/build-asan/bin MOEC_RANDOM_MODULES=100 MOEC_RANDOM_SEED=5000 \
   .venv/bin/python -m pytest -q -p no:cacheprovider -n 2 test/random
 
+echo "== fuzz targets, half a minute each"
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz
+scripts/fuzz.sh 30
+
 echo "test-long: ok"
