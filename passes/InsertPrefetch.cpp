@@ -38,7 +38,7 @@ struct InsertPrefetchPass
       SmallVector<moert::PrefetchOp> own;
       for (GroupOp group : layer.groups)
         own.push_back(prefetch(layer.function, group.getClusters()));
-      if (own.empty() || !crossLayerGates)
+      if (own.empty() || !gatesAhead)
         continue;
       if (i + 1 == layers.size()) {
         Decision::declined(layer.function.getLoc(), passName)
@@ -46,7 +46,11 @@ struct InsertPrefetchPass
             << " prefetches nothing ahead: no layer follows";
         continue;
       }
-      prefetchNext(layer.function, layers[i + 1], own.front());
+      Operation *behind = own.front();
+      for (size_t ahead = 1; ahead <= gatesAhead && i + ahead < layers.size();
+           ++ahead)
+        prefetchAhead(layer.function, layers[i + ahead], int32_t(ahead),
+                      behind);
     }
   }
 
@@ -142,9 +146,10 @@ private:
                                                          leaf.getParamAttr());
   }
 
-  /// Applies the next layer's router to this layer's rows.
-  static void prefetchNext(func::FuncOp function, Layer &next,
-                           Operation *behind) {
+  /// Applies the router of a layer behind this one to this layer's rows; moves
+  /// `behind` to the last prefetch.
+  static void prefetchAhead(func::FuncOp function, Layer &next, int32_t ahead,
+                            Operation *&behind) {
     StringRef name = next.function.getSymName();
     auto decline = [&](StringRef reason) {
       Decision::declined(function.getLoc(), passName)
@@ -169,22 +174,23 @@ private:
       }
       for (Operation *op : gate)
         if (!mapping.contains(op))
-          nameAsNext(builder.clone(*op, mapping), name);
-      prefetch(function, mapping.lookup(group.getClusters()), /*ahead=*/1);
+          nameAsNext(builder.clone(*op, mapping), name, ahead);
+      behind = prefetch(function, mapping.lookup(group.getClusters()), ahead);
       Decision::taken(function.getLoc(), passName)
           << "@" << function.getSymName() << " prefetches what the router of @"
           << name << " chooses for its rows";
     }
   }
 
-  /// A param of the next layer gets a name of its own in this one: layers of one
-  /// shape then still run one function.
-  static void nameAsNext(Operation *copy, StringRef next) {
+  /// A param of a layer behind gets a name of its own in this one, "next.router"
+  /// or "next2.router": layers of one shape then still run one function.
+  static void nameAsNext(Operation *copy, StringRef next, int32_t ahead) {
     if (auto leaf = dyn_cast<LeafOp>(copy))
       leaf->setAttr(
           boundAsAttrName,
           StringAttr::get(leaf.getContext(),
-                          "next." + localNameOf(paramOf(leaf), next)));
+                          "next" + (ahead == 1 ? Twine() : Twine(ahead)) + "." +
+                              localNameOf(paramOf(leaf), next)));
   }
 };
 } // namespace

@@ -496,13 +496,14 @@ def InsertPrefetchPass : MoE_ModulePass<"moe-insert-prefetch"> {
     ```
     In a layer whose bases are paged (moe-plan-residency) a prefetch stands right behind what makes the ids of clusters. Behind it the router of
     the next layer, the public function that follows, is applied to this layer's rows: where tokens go changes little from layer to layer,
-    and a base takes longer to read than a layer to compute. Its params are bound to this layer too, as `next.router` and the like, so that layers of one
+    and a base takes longer to read than a layer to compute. With `gates-ahead=N` so are those of N layers, the nearest first: where reading takes longer than
+    one layer computes, a guess that is less sure comes in time. Their params are bound to this layer too, as `next.router`, `next2.router` and the like, so that layers of one
     shape still run one function. No result changes. The last layer guesses nothing; neither does one whose successor's router reads anything
     but rows of tokens and params: a remark says so.
   }];
   let options = [
-    Option<"crossLayerGates", "cross-layer-gates", "bool", "/*default=*/true",
-           "Whether layers apply the router of the next one and prefetch what it chooses">
+    Option<"gatesAhead", "gates-ahead", "unsigned", "/*default=*/1",
+           "Of how many layers behind it a layer applies the routers and prefetches what they choose; 0: of none">
   ];
   let dependentDialects = ["::moec::moe::MoEDialect", "::moec::moert::MoERTDialect"];
 }

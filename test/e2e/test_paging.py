@@ -31,13 +31,14 @@ def artifacts(tmp_path_factory):
     """The example model twice: asking for its bases, and with all of them there."""
     folder = tmp_path_factory.mktemp("paged")
     tool("moe-compile", EXAMPLE, *COMPRESSED, "--page-bases", "-o", folder / "paged")
+    tool("moe-compile", EXAMPLE, *COMPRESSED, "--page-bases", "--gates-ahead", 3, "-o", folder / "far")
     tool("moe-compile", EXAMPLE, *COMPRESSED, "-o", folder / "plain")
     return folder
 
 
-def compared(artifacts, other, *options):
-    """Runs steps of the paged artifact and of another; all outputs must be equal to the last bit."""
-    said = tool("moe-run", artifacts / "paged", *options, "--compare-with", artifacts / other, "--max-error", 0)
+def compared(artifacts, other, *options, paged="paged"):
+    """Runs steps of a paged artifact and of another; all outputs must be equal to the last bit."""
+    said = tool("moe-run", artifacts / paged, *options, "--compare-with", artifacts / other, "--max-error", 0)
     assert "at most max abs 0 max rel 0 rms rel 0, no NaN" in said
     return {what: int(count) for count, what in re.findall(r"(\d+) (hits|late|misses|reads)", said)}
 
@@ -59,6 +60,13 @@ def test_values_are_those_without_a_budget(artifacts, isa, tokens):
 def test_policies_change_no_value(artifacts, eviction, predictor):
     options = ("--eviction", eviction, "--predictor", predictor, "--lookahead", 2, "--idle-steps", 2)
     counted = compared(artifacts, "paged", "--steps", 10, "--tokens", 2, "--memory-budget", 12 * SLOT, *options)
+    assert counted["hits"] > 0
+
+
+def test_routers_of_three_layers_ahead_change_no_value(artifacts):
+    manifest = (artifacts / "far" / "manifest.json").read_text()
+    assert all(name in manifest for name in ("next.router", "next2.router", "next3.router")) and "next4" not in manifest
+    counted = compared(artifacts, "plain", "--steps", 6, "--tokens", 2, "--memory-budget", 12 * SLOT, "--predictor", "hint", "--lookahead", 3, paged="far")
     assert counted["hits"] > 0
 
 

@@ -1,7 +1,9 @@
 // Prefetches of a layer's own clusters as soon as their ids exist, and of what the next layer's router chooses for its rows.
 // RUN: moe-opt %S/Inputs/two_layers.mlir --moe-optimize --moe-plan-residency --moe-insert-prefetch -o %t --remarks-filter=.* 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: FileCheck %s --input-file=%t
-// RUN: moe-opt %S/Inputs/two_layers.mlir --moe-optimize --moe-plan-residency --moe-insert-prefetch=cross-layer-gates=false | FileCheck %s --check-prefix=OWN
+// RUN: moe-opt %S/Inputs/two_layers.mlir --moe-optimize --moe-plan-residency --moe-insert-prefetch=gates-ahead=0 | FileCheck %s --check-prefix=OWN
+// RUN: sed '/param private @layer1.router/,$!d; s/layer1/layer2/g' %S/Inputs/two_layers.mlir > %t.third
+// RUN: cat %S/Inputs/two_layers.mlir %t.third | moe-opt --moe-optimize --moe-plan-residency --moe-insert-prefetch=gates-ahead=2 | FileCheck %s --check-prefix=TWO
 // RUN: moe-opt %S/Inputs/two_layers.mlir --moe-optimize --moe-insert-prefetch | FileCheck %s --check-prefix=RESIDENT
 // RUN: moe-opt %s --split-input-file --moe-plan-residency --moe-insert-prefetch -o %t.declined --remarks-filter=.* 2>&1 | FileCheck %s --check-prefix=WHY
 // RUN: FileCheck %s --input-file=%t.declined --check-prefix=DECLINED
@@ -30,6 +32,21 @@
 // OWN-NOT: moert.prefetch
 // OWN-NOT: moec.bound_as
 // RESIDENT-NOT: moert.prefetch
+
+// Two layers ahead, the nearest first; the last but one has only one behind it.
+// TWO-LABEL: func.func @layer0
+// TWO: moert.prefetch %{{.*}} : tensor<?x2xi32>
+// TWO: moe.leaf @layer1.router {moec.bound_as = "next.router"}
+// TWO: moert.prefetch %{{.*}} ahead 1 : tensor<?x2xi32>
+// TWO: moe.leaf @layer2.router {moec.bound_as = "next2.router"}
+// TWO: moe.leaf @layer2.cluster {moec.bound_as = "next2.cluster"}
+// TWO: moert.prefetch %{{.*}} ahead 2 : tensor<?x2xi32>
+// TWO-LABEL: func.func @layer1
+// TWO: moe.leaf @layer2.router {moec.bound_as = "next.router"}
+// TWO: moert.prefetch %{{.*}} ahead 1 : tensor<?x2xi32>
+// TWO-NOT: ahead 2
+// TWO-LABEL: func.func @layer2
+// TWO-NOT: ahead
 
 !ids = tensor<?x1x!moe.id<cluster[2]>>
 !base = !moe.weight<4x4xf32, cluster[2]>

@@ -348,7 +348,7 @@ private:
       residency.budget = request.memoryBudget;
       manager.addPass(createPlanResidencyPass(residency));
       InsertPrefetchPassOptions prefetch;
-      prefetch.crossLayerGates = request.crossLayerGates;
+      prefetch.gatesAhead = request.gatesAhead;
       manager.addPass(createInsertPrefetchPass(prefetch));
     }
     manager.addPass(createBindParamsPass());

@@ -112,8 +112,8 @@ struct CompileRequest {
   bool inPanels = false;
   /// Whether layers ask for the bases of the clusters that they meet, which may be on disk.
   bool pageBases = false;
-  /// Whether they guess what the next layer will meet.
-  bool crossLayerGates = true;
+  /// Of how many layers behind them they guess what those will meet.
+  unsigned gatesAhead = 1;
   /// Bytes of memory for these bases; 0 for any number.
   int64_t memoryBudget = 0;
   /// Whether that archive is left to be written elsewhere.

@@ -267,11 +267,11 @@ static cl::opt<bool> pageBases(
         "bases of the clusters that they meet, which need not all be in "
         "memory then (docs/residency.md)"),
     cl::cat(category));
-static cl::opt<bool> noCrossLayerGates(
-    "no-cross-layer-gates",
-    cl::desc("With --page-bases: layers do not apply the router of the next "
-             "one to guess which bases it will read"),
-    cl::cat(category));
+static cl::opt<unsigned> gatesAhead(
+    "gates-ahead",
+    cl::desc("With --page-bases: of how many layers behind it a layer applies "
+             "the routers to guess which bases they will read (1; 0: of none)"),
+    cl::value_desc("layers"), cl::init(1), cl::cat(category));
 static cl::opt<int64_t> memoryBudget(
     "memory-budget",
     cl::desc("With --page-bases: bytes of memory that there will be for bases; "
@@ -509,8 +509,8 @@ static int checkRounding(const CompileRequest &request) {
 
 /// Takes over --page-bases, and what goes with it.
 static int readPaging(CompileRequest &request, bool hasArchive) {
-  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
-           &noCrossLayerGates, &memoryBudget})
+  for (const cl::Option *option :
+       std::initializer_list<const cl::Option *>{&gatesAhead, &memoryBudget})
     if (option->getNumOccurrences() && !pageBases)
       return usage("--" + option->ArgStr +
                    " is for --page-bases, found no --page-bases");
@@ -524,7 +524,7 @@ static int readPaging(CompileRequest &request, bool hasArchive) {
     return usage("--page-bases is for --pipeline=cpu, found --pipeline=" +
                  pipeline);
   request.pageBases = pageBases;
-  request.crossLayerGates = !noCrossLayerGates;
+  request.gatesAhead = gatesAhead;
   request.memoryBudget = memoryBudget;
   return compiled;
 }
