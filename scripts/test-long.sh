@@ -22,7 +22,7 @@ cmake --build --preset asan
 # What sanitised code poisons in LLVM's allocators, the packages' code uses without unpoisoning it.
 export ASAN_OPTIONS=allow_user_poisoning=0
 build-asan/bin/moe-unit-tests --gtest_brief=1
-/usr/lib/llvm-22/bin/lit -sv build-asan/test
+/usr/lib/llvm-22/bin/lit -sv --param seconds=900 build-asan/test
 MOEC_BIN=$PWD/build-asan/bin MOEC_RANDOM_MODULES=100 MOEC_RANDOM_SEED=5000 \
   .venv/bin/python -m pytest -q -p no:cacheprovider -n 2 test/random
 

@@ -40,9 +40,9 @@ for tool in ("moe-opt", "moe-compile", "moe-archive", "moe-bench", "moe-cost", "
 if config.moec_sanitize:
     config.available_features.add("sanitized")
 
-# Seconds. Fast tests take less than two; only a hang takes longer.
+# Seconds. Fast tests take less than two; only a hang takes longer. Sanitised programs are slower: --param seconds=N.
 supported, reason = lit.util.killProcessAndChildrenIsSupported()
 if supported:
-    lit_config.maxIndividualTestTime = 120
+    lit_config.maxIndividualTestTime = int(lit_config.params.get("seconds", 120))
 else:
     lit_config.note("no time limit for tests: " + reason)
