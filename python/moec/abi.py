@@ -11,7 +11,7 @@ import functools
 
 from moec import home
 
-VERSION = 0 << 16 | 5
+VERSION = 0 << 16 | 6
 MAX_RANK = 8
 DYNAMIC = -1
 INPUT, OUTPUT, BINDING = 0, 1, 2
@@ -42,6 +42,7 @@ class Status(enum.IntEnum):
     OUT_OF_MEMORY = 6
     INTERNAL = 7
     DEVICE_ERROR = 8
+    UNAVAILABLE = 9
 
 
 class Error(RuntimeError):

@@ -386,7 +386,8 @@ moert_status_t Binding::load(const ManifestEntry &entry,
   binding->seen = {{sizeof(moert_layer_binding),
                     int32_t(binding->pointers.size()), binding->pointers.data(),
                     epoch,
-                    binding->paging.pager ? &binding->pagingTable : nullptr},
+                    binding->paging.pager ? &binding->pagingTable : nullptr,
+                    nullptr},
                    binding.get()};
   result = std::move(binding);
   return MOERT_OK;

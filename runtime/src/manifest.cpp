@@ -130,6 +130,12 @@ private:
     if (entry.symbol != "moec_" + entry.name)
       return fail("entry '" + entry.name + "': expected symbol moec_" +
                   entry.name + ", found " + entry.symbol);
+    if (const JsonValue *exchanges = value.member("exchanges")) {
+      if (exchanges->kind != JsonValue::Kind::Boolean)
+        return fail("entry '" + entry.name +
+                    "': expected 'exchanges' to be true or false");
+      entry.exchanges = exchanges->boolean;
+    }
     const JsonValue *arguments = value.member("arguments");
     if (!arguments || arguments->kind != JsonValue::Kind::Array ||
         arguments->items.size() > MOERT_MAX_ARGUMENTS)

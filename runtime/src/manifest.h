@@ -26,6 +26,8 @@ struct ManifestArgument {
 struct ManifestEntry {
   std::string name;
   std::string symbol;
+  /// Whether its code exchanges rows with other ranks where there are some.
+  bool exchanges = false;
   std::vector<ManifestArgument> arguments;
 };
 

@@ -40,6 +40,9 @@ moert_status_t moert_status_name(int32_t status, const char **name) {
   case MOERT_DEVICE_ERROR:
     *name = "MOERT_DEVICE_ERROR";
     break;
+  case MOERT_UNAVAILABLE:
+    *name = "MOERT_UNAVAILABLE";
+    break;
   default:
     *name = "unknown status";
     break;

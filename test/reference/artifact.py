@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ABI_VERSION = 0 << 16 | 5
+ABI_VERSION = 0 << 16 | 6
 OK, INVALID_ARGUMENT, WORKSPACE_TOO_SMALL, INCOMPATIBLE, NOT_FOUND, IO_ERROR, OUT_OF_MEMORY, INTERNAL = range(8)
 STATUS_NAMES = ["ok", "invalid argument", "workspace too small", "incompatible", "not found", "I/O error", "out of memory",
                 "internal"]

@@ -60,7 +60,7 @@ const char *moec_manifest(void) { return MANIFEST; }
 uint32_t moec_abi_version(void) { return VERSION; }
 """
 
-MANIFEST = {"moec_manifest": "0.1", "abi": "0.5", "entries": [
+MANIFEST = {"moec_manifest": "0.1", "abi": "0.6", "entries": [
     {"name": "next", "symbol": "moec_next", "arguments": [
         {"name": "x", "dtype": "float32", "shape": [-2, 3], "role": "input"},
         {"name": "y", "dtype": "float32", "shape": [-2, 3], "role": "output"}]}]}

@@ -232,7 +232,7 @@ private:
       for (DLTensor &view : copyViews)
         pointers.push_back(&view);
       bindings.push_back({sizeof(moert_layer_binding), int32_t(pointers.size()),
-                          pointers.data(), copy, nullptr});
+                          pointers.data(), copy, nullptr, nullptr});
     }
   }
 

@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 /** major << 16 | minor. A library of another major, or of a newer minor than the runtime, is refused. */
-#define MOERT_ABI_VERSION ((0u << 16) | 5u)
+#define MOERT_ABI_VERSION ((0u << 16) | 6u)
 
 /** Results of every call. */
 typedef enum {
@@ -39,7 +39,8 @@ typedef enum {
   MOERT_IO_ERROR = 5,
   MOERT_OUT_OF_MEMORY = 6,
   MOERT_INTERNAL = 7,
-  MOERT_DEVICE_ERROR = 8        /**< a device or its driver failed; the message has the driver's words */
+  MOERT_DEVICE_ERROR = 8,       /**< a device or its driver failed; the message has the driver's words */
+  MOERT_UNAVAILABLE = 9         /**< another rank failed, left, differs, or did not answer in time; the message names it */
 } moert_status_t;
 
 /** Where an error message goes: NUL-terminated, cut to `capacity`. Null text or capacity 0 means no message. */
@@ -65,15 +66,73 @@ typedef struct {
   void (*prefetch)(void *context, int32_t ahead, const int32_t *clusters, int64_t count);
 } moert_paging;
 
+/** A type of elements as one number, of DLPack's code and the bits. */
+#define MOERT_ELEMENT(code, bits) ((int32_t)(code) << 8 | (int32_t)(bits))
+/** Into how many chunks the tokens of one layer may be parted: chunk c of n is [tokens * c / n, tokens * (c + 1) / n). */
+#define MOERT_MAX_CHUNKS 16
+
+/** Tokens of one layer, what they chose, and where their results go. All is contiguous and stays as it is until the results are
+ * collected. */
+typedef struct {
+  uint32_t size;              /**< sizeof(moert_routing); unknown trailing fields are ignored */
+  int32_t x_type;             /**< MOERT_ELEMENT of `x`: whole bytes */
+  int32_t y_type;             /**< and of `y`: f32, f16 or bf16 */
+  int32_t chunks;             /**< 1 to MOERT_MAX_CHUNKS */
+  const void *x;              /**< tokens x x_width */
+  const int32_t *ids;         /**< tokens x choices: experts, -1 for none */
+  const int32_t *clusters;    /**< tokens x choices: the cluster of each; null: the ids */
+  const float *weights;       /**< tokens x choices: gate weights */
+  void *y;                    /**< tokens x y_width */
+  int64_t tokens;
+  int64_t choices;
+  int64_t x_width;
+  int64_t y_width;
+} moert_routing;
+
+/** Rows that a rank computes of one chunk: in order of the ranks that they come from, then of their tokens there. */
+typedef struct {
+  int64_t count;
+  const void *rows;           /**< count x x_width */
+  const int32_t *ids;         /**< count x choices; -1 of a choice that another rank computes */
+  const float *weights;       /**< count x choices; 0 of these */
+  void *results;              /**< count x y_width, which the code writes */
+} moert_received;
+
+/** Who brings rows to the ranks that compute them, and results back. Every rank makes the same calls in the same order, from one
+ * thread at a time: begin, then for each chunk, in their order, dispatch, receive, send_back and collect, those of different chunks in any
+ * order; or all_reduce. Each returns a moert_status_t, with a message that names rank and operation; after an error of any rank
+ * there is nothing but errors. */
+typedef struct {
+  uint32_t size;              /**< sizeof(moert_exchange); unknown trailing fields are ignored */
+  int32_t rank;
+  int32_t ranks;
+  void *context;
+  int32_t (*begin)(void *context, const moert_routing *routing, const moert_error_sink *error);
+  /** Begins to send the rows of a chunk, each once to every rank that computes one of its choices. Does not wait for rows. */
+  int32_t (*dispatch)(void *context, int64_t chunk, const moert_error_sink *error);
+  /** Waits for the rows of a chunk. They, and the place for results, stay until send_back. */
+  int32_t (*receive)(void *context, int64_t chunk, moert_received *received, const moert_error_sink *error);
+  /** Begins to send back the results of a chunk. Does not wait. */
+  int32_t (*send_back)(void *context, int64_t chunk, const moert_error_sink *error);
+  /** Waits for the results of a chunk, whose rows of `y` become their sums, added in f32 and in the ranks' order: 0 of a token without
+   * choices. */
+  int32_t (*collect)(void *context, int64_t chunk, const moert_error_sink *error);
+  /** Replaces values by their sums over all ranks, added in the ranks' order. */
+  int32_t (*all_reduce)(void *context, float *values, int64_t count, const moert_error_sink *error);
+  /** Tells the others that this rank cannot go on, and why. */
+  void (*fail)(void *context, const char *reason);
+} moert_exchange;
+
 /** What one layer brings to an entry that many layers share: pools of weights and tables, in the order of the entry's
- * arguments of role MOERT_BINDING. A binding may end in front of `paging`. A binding is one epoch: who replaces weights or regroups experts makes another binding
- * and leaves this one as it is until no call uses it. docs/binding.md names the tensors. */
+ * arguments of role MOERT_BINDING. A binding may end in front of `paging`, or of `exchange`. A binding is one epoch: who replaces
+ * weights or regroups experts makes another binding and leaves this one as it is until no call uses it. docs/binding.md names the tensors. */
 typedef struct {
   uint32_t size;              /**< sizeof(moert_layer_binding); unknown trailing fields are ignored */
   int32_t count;
   DLTensor *const *tensors;
   uint64_t epoch;
   const moert_paging *paging; /**< null: all clusters are in the places that tables of slots name; device code takes no other */
+  const moert_exchange *exchange; /**< null: one rank computes everything; device code takes no other */
 } moert_layer_binding;
 
 /** Whose threads an entry may use. moert/executor.h makes one; a host with threads of its own fills in one of its own. */
@@ -226,7 +285,7 @@ typedef struct moert_variant {
   uint64_t features;          /**< MOERT_CPU_* that it needs */
   /** Compiled body. `descriptors` has one pointer for each argument, then one for the workspace (rank 1, i8), each to
    * MLIR's memref descriptor { void *allocated; void *aligned; int64_t offset; int64_t sizes[rank], strides[rank]; }, and
-   * then the call's executor, or null, and the call's paging, for the functions below; of device code what it hands to
+   * then the call's executor, or null, the call's paging and its exchange, for the functions below; of device code what it hands to
    * moert_cuda_launch as `context`. */
   void (*kernel)(void **descriptors);
   /** One pointer for each argument, whose shapes alone are read (data may be null), then an int64_t * that receives the
@@ -289,6 +348,20 @@ void moert_paging_release(void *paging, const int32_t *slots);
 void moert_paging_prefetch(void *paging, int32_t ahead, const int32_t *clusters, int64_t count);
 /** How often one call may have acquired and not yet released. */
 #define MOERT_MAX_ACQUIRED 8
+
+/** What compiled code calls where other ranks compute some of its rows; linked into every library, hidden. `exchange` is what stands behind the
+ * paging. The thread that runs the kernel calls them, not bodies of its parallel loops. The arguments are those of moert_routing
+ * and of the functions of moert_exchange. Without an exchange they copy nothing: a chunk's rows are `x`'s, and its results `y`'s. After an error, which
+ * the entry's call returns, no rows are received and nothing more is sent; an error of the call's paging is told to the other ranks
+ * before results are sent that it spoiled. Receive returns the count of rows. */
+void moert_exchange_begin(void *exchange, const void *x, const int32_t *ids, const int32_t *clusters, const float *weights, void *y,
+                          int64_t tokens, int64_t choices, int64_t x_width, int64_t y_width, int32_t x_type, int32_t y_type,
+                          int64_t chunks);
+void moert_exchange_dispatch(void *exchange, int64_t chunk);
+int64_t moert_exchange_receive(void *exchange, int64_t chunk, moert_received *received);
+void moert_exchange_send_back(void *exchange, int64_t chunk);
+void moert_exchange_collect(void *exchange, int64_t chunk);
+void moert_exchange_all_reduce(void *exchange, float *values, int64_t count);
 
 /** CUDA by the driver alone; linked into libraries whose device code names it, hidden. */
 extern const moert_device_runtime moert_cuda_runtime;

@@ -1,6 +1,7 @@
 /* The check in front of every compiled entry: call and tensors against what the entry expects, then the kernel.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "cpu_features.h"
+#include "exchange.h"
 #include "moert/abi.h"
 #include "paging.h"
 #include "variant.h"
@@ -54,9 +55,10 @@ typedef struct {
   /* One for each of the entry's arguments, from the caller's array or from the binding. */
   const DLTensor *tensors[MOERT_MAX_ARGUMENTS];
   Descriptor descriptors[MOERT_MAX_ARGUMENTS + 1];
-  /* Then the workspace, then the executor, or what the device's runtime puts there, then the paging. */
-  void *pointers[MOERT_MAX_ARGUMENTS + 3];
+  /* Then the workspace, then the executor, or what the device's runtime puts there, then the paging, then the exchange. */
+  void *pointers[MOERT_MAX_ARGUMENTS + 4];
   moert_call_paging paging;
+  moert_call_exchange exchange;
   ByteRange ranges[MOERT_MAX_ARGUMENTS];
   ClassValue classes[mostExtents];
   int32_t classCount;
@@ -412,6 +414,31 @@ static int32_t checkPaging(Check *check) {
   return MOERT_OK;
 }
 
+static bool isWholeExchange(const moert_exchange *exchange) {
+  return exchange->size >= sizeof(moert_exchange) && exchange->begin && exchange->dispatch && exchange->receive &&
+         exchange->send_back && exchange->collect && exchange->all_reduce && exchange->fail;
+}
+
+/* Who brings rows to other ranks; fills the pointer behind the paging. */
+static int32_t checkExchange(Check *check) {
+  const moert_layer_binding *binding = check->call->binding;
+  const moert_exchange *exchange = NULL;
+  if (binding && binding->size >= offsetof(moert_layer_binding, exchange) + sizeof binding->exchange)
+    exchange = binding->exchange;
+  if (exchange && check->runtime)
+    return fail(check, MOERT_INVALID_ARGUMENT, "got a layer binding with an exchange, expected none on %s", check->runtime->name);
+  if (exchange && !isWholeExchange(exchange))
+    return fail(check, MOERT_INVALID_ARGUMENT, "got an exchange of %u bytes%s, expected at least %u and seven functions",
+                exchange->size, exchange->size < sizeof(moert_exchange) ? "" : " that lacks a function",
+                (unsigned)sizeof(moert_exchange));
+  check->exchange.exchange = exchange;
+  check->exchange.paging = &check->paging;
+  check->exchange.status = MOERT_OK;
+  check->exchange.message[0] = '\0';
+  check->pointers[check->entry->count + 3] = &check->exchange;
+  return MOERT_OK;
+}
+
 /* Finds each argument's tensor: in the caller's array, or in the binding. */
 static int32_t collectTensors(Check *check, DLTensor *const *args, int32_t count) {
   const moert_entry *entry = check->entry;
@@ -519,14 +546,17 @@ static int32_t checkWorkspace(Check *check) {
 /* Runs the chosen variant on this CPU, or by the device's runtime. */
 static int32_t runKernel(Check *check) {
   int32_t status = checkPaging(check);
+  if (status == MOERT_OK)
+    status = checkExchange(check);
   if (status == MOERT_OK && !check->runtime)
     status = checkExecutor(check);
   if (status != MOERT_OK)
     return status;
   if (!check->runtime) {
     check->variant->kernel(check->pointers);
-    moert_call_paging *paging = &check->paging;
-    return paging->status == MOERT_OK ? MOERT_OK : fail(check, paging->status, "%s", paging->message);
+    if (check->paging.status != MOERT_OK)
+      return fail(check, check->paging.status, "%s", check->paging.message);
+    return check->exchange.status == MOERT_OK ? MOERT_OK : fail(check, check->exchange.status, "%s", check->exchange.message);
   }
   char message[messageBytes] = "";
   status = check->runtime->run(check->variant, check->device, check->call, check->pointers,

@@ -66,7 +66,7 @@
 // CHECK: call i32 @moert_entry_tvm_ffi_workspace(ptr @moec.entry.layer,
 // CHECK: define ptr @moec_manifest()
 // CHECK: define i32 @moec_abi_version()
-// CHECK: ret i32 5{{$}}
+// CHECK: ret i32 6{{$}}
 func.func @layer(%x: tensor<?x4xbf16> {moec.name = "x"}, %ids: tensor<?x!moe.id<expert[4]>> {moec.name = "ids"}) -> tensor<?x4xbf16> {
   return %x : tensor<?x4xbf16>
 }

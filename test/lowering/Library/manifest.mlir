@@ -2,7 +2,7 @@
 // REQUIRES: moe-compile
 // RUN: rm -rf %t && moe-compile %s -o %t
 // RUN: %python -c "import json, sys; print(json.dumps(json.load(sys.stdin)))" < %t/manifest.json | FileCheck %s
-// CHECK: {"moec_manifest": "0.1", "abi": "0.5", "compiler": "moec {{[0-9.]+}}", "pipeline": "reference",
+// CHECK: {"moec_manifest": "0.1", "abi": "0.6", "compiler": "moec {{[0-9.]+}}", "pipeline": "reference",
 // CHECK-SAME: "variants": ["portable"],
 // CHECK-SAME: "entries": [
 // CHECK-SAME: {"name": "second", "symbol": "moec_second", "arguments": [

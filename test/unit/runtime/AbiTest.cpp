@@ -31,8 +31,9 @@ TEST(Abi, everyStatusHasAName) {
                          "MOERT_OUT_OF_MEMORY",
                          "MOERT_INTERNAL",
                          "MOERT_DEVICE_ERROR",
+                         "MOERT_UNAVAILABLE",
                          "unknown status"};
-  for (int32_t i = 0; i < 10; ++i) {
+  for (int32_t i = 0; i < 11; ++i) {
     const char *name = nullptr;
     EXPECT_EQ(moert_status_name(i, &name), MOERT_OK);
     EXPECT_STREQ(name, names[i]);

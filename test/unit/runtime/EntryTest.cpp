@@ -183,10 +183,10 @@ TEST_F(EntryTest, hasTheKernelSeeTheExecutor) {
 TEST_F(EntryTest, refusesVersions) {
   call.call.abi_version = 1u << 16;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "1.0, expected 0.5 or a later minor");
+                                    "1.0, expected 0.6 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION - 1;
   expectRefused(MOERT_INCOMPATIBLE, "moec_layer: the caller was made for ABI "
-                                    "0.4, expected 0.5 or a later minor");
+                                    "0.5, expected 0.6 or a later minor");
   call.call.abi_version = MOERT_ABI_VERSION + 1;
   EXPECT_EQ(run(), MOERT_OK);
 }
@@ -536,7 +536,7 @@ protected:
   DLTensor *both[2] = {&x.view, &y.view};
   DLTensor *pools[1] = {&pool.view};
   moert_layer_binding binding = {sizeof(moert_layer_binding), 1, pools, 0,
-                                 nullptr};
+                                 nullptr, nullptr};
 };
 
 TEST_F(BoundEntryTest, putsTheBindingsTensorsBetweenTheCallersOwn) {

@@ -185,14 +185,14 @@ TEST_F(LibraryTest, refusesALongManifest) {
 TEST_F(LibraryTest, refusesAnotherMajorVersion) {
   makeArtifact("fake_library_other_major");
   expectRefused(MOERT_INCOMPATIBLE,
-                file() + ": made for ABI 7.1, expected 0.5 of this runtime or "
+                file() + ": made for ABI 7.1, expected 0.6 of this runtime or "
                          "an earlier minor");
 }
 
 TEST_F(LibraryTest, refusesALaterMinorVersion) {
   makeArtifact("fake_library_newer_minor");
   expectRefused(MOERT_INCOMPATIBLE,
-                file() + ": made for ABI 0.9, expected 0.5 of this runtime or "
+                file() + ": made for ABI 0.9, expected 0.6 of this runtime or "
                          "an earlier minor");
 }
 

@@ -96,7 +96,7 @@ TEST(Manifest, refusesVersions) {
 
 TEST(Manifest, namesTheDeviceOfItsEntries) {
   auto on = [](const std::string &device) {
-    return R"({"moec_manifest":"0.1","abi":"0.5",)" + device +
+    return R"({"moec_manifest":"0.1","abi":"0.6",)" + device +
            R"("entries":[]})";
   };
   Manifest manifest;
@@ -113,6 +113,26 @@ TEST(Manifest, namesTheDeviceOfItsEntries) {
             "manifest: expected device cpu or cuda, found 'tpu'");
   EXPECT_EQ(refusal(on(R"("device":2,)")),
             "manifest: expected device cpu or cuda, found no name");
+}
+
+TEST(Manifest, saysWhichEntriesExchangeRows) {
+  auto entry = [](const std::string &field) {
+    return withEntries(R"([{"name":"f","symbol":"moec_f",)" + field +
+                       R"("arguments":[]}])");
+  };
+  Manifest manifest;
+  std::string error;
+  ASSERT_EQ(parseManifest(entry(R"("exchanges":true,)"), manifest, error),
+            MOERT_OK)
+      << error;
+  EXPECT_TRUE(manifest.entries[0].exchanges);
+  for (const char *field : {"", R"("exchanges":false,)"}) {
+    manifest = {};
+    ASSERT_EQ(parseManifest(entry(field), manifest, error), MOERT_OK) << error;
+    EXPECT_FALSE(manifest.entries[0].exchanges);
+  }
+  EXPECT_EQ(refusal(entry(R"("exchanges":1,)")),
+            "manifest: entry 'f': expected 'exchanges' to be true or false");
 }
 
 TEST(Manifest, refusesEntries) {
@@ -264,7 +284,7 @@ std::string withPool(const std::string &pool, const std::string &tensor,
     return std::string(R"({"argument":")") + name + R"(","tensor":")" + from +
            R"(","part":")" + part + R"("})";
   };
-  return R"({"moec_manifest":"0.1","abi":"0.5","entries":[{"name":"f",)"
+  return R"({"moec_manifest":"0.1","abi":"0.6","entries":[{"name":"f",)"
          R"("symbol":"moec_f","arguments":[)" +
          argument("p", pool) + "," + argument("q", pool) + "," +
          argument("s", R"("dtype":"int32","shape":[3],"below":3)") + "," +

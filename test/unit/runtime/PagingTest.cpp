@@ -89,7 +89,7 @@ protected:
   DLTensor *pools[1] = {&places.view};
   Pager pager;
   moert_layer_binding binding = {sizeof(moert_layer_binding), 1, pools, 1,
-                                 &pager.table};
+                                 &pager.table, nullptr};
   TestCall call;
   Slots table = {2, 0, 1}, slots = {}, more = {};
 };

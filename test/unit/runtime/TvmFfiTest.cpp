@@ -111,7 +111,7 @@ struct TvmFfi : testing::Test {
       y{&yData, kDLFloat, 32, {1}}, workspace{room, kDLInt, 8, {256}};
   DLTensor *bound[1] = {&b.view};
   moert_layer_binding binding = {sizeof(moert_layer_binding), 1, bound, 1,
-                                 nullptr};
+                                 nullptr, nullptr};
   moert_tvm_ffi_value result = {};
 };
 

@@ -3,7 +3,7 @@
  *
  * Included once by each language, with MOEC_ABI_LAYOUT_ASSERT(condition) defined. A change of a number here is a change of the ABI:
  * docs/artifact.md says what it takes. test/hygiene/abi_layout.py sees to it that nothing of the headers is missing. */
-MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 5u);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_ABI_VERSION == 6u);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_status_t) == 4);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_OK == 0);
@@ -15,6 +15,7 @@ MOEC_ABI_LAYOUT_ASSERT(MOERT_IO_ERROR == 5);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_OUT_OF_MEMORY == 6);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_INTERNAL == 7);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_ERROR == 8);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_UNAVAILABLE == 9);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_error_sink) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_error_sink, text) == 0);
@@ -37,12 +38,13 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, threads) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, context) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_executor, parallel_for) == 16);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 32);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_layer_binding) == 40);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, count) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, tensors) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, epoch) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, paging) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_layer_binding, exchange) == 32);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_paging) == 40);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, size) == 0);
@@ -50,6 +52,41 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, context) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, acquire) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, release) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging, prefetch) == 32);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_routing) == 88);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, x_type) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, y_type) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, chunks) == 12);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, x) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, ids) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, clusters) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, weights) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, y) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, tokens) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, choices) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, x_width) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_routing, y_width) == 80);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_received) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_received, count) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_received, rows) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_received, ids) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_received, weights) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_received, results) == 32);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_exchange) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, rank) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, ranks) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, context) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, begin) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, dispatch) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, receive) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, send_back) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, collect) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, all_reduce) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, fail) == 72);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_model_options) == 48);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, size) == 0);
@@ -83,6 +120,7 @@ MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_WORKSPACE_ALIGNMENT == 256);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ARGUMENTS == 64);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_ACQUIRED == 8);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_CHUNKS == 16);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_THREADS == 1024);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DYNAMIC == -1);
 

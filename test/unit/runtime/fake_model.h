@@ -12,7 +12,7 @@
 #define FAKE_MODEL_ASKS_THREADS (-77.0f)
 #define FAKE_MODEL_MANIFEST FAKE_MODEL_MANIFEST_ON("cpu")
 #define FAKE_MODEL_MANIFEST_ON(device)                                                                                 \
-  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.5\", \"device\": \"" device "\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
+  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"device\": \"" device "\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
   "\"arguments\": ["                                                                                                   \
   "{\"name\": \"x\", \"dtype\": \"float32\", \"shape\": [-2, 4], \"role\": \"input\"}, "                               \
   "{\"name\": \"w\", \"dtype\": \"float32\", \"shape\": [2, 4], \"role\": \"binding\"}, "                              \

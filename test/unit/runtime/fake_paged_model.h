@@ -16,7 +16,7 @@
   "{\"argument\": \"b.slots\", \"tensor\": \"" name ".cluster.*.b\", \"part\": \"slots\"}]}"
 
 #define FAKE_PAGED_MANIFEST                                                                                            \
-  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.5\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
+  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
   "\"arguments\": ["                                                                                                   \
   "{\"name\": \"x\", \"dtype\": \"float32\", \"shape\": [-2], \"role\": \"input\"}, "                                  \
   "{\"name\": \"ids\", \"dtype\": \"int32\", \"shape\": [-2], \"role\": \"input\", \"below\": 4}, "                    \

@@ -206,7 +206,7 @@ ENTRY(only_here, ONLY, nothing)
 
 EXPORT const char *moec_manifest(void);
 EXPORT const char *moec_manifest(void) {
-  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.5\", \"compiler\": \"by hand\", \"pipeline\": \"none\", \"entries\": "
+  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"compiler\": \"by hand\", \"pipeline\": \"none\", \"entries\": "
          "[" JSON_ENTRY(layer, LAYER) ", " JSON_ENTRY(types, TYPES) ", " JSON_ENTRY(shapes, SHAPES) ", " JSON_ENTRY(
              special, SPECIAL) ", " JSON_ENTRY(unwritten, UNWRITTEN) ", " JSON_ENTRY(damaged, DAMAGED) ", "
          JSON_ENTRY(refused_there, DAMAGED) ", " JSON_ENTRY(extent, EXTENT) ", " JSON_ENTRY(classes, CLASSES) ", " JSON_ENTRY(rank, RANK) ", " JSON_ENTRY(

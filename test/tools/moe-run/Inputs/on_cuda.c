@@ -62,7 +62,7 @@ EXPORT int32_t moec_next_workspace(const moert_call *call, DLTensor *const *args
 }
 EXPORT const char *moec_manifest(void);
 EXPORT const char *moec_manifest(void) {
-  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.5\", \"device\": \"" DEVICE "\", \"entries\": [{\"name\": \"next\", "
+  return "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"device\": \"" DEVICE "\", \"entries\": [{\"name\": \"next\", "
          "\"symbol\": \"moec_next\", \"arguments\": [{\"name\": \"x\", \"dtype\": \"float32\", \"shape\": [-2, 4], \"role\": "
          "\"input\"}, {\"name\": \"y\", \"dtype\": \"float32\", \"shape\": [-2, 4], \"role\": \"output\"}]}]}";
 }
