@@ -34,7 +34,7 @@ config.substitutions += [
     ("%mlir_include", config.mlir_include),
 ]
 
-for tool in ("moe-opt", "moe-compile", "moe-archive", "moe-bench", "moe-cost", "moe-run", "moe-reduce", "moe-simulate", "moe-lsp-server"):
+for tool in ("moe-opt", "moe-compile", "moe-archive", "moe-bench", "moe-cost", "moe-regroup", "moe-run", "moe-reduce", "moe-simulate", "moe-lsp-server"):
     if os.path.exists(os.path.join(config.moec_tools, tool)):
         config.available_features.add(tool)
 if config.moec_sanitize:

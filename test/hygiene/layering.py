@@ -29,7 +29,7 @@ LAYERS = {
 # Tests, examples and benchmarks use what there is.
 FREE = {"test", "examples", "bench", "python"}
 # Programs for machines without LLVM.
-WITHOUT_UPSTREAM = {"tools/Execution", "tools/PTXEmulator", "tools/moe-archive", "tools/moe-bench", "tools/moe-cost", "tools/moe-run", "tools/moe-simulate"}
+WITHOUT_UPSTREAM = {"tools/Execution", "tools/PTXEmulator", "tools/moe-archive", "tools/moe-bench", "tools/moe-cost", "tools/moe-regroup", "tools/moe-run", "tools/moe-simulate"}
 # Policies of the runtime that the simulator runs too; they know nothing of the rest of it.
 POLICIES = "runtime/residency"
 # Of a folder that knows no MLIR, what makes IR.
