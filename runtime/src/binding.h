@@ -10,11 +10,13 @@
 #include "weights/Archive.h"
 
 #include <array>
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
 #include <vector>
+
+/// One epoch of all layers' weights (model.cpp).
+struct moert_epoch;
 
 namespace moec::runtime {
 
@@ -33,7 +35,7 @@ moert_status_t findPagedRecords(const ManifestEntry &entry,
                                 std::vector<store::RecordPlace> &records,
                                 std::string &error);
 
-/// One epoch of a layer's weights. Never changed after it was made.
+/// A layer's weights of one epoch. Never changed after it was made.
 class Binding {
 public:
   /// Brings the tensors that the layer names from the archive into memory of
@@ -53,8 +55,8 @@ public:
   /// Of memory of its own, without the pager's.
   uint64_t bytes() const { return totalBytes; }
 
-  /// Who holds it: the layer, and calls that acquired it.
-  std::atomic<int64_t> holders{1};
+  /// The epoch that it is part of, for the way back from its view.
+  moert_epoch *epoch = nullptr;
 
 private:
   /// What one argument is loaded from.

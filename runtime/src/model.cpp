@@ -7,6 +7,7 @@
 #include "weights/Archive.h"
 #include "weights/Hash.h"
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -29,36 +30,26 @@ struct DestroyPool {
 
 } // namespace
 
+/// One epoch of all layers' weights. Never changed after it was published.
+struct moert_epoch {
+  explicit moert_epoch(moert_model &model) : model(model) {}
+
+  moert_model &model;
+  uint64_t number = 0;
+  /// By layer.
+  std::vector<std::unique_ptr<Binding>> bindings;
+  /// The model, as long as it is today's, and who acquired it.
+  std::atomic<int64_t> holders{1};
+
+  void release();
+};
+
 struct moert_layer {
-  const moert_model *model = nullptr;
+  moert_model *model = nullptr;
+  /// Its place among the model's layers.
+  size_t index = 0;
   const ManifestLayer *manifest = nullptr;
   const moert_library_entry *entry = nullptr;
-  /// Guards `current` against a new epoch while a call takes hold of it.
-  std::mutex mutex;
-  Binding *current = nullptr;
-
-  ~moert_layer() { release(current); }
-
-  Binding *acquire() {
-    std::lock_guard lock(mutex);
-    current->holders.fetch_add(1, std::memory_order_relaxed);
-    return current;
-  }
-
-  static void release(Binding *binding) {
-    if (binding &&
-        binding->holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      delete binding;
-  }
-
-  void publish(std::unique_ptr<Binding> binding) {
-    Binding *old = binding.release();
-    {
-      std::lock_guard lock(mutex);
-      std::swap(current, old);
-    }
-    release(old);
-  }
 };
 
 struct moert_model {
@@ -66,8 +57,16 @@ struct moert_model {
   std::unique_ptr<moert_device> device;
   std::unique_ptr<moert_library, CloseLibrary> library;
   std::vector<std::unique_ptr<moert_layer>> layers;
+  /// Guards `lastEpoch` and what follows from it: one archive is read at a
+  /// time.
   std::mutex loading;
-  uint64_t epoch = 0;
+  uint64_t lastEpoch = 0;
+  /// Guards the two below against a new epoch while a call takes hold of one.
+  std::mutex publishing;
+  /// Null without layers.
+  moert_epoch *current = nullptr;
+  /// Numbers of the epochs that somebody holds, today's among them.
+  std::set<uint64_t> held;
   /// Null: calls run on the caller's thread.
   std::unique_ptr<moert_pool, DestroyPool> pool;
   moec::weights::ArchiveSource source;
@@ -78,11 +77,44 @@ struct moert_model {
   std::shared_ptr<moec::pager::Pager> pager;
   std::mutex pagerMutex;
 
+  ~moert_model() {
+    if (current)
+      current->release();
+  }
+
   std::shared_ptr<moec::pager::Pager> currentPager() {
     std::lock_guard lock(pagerMutex);
     return pager;
   }
+
+  /// Takes hold of today's epoch.
+  moert_epoch *acquire() {
+    std::lock_guard lock(publishing);
+    current->holders.fetch_add(1, std::memory_order_relaxed);
+    return current;
+  }
+
+  void publish(std::unique_ptr<moert_epoch> epoch) {
+    moert_epoch *old = epoch.release();
+    {
+      std::lock_guard lock(publishing);
+      held.insert(old->number);
+      std::swap(current, old);
+    }
+    if (old)
+      old->release();
+  }
 };
+
+void moert_epoch::release() {
+  if (holders.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    return;
+  {
+    std::lock_guard lock(model.publishing);
+    model.held.erase(number);
+  }
+  delete this;
+}
 
 /// Checks the hash of every record but of those that are checked whenever they
 /// are read.
@@ -176,24 +208,25 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
           openPager(model, path, std::move(paged), paging.pager, error))
     return status;
   std::lock_guard lock(model.loading);
-  std::vector<std::unique_ptr<Binding>> bindings;
+  auto epoch = std::make_unique<moert_epoch>(model);
+  epoch->number = model.lastEpoch + 1;
   for (const ManifestLayer &layer : manifest.layers) {
-    bindings.emplace_back();
+    epoch->bindings.emplace_back();
     if (moert_status_t status = Binding::load(
-            manifest.entries[layer.entry], layer, *archive, model.epoch + 1,
-            *model.device, paging, bindings.back(), error))
+            manifest.entries[layer.entry], layer, *archive, epoch->number,
+            *model.device, paging, epoch->bindings.back(), error))
       return status;
+    epoch->bindings.back()->epoch = epoch.get();
     paging.layer += layer.pagedClusters > 0;
   }
-  if (model.epoch == 0)
+  if (model.lastEpoch == 0)
     model.source = archive->header().source;
-  ++model.epoch;
+  ++model.lastEpoch;
   {
     std::lock_guard pagerLock(model.pagerMutex);
     std::swap(model.pager, paging.pager);
   }
-  for (size_t i = 0; i < bindings.size(); ++i)
-    model.layers[i]->publish(std::move(bindings[i]));
+  model.publish(std::move(epoch));
   return MOERT_OK;
 }
 
@@ -277,6 +310,7 @@ moert_status_t moert_model_open_with(const char *path,
   for (const ManifestLayer &layer : manifest.layers) {
     auto made = std::make_unique<moert_layer>();
     made->model = opened.get();
+    made->index = opened->layers.size();
     made->manifest = &layer;
     made->entry = &opened->library->entries[layer.entry];
     opened->layers.push_back(std::move(made));
@@ -455,9 +489,9 @@ moert_status_t moert_layer_resident_bytes(const moert_layer *layer,
                                           uint64_t *bytes) {
   if (!layer || !bytes)
     return MOERT_INVALID_ARGUMENT;
-  Binding *binding = const_cast<moert_layer *>(layer)->acquire();
-  *bytes = binding->bytes();
-  moert_layer::release(binding);
+  moert_epoch *epoch = layer->model->acquire();
+  *bytes = epoch->bindings[layer->index]->bytes();
+  epoch->release();
   return MOERT_OK;
 }
 
@@ -465,7 +499,7 @@ moert_status_t moert_layer_acquire(moert_layer *layer,
                                    const moert_layer_binding **binding) {
   if (!layer || !binding)
     return MOERT_INVALID_ARGUMENT;
-  *binding = layer->acquire()->view();
+  *binding = layer->model->acquire()->bindings[layer->index]->view();
   return MOERT_OK;
 }
 
@@ -473,33 +507,87 @@ moert_status_t moert_layer_release(moert_layer *layer,
                                    const moert_layer_binding *binding) {
   if (!layer || !binding)
     return MOERT_INVALID_ARGUMENT;
-  moert_layer::release(Binding::of(binding));
+  Binding::of(binding)->epoch->release();
   return MOERT_OK;
 }
 
-/// Calls the function with `call` and the layer's binding of today, held
-/// meanwhile.
-template <typename Function>
-static moert_status_t withBinding(moert_layer *layer, const moert_call *call,
-                                  Function function) {
-  // Callers of an earlier minor have a shorter call.
-  if (!layer || !call || call->size < offsetof(moert_call, executor))
+moert_status_t moert_model_acquire_epoch(moert_model *model,
+                                         moert_epoch **epoch) {
+  if (!model || !epoch)
     return MOERT_INVALID_ARGUMENT;
-  Binding *binding = layer->acquire();
+  *epoch = nullptr;
+  if (model->layers.empty())
+    return MOERT_NOT_FOUND;
+  *epoch = model->acquire();
+  return MOERT_OK;
+}
+
+moert_status_t moert_epoch_release(moert_epoch *epoch) {
+  if (epoch)
+    epoch->release();
+  return MOERT_OK;
+}
+
+moert_status_t moert_epoch_number(const moert_epoch *epoch, uint64_t *number) {
+  if (!epoch || !number)
+    return MOERT_INVALID_ARGUMENT;
+  *number = epoch->number;
+  return MOERT_OK;
+}
+
+moert_status_t moert_model_oldest_epoch(moert_model *model, uint64_t *number) {
+  if (!model || !number)
+    return MOERT_INVALID_ARGUMENT;
+  std::lock_guard lock(model->publishing);
+  *number = model->held.empty() ? 0 : *model->held.begin();
+  return MOERT_OK;
+}
+
+/// Calls the function with `call` and the layer's binding of an epoch that is
+/// held meanwhile.
+template <typename Function>
+static moert_status_t withBinding(moert_layer *layer, const moert_epoch &epoch,
+                                  const moert_call *call, Function function) {
   moert_call bound = {};
   std::memcpy(&bound, call, std::min<size_t>(call->size, sizeof bound));
   bound.size = sizeof(moert_call);
   if (!bound.executor && layer->model->pool)
     moert_pool_executor(layer->model->pool.get(), &bound.executor);
-  bound.binding = binding->view();
-  moert_status_t status = function(bound);
-  moert_layer::release(binding);
+  bound.binding = epoch.bindings[layer->index]->view();
+  return function(bound);
+}
+
+/// Whether a layer can be called so. Callers of an earlier minor have a shorter
+/// call.
+static bool canCall(const moert_layer *layer, const moert_call *call) {
+  return layer && call && call->size >= offsetof(moert_call, executor);
+}
+
+/// The same with the epoch of today.
+template <typename Function>
+static moert_status_t withBinding(moert_layer *layer, const moert_call *call,
+                                  Function function) {
+  if (!canCall(layer, call))
+    return MOERT_INVALID_ARGUMENT;
+  moert_epoch *epoch = layer->model->acquire();
+  moert_status_t status = withBinding(layer, *epoch, call, function);
+  epoch->release();
   return status;
 }
 
 moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call,
                                 DLTensor *const *args, int32_t count) {
   return withBinding(layer, call, [&](const moert_call &bound) {
+    return moert_library_call(layer->entry, &bound, args, count);
+  });
+}
+
+moert_status_t moert_epoch_call(moert_epoch *epoch, moert_layer *layer,
+                                const moert_call *call, DLTensor *const *args,
+                                int32_t count) {
+  if (!epoch || !canCall(layer, call) || &epoch->model != layer->model)
+    return MOERT_INVALID_ARGUMENT;
+  return withBinding(layer, *epoch, call, [&](const moert_call &bound) {
     return moert_library_call(layer->entry, &bound, args, count);
   });
 }

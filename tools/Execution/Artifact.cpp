@@ -138,6 +138,12 @@ Result<Callable> findNamed(const Artifact &artifact, const std::string &name) {
   return isLayer ? findLayer(artifact, name) : findCallable(artifact, name, "");
 }
 
+Epoch acquireEpoch(const Artifact &artifact) {
+  moert_epoch *epoch = nullptr;
+  moert_model_acquire_epoch(artifact.get(), &epoch);
+  return Epoch(epoch);
+}
+
 std::string nameOf(const Callable &callable) {
   const char *name = "";
   if (callable.layer)
@@ -224,7 +230,9 @@ public:
       return Error{status.error()};
     int32_t count = int32_t(args.size());
     moert_status_t answer =
-        callable.layer
+        callable.epoch ? moert_epoch_call(callable.epoch, callable.layer, &call,
+                                          args.data(), count)
+        : callable.layer
             ? moert_layer_call(callable.layer, &call, args.data(), count)
             : moert_library_call(callable.entry, &call, args.data(), count);
     if (Status status = check(answer, text); !status)

@@ -74,6 +74,8 @@ weights::Result<Pool> makePool(int64_t threads);
 struct Callable {
   const moert_library_entry *entry = nullptr;
   moert_layer *layer = nullptr;
+  /// Whose weights the layer reads; null: each call those of its moment.
+  moert_epoch *epoch = nullptr;
 };
 
 /// The layer or the entry of these names. With both empty the only layer, or
@@ -88,6 +90,16 @@ weights::Result<Callable> findNamed(const Artifact &artifact,
 
 /// The name of the layer, or of the entry.
 std::string nameOf(const Callable &callable);
+
+struct ReleaseEpoch {
+  void operator()(moert_epoch *epoch) const { moert_epoch_release(epoch); }
+};
+
+/// The weights of all layers at one moment.
+using Epoch = std::unique_ptr<moert_epoch, ReleaseEpoch>;
+
+/// Those of now; null for an artifact without weights of its own.
+Epoch acquireEpoch(const Artifact &artifact);
 
 /// How calls are made.
 struct Manner {

@@ -80,6 +80,8 @@ public:
 
 private:
   Status takeStep(int64_t step) {
+    // All layers read the weights of one moment.
+    Epoch epoch = acquireEpoch(artifact);
     double seconds = 0;
     std::vector<Tensor> before;
     for (size_t i = 0; i < layers.size(); ++i) {
@@ -92,6 +94,7 @@ private:
       if (!tensors)
         return Error{tensors.error()};
       flowOn(before, *tensors);
+      layers[i].epoch = epoch.get();
       Result<std::vector<double>> taken =
           call(deviceOf(artifact), layers[i], *tensors, manner, 1);
       if (!taken)

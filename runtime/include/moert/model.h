@@ -18,6 +18,8 @@ extern "C" {
 typedef struct moert_model moert_model;
 /** One layer of an open model; lives as long as the model. */
 typedef struct moert_layer moert_layer;
+/** The weights of all layers at one moment. */
+typedef struct moert_epoch moert_epoch;
 
 /** Opens the artifact directory at `path`: library.so, manifest.json and, if the manifest names layers, its archive of
  * weights, on the device that the library is for, number 0. MOERT_INCOMPATIBLE when library and archive do not belong together or
@@ -104,6 +106,20 @@ MOERT_API moert_status_t moert_model_source(const moert_model *model, const char
 MOERT_API moert_status_t moert_model_load_weights(moert_model *model, const char *archive,
                                                   const moert_error_sink *error);
 
+/** Takes hold of the weights of today, those of all layers together. They stay as they are until the epoch is released, whatever is
+ * published meanwhile: a step acquires once, calls every layer with it, and so reads one epoch from start to end. Neither allocates
+ * nor waits for who loads weights. MOERT_NOT_FOUND for an artifact without weights of its own. */
+MOERT_API moert_status_t moert_model_acquire_epoch(moert_model *model, moert_epoch **epoch);
+
+/** Gives an epoch back. Null is allowed. */
+MOERT_API moert_status_t moert_epoch_release(moert_epoch *epoch);
+
+/** Its number, as in moert_layer_binding: 1 of the weights that the model was opened with, then one more for each that was loaded. */
+MOERT_API moert_status_t moert_epoch_number(const moert_epoch *epoch, uint64_t *number);
+
+/** The oldest epoch that somebody holds; that of today if nobody does; 0 without weights. */
+MOERT_API moert_status_t moert_model_oldest_epoch(moert_model *model, uint64_t *number);
+
 /** How many layers there are; 0 for an artifact without weights of its own. */
 MOERT_API moert_status_t moert_model_layer_count(const moert_model *model, int32_t *count);
 
@@ -134,6 +150,10 @@ MOERT_API moert_status_t moert_layer_release(moert_layer *layer, const moert_lay
  * the model's threads. */
 MOERT_API moert_status_t moert_layer_call(moert_layer *layer, const moert_call *call, DLTensor *const *args,
                                           int32_t count);
+
+/** The same with the layer's binding of an epoch of its model. */
+MOERT_API moert_status_t moert_epoch_call(moert_epoch *epoch, moert_layer *layer, const moert_call *call,
+                                          DLTensor *const *args, int32_t count);
 
 /** Bytes of workspace a call with these shapes needs; data pointers are not looked at. */
 MOERT_API moert_status_t moert_layer_workspace_bytes(moert_layer *layer, const moert_call *call, DLTensor *const *args,
