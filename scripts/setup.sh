@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages="cmake ninja-build ccache g++ clang-22 lld-22 libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools
           libeigen3-dev libxxhash-dev rapidjson-dev"
 if [ "${1:-build}" != build ]; then
-  packages="$packages libgtest-dev libclang-rt-22-dev binutils python3-venv python3-psutil pkg-config"
+  packages="$packages libgtest-dev libclang-rt-22-dev binutils python3-venv python3-psutil pkg-config openmpi-bin mpich"
 fi
 
 missing=""

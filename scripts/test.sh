@@ -39,6 +39,7 @@ export MOEC_BIN
 run "unit tests" build/bin/moe-unit-tests --gtest_brief=1
 run "data races" build/bin/moe-pager-race-tests --gtest_brief=1
 run "data races between epochs" build/bin/moe-epoch-race-tests --gtest_brief=1
+run "data races between ranks" build/bin/moe-comm-race-tests --gtest_brief=1
 run "lit tests" /usr/lib/llvm-22/bin/lit -sv build/test
 run "value tests against NumPy" .venv/bin/python -m pytest -q -p no:cacheprovider -n 2 test/reference test/e2e test/examples
 run "Python package" .venv/bin/python -m pytest -q -p no:cacheprovider -n 2 test/python

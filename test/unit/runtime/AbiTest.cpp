@@ -1,6 +1,7 @@
 // The ABI's layout as a C++ compiler sees it; abi_layout.c says the same of C.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "moert/abi.h"
+#include "moert/comm.h"
 #include "moert/model.h"
 
 #include <gtest/gtest.h>

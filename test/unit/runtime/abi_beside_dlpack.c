@@ -2,6 +2,7 @@
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "test/unit/runtime/host_dlpack.h"
 
+#include "moert/comm.h"
 #include "moert/model.h"
 
 #define MOEC_ABI_LAYOUT_ASSERT(condition) _Static_assert(condition, #condition)

@@ -1,6 +1,7 @@
 /* The ABI's layout as a C compiler sees it; AbiTest.cpp says the same of C++.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "moert/abi.h"
+#include "moert/comm.h"
 #include "moert/model.h"
 
 #define MOEC_ABI_LAYOUT_ASSERT(condition) _Static_assert(condition, #condition)

@@ -88,6 +88,39 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, collect) == 56);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, all_reduce) == 64);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange, fail) == 72);
 
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_CHANNELS == 64);
+MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANKS == 4096);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_all_to_all) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, send) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, send_bytes) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, send_offsets) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, receive) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, receive_bytes) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_all_to_all, receive_offsets) == 40);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_communicator) == 104);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, rank) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, ranks) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, name) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, context) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, start_all_to_all) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, test) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, wait) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, all_gather) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, reduce_scatter) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, barrier) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, abort) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, last_error) == 88);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator, destroy) == 96);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_communicator_options) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, deadline) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, link_latency) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, link_bytes_per_second) == 16);
+
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_model_options) == 48);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, lookahead) == 4);
