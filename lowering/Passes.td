@@ -120,6 +120,8 @@ def ScheduleCUDAKernelsPass : Pass<"moe-schedule-cuda-kernels", "::mlir::ModuleO
     some of 16 rows have (present), both on tensor cores, or row by row (slot). A cost model picks the cheapest for the rows, experts and
     ranks there are, and a remark has its numbers; `residual-form` asks for one of them. docs/cuda/tile.md says what they do.
 
+    `shrink_rows` of each is how many pairs of one expert are a tile of what its residuals start from, x·A, on tensor cores; 0: each pair for itself, without.
+
     With `fast-activations` those that have an activation get `moe.fast_activations`: silu, sigmoid_alpha, gelu_tanh and tanh are
     made of the GPU's instruction for tanh, whose relative error is up to 2⁻¹¹; silu(x) = x/2 + x/2·tanh(x/2).
 

@@ -2,6 +2,8 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/FinishFragments.h"
 
+#include "lowering/CUDA/SortByGroup.h"
+
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -37,6 +39,23 @@ static bool hasDenseForm(GroupedMatmulOp op) {
   return op.getExpand() && getWeightType(op.getExpand()).getRows() % 2 == 0;
 }
 
+/// Whether x·A can be tiles on tensor cores: rows and factors of one type of 16
+/// bits, of which copies bring 8 at once, and experts that pairs can be sorted
+/// by.
+static bool hasShrinkTiles(GroupedUpOp op, Type element) {
+  if (op.getResiduals().empty() || op.getRoundingAttr() ||
+      !(element.isF16() || element.isBF16()))
+    return false;
+  for (size_t i = 0; i < op.getResiduals().size(); i += 2) {
+    auto wrap = op.getResiduals()[i].getDefiningOp<WrapOp>();
+    if (getElementTypeOrSelf(wrap.getTensor().getType()) != element ||
+        getWeightType(op.getResiduals()[i]).getCols() % 8 != 0)
+      return false;
+  }
+  return countExperts(op.getPairExpert()) <= mostSortedGroups;
+}
+static bool hasShrinkTiles(GroupedMatmulOp, Type) { return false; }
+
 /// The weight of what pairs add, besides residuals, if there is one.
 static SmallVector<Value, 1> ownWeight(Value weight) {
   return weight ? SmallVector<Value, 1>{weight} : SmallVector<Value, 1>();
@@ -58,6 +77,7 @@ ProductForm moec::lowering::formOf(Operation *op) {
                              !product.getRoundingAttr() &&
                              hasFragmentForm(product.getResiduals(), element) &&
                              hasFragmentForm(weightOfPairs(product), element);
+        form.fitsShrink = hasShrinkTiles(product, element);
         form.fitsDense =
             form.fitsRegisters && hasDenseForm(product) &&
             getIdType(product.getPairExpert()).getCount() < mostExpertsOfPlaces;

@@ -1,6 +1,7 @@
 // moe.group and moe.scatter_combine as kernels: rows sorted by cluster, and added up by token.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/ScheduledKernels.h"
+#include "lowering/CUDA/SortByGroup.h"
 #include "lowering/CUDA/SortKeys.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -9,10 +10,10 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-/// Threads of a block that sorts, and how many places or rows it does so with. What comes before them each block counts for
-/// itself: that is one read of a short list, and no block waits for another.
-static constexpr int64_t groupThreads = 256;
-static constexpr int64_t groupWarps = groupThreads / KernelCode::warpSize;
+/// Threads of a block that finds the pairs of as many rows. How many come
+/// before them each block counts for itself, as in sortByGroup.
+static constexpr int64_t pairThreads = 256;
+static constexpr int64_t pairWarps = pairThreads / KernelCode::warpSize;
 /// Threads of a block that orders rows by their experts, and how many
 /// neighbouring rows it does so with: with four times as many, 16 rows of a
 /// cluster have hardly fewer experts (docs/cuda.md).
@@ -44,55 +45,6 @@ struct Group {
 /// slots a row is one expert's.
 static bool hasSharedRows(const Group &g) { return bool(g.slots); }
 
-/// Blocks for so many places or rows, and one for none.
-static Value blocksFor(Code &host, Value count) {
-  return host.add(host.div(count, groupThreads), 1);
-}
-
-/// Offsets of the groups, which block 0 stores; `next` gets the first row of each group that is this block's. Returns how many
-/// rows there are.
-static Value emitOffsets(KernelCode &k, const Group &g, Value next,
-                         Value scratch) {
-  Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
-  Value groups = k.index(g.groups);
-  Value counts = k.shared(g.groups, k.i32());
-  for (Value list : {counts, next})
-    k.spread(groups, [&](Value i) { k.store(zero, list, i); });
-  k.barrier();
-  Value first = k.mul(k.block(), groupThreads);
-  k.spread(g.places, [&](Value i) {
-    Value cluster = k.load(g.clusters, i);
-    k.when(k.isWithin(cluster, groups), [&] {
-      k.atomicAdd(one, counts, k.toIndex(cluster));
-      k.when(k.isBelow(i, first),
-             [&] { k.atomicAdd(one, next, k.toIndex(cluster)); });
-    });
-  });
-  k.barrier();
-  Value isFirstBlock = k.isEqual(k.block(), k.index(0));
-  auto store = [&](Value offset, Value at) {
-    k.when(isFirstBlock, [&] { k.store(offset, g.rowOffsets, at); });
-  };
-  Value total =
-      k.loop(k.index(0), groups, groupThreads, {zero},
-             [&](Value run, ValueRange before) {
-               Value group = k.add(run, k.thread());
-               Value isGroup = k.isBelow(group, groups);
-               Value safe = k.select(isGroup, group, k.index(0));
-               Value count = k.select(isGroup, k.load(counts, safe), zero);
-               auto [ahead, all] = k.sumBefore(count, scratch);
-               Value offset = k.add(before[0], ahead);
-               k.when(isGroup, [&] {
-                 store(offset, group);
-                 k.store(k.add(k.load(next, group), offset), next, group);
-               });
-               return Code::Values{k.add(before[0], all)};
-             })[0];
-  k.when(k.isEqual(k.thread(), k.index(0)), [&] { store(total, groups); });
-  k.barrier();
-  return total;
-}
-
 /// Whether choice j of a token is a pair of its place m, and its expert.
 static std::pair<Value, Value> findPair(KernelCode &k, const Group &g,
                                         Value token, Value m, Value j) {
@@ -119,41 +71,15 @@ static void storeRow(KernelCode &k, const Group &g, Value row, Value place) {
   k.store(count, g.rowPairs, row);
 }
 
-/// Rows in their order: each warp counts its places by group, and rows of earlier warps come first. `next` has the next row of
-/// each group.
-static void emitRows(KernelCode &k, const Group &g, Value next, Value perWarp) {
-  Value none = k.number(-1, k.i32()), groups = k.index(g.groups);
-  Value place = k.threadOfGrid();
-  Value isPlace = k.isBelow(place, g.places);
-  Value cluster = k.choose(
-      isPlace, k.i32(), [&] { return Code::Values{k.load(g.clusters, place)}; },
-      [&] { return Code::Values{none}; })[0];
-  Value isRow = k.isWithin(cluster, groups);
-  cluster = k.select(isRow, cluster, none);
-  k.spread(k.index(groupWarps * g.groups),
-           [&](Value i) { k.store(k.number(0, k.i32()), perWarp, i); });
-  k.barrier();
-  Value same = k.lanesWith(cluster), rank = k.countBitsBefore(same);
-  Value own = k.add(k.mul(k.warp(), groups), k.toIndex(cluster));
-  Value isFirst = k.isEqual(rank, k.number(0, k.i32()));
-  k.when(k.both(isRow, isFirst),
-         [&] { k.store(k.countBits(same), perWarp, own); });
-  k.barrier();
-  k.spread(groups, [&](Value group) {
-    k.loop(k.index(0), k.index(groupWarps), 1, {k.load(next, group)},
-           [&](Value warp, ValueRange before) {
-             Value at = k.add(k.mul(warp, groups), group);
-             Value count = k.load(perWarp, at);
-             k.store(before[0], perWarp, at);
-             return Code::Values{k.add(before[0], count)};
-           });
-  });
-  k.barrier();
-  k.when(isPlace, [&] { k.store(none, g.placeRow, place); });
-  k.when(isRow, [&] {
-    Value row = k.toIndex(k.add(k.load(perWarp, own), rank));
-    k.when(k.isBelow(row, g.rows), [&] { storeRow(k, g, row, place); });
-  });
+/// Rows in the order of their groups, those of a group in the order of tokens.
+static Value emitRows(KernelCode &k, const Group &g) {
+  GroupedItems places{g.clusters, g.places, g.groups, g.rowOffsets};
+  return sortByGroup(
+      k, places,
+      [&](Value place) { k.store(k.number(-1, k.i32()), g.placeRow, place); },
+      [&](Value place, Value row) {
+        k.when(k.isBelow(row, g.rows), [&] { storeRow(k, g, row, place); });
+      });
 }
 
 /// Rows that no place has.
@@ -268,12 +194,11 @@ static Value blocksOfOrder(Code &host, const Group &g) {
 /// Pairs in the order of rows, those of a row in the order of choices.
 static void emitPairs(KernelCode &k, const Group &g, Value scratch) {
   Value zero = k.number(0, k.i32()), one = k.number(1, k.i32());
-  Value first = k.mul(k.block(), groupThreads);
+  Value first = k.mul(k.block(), pairThreads);
   // Of all rows, and of those of earlier blocks.
   Value sums[] = {zero, zero};
   Code::Values counted = k.loop(
-      k.thread(), g.rows, groupThreads, sums,
-      [&](Value row, ValueRange before) {
+      k.thread(), g.rows, pairThreads, sums, [&](Value row, ValueRange before) {
         Value count = k.load(g.rowPairs, row);
         Value isBefore = k.isBelow(row, first);
         return Code::Values{k.add(before[0], count),
@@ -346,22 +271,17 @@ LogicalResult ScheduledKernels::emit(GroupOp op) {
   g.experts = expert.getCount() + expert.getSpecials();
 
   LogicalResult status =
-      launch(host, "group_rows", blocksFor(host, g.places), groupThreads,
-             [&](KernelCode &k) {
-               Value next = k.shared(g.groups, k.i32());
-               Value perWarp = k.shared(groupWarps * g.groups, k.i32());
-               Value total =
-                   emitOffsets(k, g, next, k.shared(groupWarps, k.i32()));
-               emitRows(k, g, next, perWarp);
-               emitUnusedRows(k, g, total);
-             });
+      launch(host, "group_rows", blocksOfSort(host, g.places), sortThreads,
+             [&](KernelCode &k) { emitUnusedRows(k, g, emitRows(k, g)); });
   if (succeeded(status) && hasSharedRows(g))
     status = launch(host, "group_order", blocksOfOrder(host, g), orderThreads,
                     [&](KernelCode &k) { emitOrder(k, g); });
   if (succeeded(status))
-    status = launch(
-        host, "group_pairs", blocksFor(host, g.rows), groupThreads,
-        [&](KernelCode &k) { emitPairs(k, g, k.shared(groupWarps, k.i32())); });
+    status =
+        launch(host, "group_pairs", host.add(host.div(g.rows, pairThreads), 1),
+               pairThreads, [&](KernelCode &k) {
+                 emitPairs(k, g, k.shared(pairWarps, k.i32()));
+               });
   op.erase();
   return status;
 }

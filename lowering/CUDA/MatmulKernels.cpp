@@ -30,7 +30,37 @@ static void forTaken(Code &host, const TiledProduct &p,
       [&] { forTaken(host, p, body, first + 1); });
 }
 
-/// Tiles of each group, in order; those behind the last have group -1.
+LogicalResult ScheduledKernels::planTiles(Code &host, Value offsets,
+                                          int64_t groups, Value tileRows,
+                                          const TilePlan &plan) {
+  constexpr int64_t threads = 128;
+  return launch(host, "tiles", host.index(1), threads, [&](KernelCode &k) {
+    Value shared = k.shared(groups + 1, k.i32());
+    k.spread(k.index(groups + 1),
+             [&](Value i) { k.store(k.load(offsets, i), shared, i); });
+    k.spread(plan.count,
+             [&](Value i) { k.store(k.number(-1, k.i32()), plan.group, i); });
+    k.barrier();
+    k.when(k.isEqual(k.thread(), k.index(0)), [&] {
+      k.loop(k.index(0), k.index(groups), 1, {k.index(0)},
+             [&](Value group, ValueRange next) {
+               Value first = k.toIndex(k.load(shared, group));
+               Value end = k.toIndex(k.load(shared, k.add(group, 1)));
+               Value count = k.ceilDiv(k.sub(end, first), tileRows);
+               k.loop(k.index(0), count, 1, [&](Value i) {
+                 Value tile = k.add(next[0], i);
+                 Value row = k.add(first, k.mul(i, tileRows));
+                 k.store(k.toI32(group), plan.group, tile);
+                 k.store(k.toI32(row), plan.firstRow, tile);
+                 Value behind = k.min(k.add(row, tileRows), end);
+                 k.store(k.toI32(behind), plan.endRow, tile);
+               });
+               return Code::Values{k.add(next[0], count)};
+             });
+    });
+  });
+}
+
 LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
   SmallVector<int64_t> rows;
   for (const TileSchedule &s : p.schedules)
@@ -46,36 +76,9 @@ LogicalResult ScheduledKernels::planTiles(Code &host, TiledProduct &p) {
   plan.count = p.pick(host, [&](const TileSchedule &s) {
     return host.add(host.ceilDiv(p.rows, s.rowsOfCluster()), p.groups);
   });
-  for (Value *list : {&plan.group, &plan.firstRow, &plan.endRow})
-    *list = host.allocate(plan.count, host.i32());
+  plan.allocate(host);
   p.tiles = plan;
-  constexpr int64_t threads = 128;
-  return launch(host, "tiles", host.index(1), threads, [&](KernelCode &k) {
-    Value offsets = k.shared(p.groups + 1, k.i32());
-    k.spread(k.index(p.groups + 1),
-             [&](Value i) { k.store(k.load(p.offsets, i), offsets, i); });
-    k.spread(p.tiles.count, [&](Value i) {
-      k.store(k.number(-1, k.i32()), p.tiles.group, i);
-    });
-    k.barrier();
-    k.when(k.isEqual(k.thread(), k.index(0)), [&] {
-      k.loop(k.index(0), k.index(p.groups), 1, {k.index(0)},
-             [&](Value group, ValueRange next) {
-               Value first = k.toIndex(k.load(offsets, group));
-               Value end = k.toIndex(k.load(offsets, k.add(group, 1)));
-               Value count = k.ceilDiv(k.sub(end, first), tileRows);
-               k.loop(k.index(0), count, 1, [&](Value i) {
-                 Value tile = k.add(next[0], i);
-                 Value row = k.add(first, k.mul(i, tileRows));
-                 k.store(k.toI32(group), p.tiles.group, tile);
-                 k.store(k.toI32(row), p.tiles.firstRow, tile);
-                 Value behind = k.min(k.add(row, tileRows), end);
-                 k.store(k.toI32(behind), p.tiles.endRow, tile);
-               });
-               return Code::Values{k.add(next[0], count)};
-             });
-    });
-  });
+  return planTiles(host, p.offsets, p.groups, tileRows, plan);
 }
 
 /// Whether somebody but kernels of the same groups, which leave unused rows out, reads a product later.
@@ -137,74 +140,6 @@ Value ScheduledKernels::roundRows(Code &host, Value list, Value count,
 }
 
 //===----------------------------------------------------------------------===//
-// x·A
-//===----------------------------------------------------------------------===//
-
-/// This thread's share of one column of x·A: lanes beside each other have columns beside each other, and what is left of a warp's
-/// lanes and the warps take turns in the reduction. A warp's lanes are added up.
-static Value shareOfColumn(KernelCode &k, const TiledProduct &p,
-                           const MatrixPool &a, Value row, Value expert,
-                           Value column, int64_t lanes) {
-  /// Loads that are on their way at once.
-  constexpr int64_t unrolled = 8;
-  auto [begin, isThere] = a.find(k, expert);
-  Value depth = k.select(isThere, k.index(a.rows), k.index(0));
-  Value from = k.mul(k.toIndex(row), a.rows);
-  Value sum = k.unrolledLoop(
-      k.div(k.thread(), lanes), depth, k.threads / lanes, unrolled, {k.zero()},
-      [&, begin = begin](Value d, ValueRange before) {
-        Value x = k.loadFloat(p.x, k.add(from, d));
-        Value at = k.add(begin, k.add(k.mul(d, a.columns), column));
-        return Code::Values{k.fma(x, k.loadFloat(a.list, at), before[0])};
-      })[0];
-  return k.sumOfLanes(sum, lanes);
-}
-
-/// A block for each pair, whose warps are added up in their order.
-LogicalResult ScheduledKernels::shrink(Code &host, TiledProduct &p) {
-  int64_t columns = p.lowColumns();
-  // As many as shared memory has room for the sums of.
-  const int64_t warps = columns <= 512 ? 16 : 4;
-  const int64_t threads = warps * KernelCode::warpSize;
-  p.low = host.allocate(host.mul(p.pairs, columns), host.f32());
-  return launch(host, "shrink", p.pairs, threads, [&](KernelCode &k) {
-    Value sums = k.shared(warps * columns, k.f32());
-    Value pair = k.block(), row = k.load(p.pairRow, pair);
-    Value expert = k.load(p.pairExpert, pair);
-    k.when(k.isWithin(row, p.rows), [&] {
-      int64_t first = 0;
-      for (size_t i = 0; i < p.residuals.size(); i += 2) {
-        const MatrixPool &a = p.residuals[i];
-        int64_t lanes = std::min<int64_t>(llvm::PowerOf2Ceil(a.columns),
-                                          KernelCode::warpSize);
-        Value laneOfColumn = k.rem(k.lane(), k.index(lanes));
-        k.loop(k.index(0), k.index(a.columns), lanes, [&](Value columnTile) {
-          Value column = k.add(columnTile, laneOfColumn);
-          Value isColumn = k.isBelow(column, k.index(a.columns));
-          Value safe = k.select(isColumn, column, k.index(0));
-          Value sum = shareOfColumn(k, p, a, row, expert, safe, lanes);
-          Value isFirst = k.isBelow(k.lane(), k.index(lanes));
-          k.when(k.both(isFirst, isColumn), [&] {
-            Value place = k.add(k.mul(k.warp(), columns), k.add(column, first));
-            k.store(sum, sums, place);
-          });
-        });
-        first += a.columns;
-      }
-    });
-    k.barrier();
-    k.when(k.isWithin(row, p.rows), [&] {
-      k.spread(k.index(columns), [&](Value column) {
-        Value sum = k.load(sums, column);
-        for (int64_t warp = 1; warp < warps; ++warp)
-          sum = k.addF(sum, k.load(sums, k.add(column, warp * columns)));
-        k.store(sum, p.low, k.add(k.mul(pair, columns), column));
-      });
-    });
-  });
-}
-
-//===----------------------------------------------------------------------===//
 // Tiles
 //===----------------------------------------------------------------------===//
 
@@ -236,14 +171,8 @@ public:
       operands.firstRow = sums.firstRow;
       operands.endRow = sums.endRow;
       operands.depth = p.weights.front().rows;
-      operands.columns = p.columns();
-      for (const MatrixPool &pool : p.weights) {
-        auto [begin, isThere] = pool.find(k, group);
-        operands.weights.push_back(pool.list);
-        operands.begins.push_back(begin);
-        operands.hasMatrix =
-            operands.hasMatrix ? k.both(operands.hasMatrix, isThere) : isThere;
-      }
+      for (const MatrixPool &pool : p.weights)
+        operands.matrices.push_back(matrixOf(k, pool, group));
       Value first = k.mul(sums.run, p.tilesOfRun(s));
       Value last =
           k.min(k.add(first, p.tilesOfRun(s)), k.index(p.columnTiles(s)));
@@ -343,12 +272,6 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 //===----------------------------------------------------------------------===//
 // Operations
 //===----------------------------------------------------------------------===//
-
-/// Numbers that ids may have.
-static int64_t countExperts(Value ids) {
-  IdType type = getIdType(ids);
-  return type.getCount() + type.getSpecials();
-}
 
 template <typename Op>
 FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,

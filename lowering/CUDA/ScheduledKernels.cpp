@@ -11,6 +11,11 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
+int64_t moec::lowering::countExperts(Value ids) {
+  IdType type = getIdType(ids);
+  return type.getCount() + type.getSpecials();
+}
+
 LogicalResult moec::lowering::launchKernel(
     KernelTable &kernels, func::FuncOp entry, Code &host, StringRef name,
     Value blocks, int64_t threads, llvm::function_ref<void(KernelCode &)> body,

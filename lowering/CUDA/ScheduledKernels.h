@@ -24,6 +24,9 @@ inline constexpr llvm::StringLiteral fastActivationsAttrName =
 /// On a moe.grouped_up: that blocks add their parts of v to one sum, in any order. moe-schedule-cuda-kernels says so where it was asked to.
 inline constexpr llvm::StringLiteral atomicSumsAttrName = "moe.atomic_sums";
 
+/// Numbers that ids may have.
+int64_t countExperts(mlir::Value ids);
+
 /// Why an operation cannot be made of CUDA kernels; empty if it can. Works on tensors.
 std::string reasonAgainstCUDAKernels(mlir::Operation *op);
 
@@ -49,6 +52,23 @@ struct TilePlan {
   mlir::Value count;
   /// The group of each, or -1; its first row; the row behind its last.
   mlir::Value group, firstRow, endRow;
+
+  /// Lists for `count` tiles.
+  void allocate(Code &host) {
+    for (mlir::Value *list : {&group, &firstRow, &endRow})
+      *list = host.allocate(count, host.i32());
+  }
+};
+
+/// Pairs in the order of their experts, those of an expert in their own: lists
+/// of i32.
+struct PairsByExpert {
+  /// At each place a pair, and its row.
+  mlir::Value pair, row;
+  /// Where the places of each expert begin.
+  mlir::Value offsets;
+  /// Of places.
+  TilePlan tiles;
 };
 
 /// Experts of each group in a row, in the order of their numbers; one that a
@@ -111,10 +131,20 @@ private:
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);
   mlir::LogicalResult planTiles(Code &host, TiledProduct &product);
+  /// Tiles of `tileRows` rows of each group, in order; those behind the last
+  /// have group -1.
+  mlir::LogicalResult planTiles(Code &host, mlir::Value offsets, int64_t groups,
+                                mlir::Value tileRows, const TilePlan &plan);
   mlir::LogicalResult findPairs(mlir::Operation *op, TiledProduct &product);
   /// Where the dense form may be taken; in ExpertPlaces.cpp.
   mlir::LogicalResult placeExperts(Code &host, TiledProduct &product);
+  /// x·A of each pair; in ShrinkKernels.cpp.
   mlir::LogicalResult shrink(Code &host, TiledProduct &product);
+  mlir::LogicalResult shrinkPairs(Code &host, const TiledProduct &product);
+  mlir::LogicalResult shrinkTiles(Code &host, const TiledProduct &product,
+                                  PairsByExpert pairs, int64_t tileRows);
+  mlir::LogicalResult sortPairs(Code &host, const TiledProduct &product,
+                                const PairsByExpert &pairs, int64_t tileRows);
   mlir::LogicalResult multiply(Code &host, const TiledProduct &product);
   mlir::LogicalResult multiplyByWarpgroups(Code &host,
                                            const TiledProduct &product,

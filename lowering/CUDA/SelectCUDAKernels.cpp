@@ -1,6 +1,7 @@
 // moe-select-cuda-kernels: which operations have CUDA kernels of their own.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "lowering/CUDA/ScheduledKernels.h"
+#include "lowering/CUDA/SortByGroup.h"
 #include "lowering/KernelSelection.h"
 #include "lowering/Passes.h"
 
@@ -15,8 +16,6 @@ using namespace mlir;
 using namespace moec::lowering;
 using namespace moec::moe;
 
-/// Most groups that the kernels' shared memory has room for.
-static constexpr int64_t mostGroups = 1024;
 /// Most columns of x·A: sums of four warps are in shared memory.
 static constexpr int64_t mostLowColumns = 2048;
 
@@ -83,7 +82,7 @@ static std::string reasonAgainstProduct(Op op, Value pairRow) {
 std::string moec::lowering::reasonAgainstCUDAKernels(Operation *op) {
   return llvm::TypeSwitch<Operation *, std::string>(op)
       .Case([](GroupOp group) -> std::string {
-        return getIdType(group.getClusters()).getCount() <= mostGroups
+        return getIdType(group.getClusters()).getCount() <= mostSortedGroups
                    ? ""
                    : "it has more groups than shared memory has room for";
       })

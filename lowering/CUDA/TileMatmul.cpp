@@ -9,16 +9,22 @@ namespace {
 /// Numbers that one asynchronous copy brings.
 constexpr int64_t copied = 8;
 
+/// Of the warps that share the reduction, which this is.
+Value warpInDepth(KernelCode &k, const TileSchedule &s) {
+  return k.div(k.warp(), s.warpsDown * s.warpsAcross);
+}
+
 class TileEmitter {
 public:
   TileEmitter(KernelCode &k, const TileSchedule &s, const TileOperands &o,
               Value firstColumn, Value bytes)
       : k(k), s(s), o(o), firstColumn(firstColumn), bytes(bytes),
-        element(elementOf(o.x)), matrices(o.weights.size()),
+        element(elementOf(o.x)), matrices(o.matrices.size()),
         warpRows(s.rows / s.warpsDown), warpColumns(s.columns / s.warpsAcross),
         rowBlocks(warpRows / 16), columnBlocks(warpColumns / 8) {}
 
   WarpSums emit() {
+    findRows();
     int64_t steps = (o.depth + s.depth - 1) / s.depth;
     for (int64_t i = 0; i < s.stages - 1; ++i) {
       if (i < steps)
@@ -56,35 +62,64 @@ private:
     return k.add(beginOfX(stage), s.xElements() + matrix * s.wElements());
   }
 
+  /// A row in device memory: where in its list it begins, and whether it is
+  /// there.
+  struct Line {
+    Value begin, isThere;
+  };
+
+  /// Rows that are looked up in a list are so once, for each of this thread's
+  /// copies of x.
+  void findRows() {
+    if (!o.rowAtPlace)
+      return;
+    for (int64_t i = 0; i < s.rows * s.depth / copied; i += s.threads()) {
+      Value r = k.div(k.add(k.thread(), i), s.depth / copied);
+      Value place = k.add(o.firstRow, r), isThere = k.isBelow(place, o.endRow);
+      place = k.select(isThere, place, k.index(0));
+      Value row = k.toIndex(k.load(o.rowAtPlace, place));
+      linesOfX.push_back({k.mul(row, o.depth), isThere});
+    }
+  }
+
   /// Starts the copies of one step; what is outside becomes zero.
   void load(Value step, Value at) {
     Value depth = k.mul(step, s.depth);
-    copyRows(o.x, k.index(0), o.firstRow, o.endRow, depth, o.depth, s.rows,
-             s.depth, beginOfX(at), s.pitchOfX(), k.number(1, k.b.getI1Type()));
-    for (size_t i = 0; i < matrices; ++i)
-      copyRows(o.weights[i], o.begins[i], depth, k.index(o.depth), firstColumn,
-               o.columns, s.depth, s.columns, beginOfW(at, i), s.pitchOfW(),
-               o.hasMatrix);
+    auto lineOfX = [&](int64_t turn, Value r) {
+      if (o.rowAtPlace)
+        return linesOfX[turn];
+      Value row = k.add(o.firstRow, r);
+      return Line{k.mul(row, o.depth), k.isBelow(row, o.endRow)};
+    };
+    copyRows(o.x, lineOfX, depth, o.depth, s.rows, s.depth, beginOfX(at),
+             s.pitchOfX());
+    for (auto [i, matrix] : llvm::enumerate(o.matrices)) {
+      auto lineOfW = [&](int64_t, Value r) {
+        Value row = k.add(depth, r);
+        return Line{k.add(matrix.begin, k.mul(row, matrix.columns)),
+                    k.both(matrix.isThere, k.isBelow(row, k.index(o.depth)))};
+      };
+      copyRows(matrix.list, lineOfW, firstColumn, matrix.columns, s.depth,
+               s.columns, beginOfW(at, i), s.pitchOfW());
+    }
   }
 
-  /// `rows` x `columns` numbers of a matrix whose rows have `length`, from row `first` and column `column` on, where they
-  /// are below `end` and `length`.
-  void copyRows(Value list, Value begin, Value first, Value end, Value column,
-                int64_t length, int64_t rows, int64_t columns, Value to,
-                int64_t pitch, Value isThere) {
+  /// `rows` x `columns` numbers of rows of `length`, from column `column` on:
+  /// of row r and this thread's so many-th copy, which `lineOf` finds.
+  void copyRows(Value list, llvm::function_ref<Line(int64_t, Value)> lineOf,
+                Value column, int64_t length, int64_t rows, int64_t columns,
+                Value to, int64_t pitch) {
     int64_t perRow = columns / copied, copies = rows * perRow;
     for (int64_t i = 0; i < copies; i += s.threads()) {
       Value number = k.add(k.thread(), i);
       auto copy = [&] {
         Value r = k.div(number, perRow);
         Value c = k.mul(k.rem(number, k.index(perRow)), copied);
-        Value row = k.add(first, r), from = k.add(column, c);
-        Value isInside =
-            k.both(isThere, k.both(k.isBelow(row, end),
-                                   k.isBelow(from, k.index(length))));
-        Value at = k.add(begin, k.add(k.mul(row, length), from));
+        Line line = lineOf(i / s.threads(), r);
+        Value from = k.add(column, c);
+        Value isInside = k.both(line.isThere, k.isBelow(from, k.index(length)));
         // No address outside of the list is formed.
-        at = k.select(isInside, at, k.index(0));
+        Value at = k.select(isInside, k.add(line.begin, from), k.index(0));
         Value place = k.add(to, k.add(k.mul(r, pitch), c));
         k.copyAsync(k.sharedAddress(stage(), place), k.address(list, at),
                     isInside);
@@ -96,8 +131,14 @@ private:
     }
   }
 
+  /// Among the warps that share no sums with each other.
+  Value warpOfTile() {
+    if (s.warpsDeep == 1)
+      return k.warp();
+    return k.rem(k.warp(), k.index(s.warpsDown * s.warpsAcross));
+  }
   Value firstRowOfWarp() {
-    return k.mul(k.div(k.warp(), s.warpsAcross), warpRows);
+    return k.mul(k.div(warpOfTile(), s.warpsAcross), warpRows);
   }
   Value firstColumnOfWarp() {
     return k.mul(k.rem(k.warp(), k.index(s.warpsAcross)), warpColumns);
@@ -110,7 +151,11 @@ private:
     // ldmatrix: lanes 0 to 15 have the rows of the left two matrices, 16 to 31 those of the right two.
     Value laneRow = k.rem(lane, k.index(16));
     Value laneColumn = k.mul(k.div(lane, 16), copied);
-    for (int64_t depth = 0; depth < s.depth; depth += 16) {
+    // Warps that share the reduction have 16 of it each, in turns.
+    for (int64_t first = 0; first < s.depth; first += 16 * s.warpsDeep) {
+      Value depth = k.index(first);
+      if (s.warpsDeep > 1)
+        depth = k.add(depth, k.mul(warpInDepth(k, s), 16));
       SmallVector<std::array<Value, 4>> x;
       for (int64_t i = 0; i < rowBlocks; ++i) {
         Value row = k.add(k.add(firstRowOfWarp(), i * 16), laneRow);
@@ -165,17 +210,43 @@ private:
   Value firstColumn, bytes;
   Type element;
   size_t matrices;
+  SmallVector<Line> linesOfX;
   /// A warp's part of a tile, as mma.sync has it: 16 x 8 at a time.
   int64_t warpRows, warpColumns;
   int64_t rowBlocks, columnBlocks;
 };
 } // namespace
 
+TileMatrix moec::lowering::matrixOf(KernelCode &k, const MatrixPool &pool,
+                                    Value entry) {
+  auto [begin, isThere] = pool.find(k, entry);
+  return {pool.list, begin, isThere, pool.columns};
+}
+
 WarpSums moec::lowering::multiplyTile(KernelCode &k,
                                       const TileSchedule &schedule,
                                       const TileOperands &operands,
                                       Value firstColumn, Value sharedBytes) {
   return TileEmitter(k, schedule, operands, firstColumn, sharedBytes).emit();
+}
+
+/// A warp's sums to where they belong in each matrix's list, or onto what is
+/// there.
+static void putSums(KernelCode &k, const TileSchedule &s, ValueRange lists,
+                    const WarpSums &sums, bool isAdded) {
+  Value row = k.add(sums.firstRow, k.div(k.lane(), 4));
+  Value column = k.add(sums.firstColumn, k.mul(k.rem(k.lane(), k.index(4)), 2));
+  for (auto [matrix, list] : llvm::enumerate(lists))
+    for (auto [i, numbers] : llvm::enumerate(sums.numbers)) {
+      auto own =
+          ArrayRef(numbers).slice(matrix * sums.columns / 2, sums.columns / 2);
+      for (auto [j, number] : llvm::enumerate(own)) {
+        Value line = k.mul(k.add(row, i * 16 + j / 2 % 2 * 8), s.columns);
+        Value at = k.add(line, k.add(column, j / 4 * 8 + j % 2));
+        Value sum = isAdded ? k.addF(k.load(list, at), number) : number;
+        k.store(sum, list, at);
+      }
+    }
 }
 
 SmallVector<Value> moec::lowering::shareSums(KernelCode &k,
@@ -185,21 +256,16 @@ SmallVector<Value> moec::lowering::shareSums(KernelCode &k,
                                              Value sharedBytes) {
   k.barrier();
   SmallVector<Value> lists;
-  Value row = k.add(sums.firstRow, k.div(k.lane(), 4));
-  Value column = k.add(sums.firstColumn, k.mul(k.rem(k.lane(), k.index(4)), 2));
-  for (int64_t matrix = 0; matrix < matrices; ++matrix) {
-    Value list = k.sharedView(sharedBytes, matrix * s.rows * s.columns * 4,
-                              s.rows * s.columns, k.f32());
-    lists.push_back(list);
-    for (auto [i, numbers] : llvm::enumerate(sums.numbers)) {
-      auto own =
-          ArrayRef(numbers).slice(matrix * sums.columns / 2, sums.columns / 2);
-      for (auto [j, number] : llvm::enumerate(own)) {
-        Value at = k.mul(k.add(row, i * 16 + j / 2 % 2 * 8), s.columns);
-        k.store(number, list, k.add(at, k.add(column, j / 4 * 8 + j % 2)));
-      }
-    }
+  for (int64_t matrix = 0; matrix < matrices; ++matrix)
+    lists.push_back(k.sharedView(sharedBytes, matrix * s.rows * s.columns * 4,
+                                 s.rows * s.columns, k.f32()));
+  for (int64_t deep = 0; deep < s.warpsDeep; ++deep) {
+    auto put = [&] { putSums(k, s, lists, sums, /*isAdded=*/deep > 0); };
+    if (s.warpsDeep == 1)
+      put();
+    else
+      k.when(k.isEqual(warpInDepth(k, s), k.index(deep)), put);
+    k.barrier();
   }
-  k.barrier();
   return lists;
 }

@@ -3,21 +3,30 @@
 #ifndef MOEC_LOWERING_CUDA_TILEMATMUL_H
 #define MOEC_LOWERING_CUDA_TILEMATMUL_H
 
-#include "lowering/CUDA/KernelCode.h"
+#include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/TileSchedule.h"
 
 namespace moec::lowering {
+
+/// A matrix in device memory, depth x `columns`: a list, where in it the matrix
+/// begins, and whether there is one: else it is zero.
+struct TileMatrix {
+  mlir::Value list, begin, isThere;
+  int64_t columns;
+};
+
+/// An entry (an i32 that may be anything) of a stored weight.
+TileMatrix matrixOf(KernelCode &k, const MatrixPool &pool, mlir::Value entry);
 
 /// A product's operands in device memory, of 16-bit floats.
 struct TileOperands {
   /// Rows of x: a list, the first row and the one behind the last, and their length.
   mlir::Value x, firstRow, endRow;
   int64_t depth;
-  /// Lists, and where their matrices of depth x columns begin.
-  llvm::SmallVector<mlir::Value> weights, begins;
-  int64_t columns;
-  /// Whether there is a matrix: else it is zero.
-  mlir::Value hasMatrix;
+  /// What rows are counted in, a list of i32 with the row of x at each place;
+  /// null: they are x's own.
+  mlir::Value rowAtPlace;
+  llvm::SmallVector<TileMatrix> matrices;
 };
 
 /// Which part of a tile's sums a warp has, and the sums, in registers.
@@ -35,7 +44,9 @@ WarpSums multiplyTile(KernelCode &k, const TileSchedule &schedule,
                       const TileOperands &operands, mlir::Value firstColumn,
                       mlir::Value sharedBytes);
 
-/// Puts them where stages were: lists of f32 for each matrix, schedule.rows x schedule.columns. The block has met then.
+/// Puts them where stages were: lists of f32 for each matrix, schedule.rows x
+/// schedule.columns. Warps that share the reduction are added up in their
+/// order. The block has met then.
 llvm::SmallVector<mlir::Value> shareSums(KernelCode &k,
                                          const TileSchedule &schedule,
                                          int64_t matrices, const WarpSums &sums,

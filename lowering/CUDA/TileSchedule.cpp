@@ -25,6 +25,7 @@ static constexpr ScheduleField<TileSchedule> fields[] = {
     {"blocks", &TileSchedule::blocks, 1, 65536},
     {"cluster", &TileSchedule::cluster, 1, 2},
     {"residual_form", &TileSchedule::form, 0, 2, formWords},
+    {"shrink_rows", &TileSchedule::shrinkRows, 0, 32},
 };
 
 // Few rows: weights are all that is read, so every tile of columns is a block of its own, and stages are many and small;
@@ -34,6 +35,14 @@ static constexpr TileSchedule ampere[] = {
      /*runs*/ 65536},
     {TileSchedule::any, 64, 64, 32, 3, 2, 2, 16},
 };
+
+/// Pairs of a tile of x·A: with twice as many, half as much of A is read, and
+/// of a layer with few experts a GPU has too few tiles. Where groups have few
+/// rows, experts have few pairs, and each pair is a block.
+static constexpr int64_t pairsOfShrink = 32;
+static int64_t shrinkRowsFor(const TileSchedule &schedule) {
+  return schedule.mostRows > ampere[0].mostRows ? pairsOfShrink : 0;
+}
 
 /// Between few rows and many, on Hopper.
 static constexpr TileSchedule hopperMiddle = {64, 64, 64, 32, 3, 2, 2, 16};
@@ -99,8 +108,28 @@ SmallVector<TileSchedule> moec::lowering::tileSchedules(llvm::StringRef target,
                                               : ResidualForm::Slot;
     schedules.push_back(taken == ResidualForm::Slot ? ofShared : ofRegisters);
     schedules.back().form = int64_t(taken);
+    if (form.fitsShrink)
+      schedules.back().shrinkRows = shrinkRowsFor(ofShared);
   }
   return schedules;
+}
+
+TileSchedule moec::lowering::shrinkSchedule(int64_t rows, int64_t columns,
+                                            int64_t matrices) {
+  constexpr int64_t mostColumns = 64, depth = 64, warpsDeep = 4, mostStages = 4;
+  int64_t tileColumns = llvm::alignTo(columns, 16);
+  TileSchedule schedule = {TileSchedule::any,
+                           rows,
+                           std::min(tileColumns, mostColumns),
+                           depth,
+                           mostStages,
+                           /*warpsDown, warpsAcross*/ 1,
+                           1,
+                           /*runs*/ 1};
+  schedule.warpsDeep = warpsDeep;
+  schedule.stages = std::min(mostStages, TileSchedule::mostSharedBytes /
+                                             schedule.stageBytes(matrices));
+  return schedule;
 }
 
 /// Sizes of a tile that warpgroups multiply.
@@ -144,6 +173,14 @@ static LogicalResult verify(Operation *op, const TileSchedule &s,
            << (form.fitsRegisters ? "present or slot" : "slot")
            << " for these types and ranks, found "
            << StringRef(formWords[s.form]);
+  if (s.shrinkRows % 16 != 0)
+    return op->emitError("moe.schedule: expected shrink_rows to be a multiple "
+                         "of 16, found ")
+           << s.shrinkRows;
+  if (s.shrinkRows && !form.fitsShrink)
+    return op->emitError("moe.schedule: expected shrink_rows 0 for these types "
+                         "and ranks, found ")
+           << s.shrinkRows;
   if (s.warpgroups)
     return verifyWarpgroups(op, s, form);
   if (s.cluster != 1)

@@ -38,6 +38,11 @@ struct TileSchedule {
   int64_t cluster = 1;
   /// How experts' residuals are added: a ResidualForm.
   int64_t form = int64_t(ResidualForm::Present);
+  /// Pairs of one expert that are a tile of x·A; 0: a block for each pair,
+  /// without tensor cores.
+  int64_t shrinkRows = 0;
+  /// Warps that share the reduction of the same sums.
+  int64_t warpsDeep = 1;
 
   static constexpr int64_t any = std::numeric_limits<int32_t>::max();
   /// What a block may share without asking for more.
@@ -52,7 +57,7 @@ struct TileSchedule {
   }
   /// Of a tile of all blocks that share weights.
   int64_t rowsOfCluster() const { return rows * cluster; }
-  int64_t warps() const { return warpsDown * warpsAcross; }
+  int64_t warps() const { return warpsDown * warpsAcross * warpsDeep; }
   int64_t threads() const { return 32 * warps() + (warpgroups ? 128 : 0); }
   /// Numbers from one row to the next in shared memory: 16 bytes more, so that eight rows lie in eight banks.
   int64_t pitchOfX() const { return depth + 8; }
@@ -80,6 +85,8 @@ struct ProductForm {
   /// Whether there is something that experts add, of ranks that the dense form
   /// takes.
   bool fitsDense;
+  /// Whether there are residuals whose x·A tensor cores take.
+  bool fitsShrink;
 
   bool fits(ResidualForm form) const {
     return form == ResidualForm::Slot ||
@@ -98,6 +105,11 @@ using ChooseForm =
 llvm::SmallVector<TileSchedule> tileSchedules(llvm::StringRef target,
                                               const ProductForm &form,
                                               ChooseForm choose = nullptr);
+
+/// Sizes of the tiles of x·A, of `rows` pairs of one expert and the factors of
+/// `matrices` residuals with at most so many columns: few columns, so warps
+/// share the reduction.
+TileSchedule shrinkSchedule(int64_t rows, int64_t columns, int64_t matrices);
 
 /// `moe.schedule` of an operation: a list of dictionaries, where what is not
 /// named is as in the last of the table; the oldest GPU's table where there is

@@ -110,6 +110,14 @@ struct TiledProduct {
     return WarpgroupShape(schedule, weights.size(),
                           !schedule.isFinishedInRegisters());
   }
+  /// Of one residual's x·A.
+  int64_t mostLowColumns() const {
+    int64_t most = 0;
+    for (size_t i = 0; i < residuals.size(); i += 2)
+      most = std::max(most, residuals[i].columns);
+    return most;
+  }
+  /// Of all residuals' x·A, one behind the other.
   int64_t lowColumns() const {
     int64_t sum = 0;
     for (size_t i = 0; i < residuals.size(); i += 2)

@@ -25,9 +25,9 @@ def emulator(monkeypatch):
     use_driver(monkeypatch)
 
 
-def chosen_layer(element, width, inner, members, rank):
+def chosen_layer(element, width, inner, members, rank, gate_rank=None):
     """The layer, whose choices and gate weights are inputs: an expert may be chosen twice."""
-    text = layer(element, width, inner, members, rank)
+    text = layer(element, width, inner, members, rank, gate_rank)
     ids, gates = f"tensor<?x2x!moe.id<expert[{len(members)}]>>", f"tensor<?x2x{element}>"
     text = re.sub(r"%logits: [^{]*\{moec.name = \"logits\"\}", f'%e: tensor<?x2xi32> {{moec.name = "e"}}, %p: {gates} {{moec.name = "p"}}', text)
     return re.sub(r"%ids, %p = moe.route .*", f"%ids = moe.id_cast %e : tensor<?x2xi32> to {ids}", text)
@@ -120,9 +120,9 @@ def dense(tmp_path_factory):
     return compile_form("dense", "sm_80", chosen_layer("bf16", 72, 72, MEMBERS, 4), tmp_path_factory.mktemp("dense"))
 
 
-def run_choices(kernels, reference, seed, path, monkeypatch):
-    np.save(path / "e.npy", choices(60, seed))
-    return run(kernels, reference, seed, monkeypatch, 60, "--input", f"e={path / 'e.npy'}")
+def run_choices(kernels, reference, seed, path, monkeypatch, tokens=60):
+    np.save(path / "e.npy", choices(tokens, seed))
+    return run(kernels, reference, seed, monkeypatch, tokens, "--input", f"e={path / 'e.npy'}")
 
 
 def test_dense_is_right(dense, tmp_path, monkeypatch):

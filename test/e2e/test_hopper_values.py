@@ -48,12 +48,12 @@ def test_layers_of_many_rows(number, tmp_path, monkeypatch):
     compare(*artifacts, BOUNDS[element], "--tokens", 65 * layer.experts)
 
 
-def layer(element, width, inner, members, rank=16):
-    """Experts of clusters, `members` for each expert: two for a token, by logits that are an input."""
+def layer(element, width, inner, members, rank=16, gate_rank=None):
+    """Experts of clusters, `members` for each expert: two for a token, by logits that are an input. All residuals have one rank, or gate its own."""
     experts, clusters = len(members), max(members) + 1
     lines, params = [], []
 
-    def weight(name, rows, columns):
+    def weight(name, rows, columns, rank=rank):
         kinds = []
         for part, axis, r, c in (("base", f"cluster[{clusters}]", rows, columns), ("a", f"expert[{experts}]", rows, rank),
                                  ("b", f"expert[{experts}]", rank, columns)):
@@ -67,7 +67,7 @@ def layer(element, width, inner, members, rank=16):
         lines.append(f"%{name} = moe.weight.add %{name}_shared, %{name}_own : {full}, {full}")
         return full
 
-    up, gate, down = weight("up", width, inner), weight("gate", width, inner), weight("down", inner, width)
+    up, gate, down = weight("up", width, inner), weight("gate", width, inner, gate_rank or rank), weight("down", inner, width)
     tokens, logits = f"tensor<?x{width}x{element}>", f"tensor<?x{experts}x{element}>"
     ids, gates = f"tensor<?x2x!moe.id<expert[{experts}]>>", f"tensor<?x2x{element}>"
     newline = "\n  "

@@ -4,6 +4,8 @@
 // RUN: moe-opt %s --moe-schedule-cuda-kernels=fast-activations=true | FileCheck %s --check-prefix=FAST
 // RUN: moe-compile %S/Inputs/layer.mlir --optimize --separate-weights --target=cuda --isas=sm_80 --emit=linalg -o %t.mlir
 // RUN: moe-opt %t.mlir --moe-schedule-cuda-kernels=atomic-sums=true | FileCheck %s --check-prefix=ATOMIC
+// RUN: sed -f %S/Inputs/rank16.sed %S/Inputs/layer.mlir | moe-compile - --optimize --separate-weights --target=cuda --isas=sm_80 --emit=linalg -o %t16.mlir
+// RUN: moe-opt %t16.mlir --moe-schedule-cuda-kernels | FileCheck %s --check-prefix=SHRINK
 // RUN: not moe-opt %s --moe-schedule-cuda-kernels=target=sm_70 2>&1 | FileCheck %s --check-prefix=TARGET
 
 // Of up alone blocks have parts of a sum.
@@ -11,24 +13,28 @@
 // ATOMIC: moe.grouped_up {{.*}}moe.atomic_sums
 // ATOMIC-NOT: moe.atomic_sums
 
+// Of many rows, pairs of one expert are tiles of x·A: where copies can bring eight numbers of the factors.
+// ATOMIC-NOT: shrink_rows = 32
+// SHRINK: moe.grouped_up {{.*}}most_rows = 16 : i64{{[^}]*}}shrink_rows = 0 : i64{{.*}}most_rows = 2147483647 : i64{{[^}]*}}shrink_rows = 32 : i64
+
 // TARGET: option target: expected sm_80, sm_90a, found 'sm_70'
 
 // Few rows: weights on as many blocks as there are tiles of columns. Many: tiles of 64 rows.
 // CHECK-LABEL: func.func @marked
 // CHECK:      moe.grouped_matmul
-// CHECK-SAME:   moe.schedule = [{blocks = 132 : i64, cluster = 1 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 16 : i64, residual_form = "present", rows = 16 : i64, runs = 65536 : i64, stages = 4 : i64, warpgroups = 0 : i64, warps_across = 4 : i64, warps_down = 1 : i64},
-// CHECK-SAME:                   {blocks = 132 : i64, cluster = 1 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 64 : i64, runs = 16 : i64, stages = 3 : i64, warpgroups = 0 : i64, warps_across = 2 : i64, warps_down = 2 : i64}]
+// CHECK-SAME:   moe.schedule = [{blocks = 132 : i64, cluster = 1 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 16 : i64, residual_form = "present", rows = 16 : i64, runs = 65536 : i64, shrink_rows = 0 : i64, stages = 4 : i64, warpgroups = 0 : i64, warps_across = 4 : i64, warps_down = 1 : i64},
+// CHECK-SAME:                   {blocks = 132 : i64, cluster = 1 : i64, columns = 64 : i64, depth = 32 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 64 : i64, runs = 16 : i64, shrink_rows = 0 : i64, stages = 3 : i64, warpgroups = 0 : i64, warps_across = 2 : i64, warps_down = 2 : i64}]
 // Hopper multiplies many rows by warpgroups: of one matrix 256 columns, of two 64 each and more stages. Of still more, pairs of blocks
 // share weights. Rows that are rounded share their sums.
 // HOPPER-LABEL: func.func @marked
 // HOPPER:      moe.grouped_matmul
 // HOPPER-SAME:   moe.schedule = [{{{.*}}most_rows = 16 : i64, residual_form = "present", rows = 16 : i64{{.*}}warpgroups = 0 : i64{{.*}}}, {{{.*}}most_rows = 64 : i64, residual_form = "present", rows = 64 : i64{{[^}]*}}warpgroups = 0 : i64{{[^}]*}}},
-// HOPPER-SAME:                   {blocks = 132 : i64, cluster = 1 : i64, columns = 256 : i64, depth = 64 : i64, most_rows = 256 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64},
-// HOPPER-SAME:                   {blocks = 132 : i64, cluster = 2 : i64, columns = 256 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64}]
+// HOPPER-SAME:                   {blocks = 132 : i64, cluster = 1 : i64, columns = 256 : i64, depth = 64 : i64, most_rows = 256 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, shrink_rows = 0 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64},
+// HOPPER-SAME:                   {blocks = 132 : i64, cluster = 2 : i64, columns = 256 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, shrink_rows = 0 : i64, stages = 4 : i64, warpgroups = 2 : i64, warps_across = 1 : i64, warps_down = 8 : i64}]
 // HOPPER:      moe.grouped_matmul
-// HOPPER-SAME:   cluster = 2 : i64, columns = 64 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, stages = 6 : i64
+// HOPPER-SAME:   cluster = 2 : i64, columns = 64 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "present", rows = 128 : i64, runs = 16 : i64, shrink_rows = 0 : i64, stages = 6 : i64
 // HOPPER:      moe.grouped_matmul
-// HOPPER-SAME:   cluster = 2 : i64, columns = 128 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "slot", rows = 128 : i64, runs = 16 : i64, stages = 4 : i64
+// HOPPER-SAME:   cluster = 2 : i64, columns = 128 : i64, depth = 64 : i64, most_rows = 2147483647 : i64, residual_form = "slot", rows = 128 : i64, runs = 16 : i64, shrink_rows = 0 : i64, stages = 4 : i64
 // Only what has an activation has a fast one.
 // FAST-LABEL: func.func @marked
 // FAST-NOT:   moe.fast_activations

@@ -7,7 +7,7 @@ func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi3
     {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
     {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
   %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
-  // expected-error@+1 {{moe.schedule: expected one of most_rows, rows, columns, depth, stages, warps_down, warps_across, runs, warpgroups, blocks, cluster, residual_form, found 'row'}}
+  // expected-error@+1 {{moe.schedule: expected one of most_rows, rows, columns, depth, stages, warps_down, warps_across, runs, warpgroups, blocks, cluster, residual_form, shrink_rows, found 'row'}}
   moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
     outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{row = 4}]}
   return
@@ -290,5 +290,33 @@ func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi3
   // expected-error@+1 {{moe.schedule: expected residual_form present or slot for these types and ranks, found dense}}
   moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
     outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{residual_form = "dense"}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected shrink_rows 0 for these types and ranks, found 32}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{shrink_rows = 32}]}
+  return
+}
+
+// -----
+
+func.func @case(%x: memref<?x32xf16>, %w: memref<2x32x16xf16>, %off: memref<3xi32>, %out: memref<?x16xf16>) attributes {moec.arguments = [
+    {dtype = "float16", name = "x", role = "input", shape = array<i64: -2, 32>},
+    {dtype = "float16", name = "w", role = "input", shape = array<i64: 2, 32, 16>},
+    {dtype = "int32", name = "off", role = "input", shape = array<i64: 3>},
+    {dtype = "float16", name = "out", role = "output", shape = array<i64: -2, 16>}]} {
+  %0 = moe.wrap %w {moe.kernel} : memref<2x32x16xf16> to !moe.weight<32x16xf16, cluster[2]>
+  // expected-error@+1 {{moe.schedule: expected shrink_rows to be a multiple of 16, found 8}}
+  moe.grouped_matmul ins(%x : memref<?x32xf16>) weights(%0 : !moe.weight<32x16xf16, cluster[2]>) groups(%off : memref<3xi32>)
+    outs(%out : memref<?x16xf16>) {moe.kernel, moe.schedule = [{shrink_rows = 8}]}
   return
 }
