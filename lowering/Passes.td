@@ -156,14 +156,15 @@ def SplitSumsPass : Pass<"moe-split-sums", "::mlir::ModuleOp"> {
     blocks, where it would be a loop of one thread: products outside of layers, with 64 terms or more (a router's logits),
     and sums of rows, with 512 terms or more (norms). Numbers beside each other in memory are read by lanes beside each other,
     the warps of a block share the terms, and each thread adds up those of a few rows and columns at once, by rows for few and for many.
-    Partial sums are f32, whatever the result is, and are added in one order: results do not change from run to run.
+    Products of many rows whose factors are f16 or bf16 and lie row by row are tiles on tensor cores instead. Partial sums are f32, whatever the result is, and are added in one
+    order: results do not change from run to run.
 
     Left alone: sums of f64 and of integers, and operations that do more than add a term, which may be a product and may depend on a
     condition.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
                            "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
-                           "::mlir::scf::SCFDialect"];
+                           "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 
 def MakeParallelLoopsPass : Pass<"moe-make-parallel-loops", "::mlir::ModuleOp"> {

@@ -169,7 +169,7 @@ LogicalResult ScheduledKernels::shrinkTiles(Code &host, const TiledProduct &p,
                                             PairsByExpert pairs,
                                             int64_t tileRows) {
   TileSchedule s =
-      shrinkSchedule(tileRows, p.mostLowColumns(), p.residuals.size() / 2);
+      narrowSchedule(tileRows, p.mostLowColumns(), p.residuals.size() / 2);
   pairs.tiles.count = host.add(host.ceilDiv(p.pairs, tileRows), p.experts);
   if (failed(sortPairs(host, p, pairs, tileRows)))
     return failure();

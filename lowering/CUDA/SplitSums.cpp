@@ -1,16 +1,20 @@
 // moe-split-sums: long sums become kernels whose threads share the terms.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
+#include "lowering/CUDA/LongSum.h"
 #include "lowering/CUDA/ScheduledKernels.h"
 #include "lowering/CUDA/StructuredBody.h"
+#include "lowering/CUDA/TileSums.h"
 #include "lowering/Library/EntryArguments.h"
 #include "lowering/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 
 namespace moec::lowering {
 #define GEN_PASS_DEF_SPLITSUMSPASS
@@ -20,125 +24,6 @@ namespace moec::lowering {
 using namespace mlir;
 using namespace moec;
 using namespace moec::lowering;
-
-/// Terms from which on a block is worth it: of products, and of sums of rows, which are better off in a router's kernel.
-static constexpr int64_t leastTermsOfProduct = 64, leastTermsOfRow = 512;
-
-//===----------------------------------------------------------------------===//
-// Sums
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// The dimension of each index of a read, where it is one.
-using ReadDimensions = SmallVector<std::optional<unsigned>>;
-
-/// A structured operation whose only result grows by a term at each turn.
-struct Sum {
-  linalg::LinalgOp op;
-  /// What is added, in the body; where it is not always, the condition.
-  Value term, condition;
-  /// The dimension of the terms, and the others: rows, and columns, if any.
-  unsigned depth;
-  SmallVector<unsigned> rows;
-  std::optional<unsigned> columns;
-  /// Whether what depends on both columns and depth has columns beside each other in memory; else terms are.
-  bool hasColumnsInside = false;
-};
-} // namespace
-
-/// Which dimensions the indices of all reads are: of operands, and of what the body loads.
-static SmallVector<ReadDimensions> readsOf(linalg::LinalgOp op) {
-  SmallVector<ReadDimensions> reads;
-  for (OpOperand *input : op.getDpsInputOperands()) {
-    ReadDimensions read;
-    for (AffineExpr at : op.getMatchingIndexingMap(input).getResults()) {
-      auto dim = dyn_cast<AffineDimExpr>(at);
-      read.push_back(dim ? std::optional(dim.getPosition()) : std::nullopt);
-    }
-    reads.push_back(read);
-  }
-  for (auto load : op.getBlock()->getOps<memref::LoadOp>()) {
-    ReadDimensions read;
-    for (Value at : load.getIndices()) {
-      auto index = at.getDefiningOp<linalg::IndexOp>();
-      read.push_back(index ? std::optional<unsigned>(index.getDim())
-                           : std::nullopt);
-    }
-    reads.push_back(read);
-  }
-  return reads;
-}
-
-/// Takes `acc + term`, or `condition ? acc + term : acc`, apart.
-static LogicalResult matchTerm(Sum &sum) {
-  Block *body = sum.op.getBlock();
-  BlockArgument carried =
-      sum.op.getMatchingBlockArgument(sum.op.getDpsInitOperand(0));
-  Value next = body->getTerminator()->getOperand(0);
-  unsigned uses = 1;
-  if (auto choice = next.getDefiningOp<arith::SelectOp>();
-      choice && choice.getFalseValue() == carried) {
-    sum.condition = choice.getCondition();
-    next = choice.getTrueValue();
-    ++uses;
-  }
-  auto addition = next.getDefiningOp<arith::AddFOp>();
-  if (!addition || llvm::range_size(carried.getUses()) != uses)
-    return failure();
-  if (addition.getLhs() == carried)
-    sum.term = addition.getRhs();
-  else if (addition.getRhs() == carried)
-    sum.term = addition.getLhs();
-  return success(bool(sum.term));
-}
-
-/// Finds columns: the result's last dimension, if something depends on it and on the depth. Of a list of sums, those whose
-/// neighbours lie beside each other; else they are rows.
-static void findColumns(Sum &sum) {
-  AffineMap map = sum.op.getMatchingIndexingMap(sum.op.getDpsInitOperand(0));
-  if (map.getNumResults() == 0)
-    return;
-  unsigned last = cast<AffineDimExpr>(map.getResults().back()).getPosition();
-  for (const ReadDimensions &read : readsOf(sum.op)) {
-    if (!llvm::is_contained(read, sum.depth) || !llvm::is_contained(read, last))
-      continue;
-    sum.hasColumnsInside = read.back() == last;
-    if (sum.rows.size() == 1 && !sum.hasColumnsInside)
-      return;
-    sum.columns = last;
-    llvm::erase(sum.rows, last);
-    return;
-  }
-}
-
-/// The sum that an operation is, if threads can share it and it is long enough.
-static std::optional<Sum> findSum(linalg::LinalgOp op) {
-  SmallVector<unsigned> depth;
-  op.getReductionDims(depth);
-  if (!op.hasPureBufferSemantics() || op.getNumDpsInits() != 1 ||
-      depth.size() != 1)
-    return std::nullopt;
-  OpOperand *init = op.getDpsInitOperand(0);
-  auto element =
-      dyn_cast<FloatType>(getElementTypeOrSelf(init->get().getType()));
-  AffineMap map = op.getMatchingIndexingMap(init);
-  if (!element || element.getWidth() > 32 || map.isFunctionOfDim(depth[0]) ||
-      !map.isProjectedPermutation() ||
-      map.getNumResults() + 1 != op.getNumLoops())
-    return std::nullopt;
-  Sum sum;
-  sum.op = op;
-  sum.depth = depth[0];
-  op.getParallelDims(sum.rows);
-  if (failed(matchTerm(sum)))
-    return std::nullopt;
-  findColumns(sum);
-  int64_t terms = op.getStaticLoopRanges()[sum.depth];
-  int64_t least = sum.columns ? leastTermsOfProduct : leastTermsOfRow;
-  if (ShapedType::isDynamic(terms) ? !sum.columns : terms < least)
-    return std::nullopt;
-  return sum;
-}
 
 //===----------------------------------------------------------------------===//
 // Kernels
@@ -173,7 +58,7 @@ static constexpr SumSchedule alongTerms[] = {{32, 4, 1, 1, 8, 4},
                                              {SumSchedule::any, 8, 4, 1, 2, 2}};
 static constexpr SumSchedule ofRows[] = {{SumSchedule::any, 1, 1, 1, 8, 4}};
 
-static ArrayRef<SumSchedule> schedulesOf(const Sum &sum) {
+static ArrayRef<SumSchedule> schedulesOf(const LongSum &sum) {
   if (!sum.columns)
     return ofRows;
   return sum.hasColumnsInside ? ArrayRef(acrossColumns) : ArrayRef(alongTerms);
@@ -183,7 +68,7 @@ namespace {
 /// The kernel of one sum by one schedule.
 class SumKernel {
 public:
-  SumKernel(KernelCode &k, const Sum &sum, const SumSchedule &s,
+  SumKernel(KernelCode &k, const LongSum &sum, const SumSchedule &s,
             ArrayRef<Value> extents, Value rows)
       : k(k), sum(sum), op(sum.op), s(s), extents(extents), rows(rows) {}
 
@@ -291,19 +176,12 @@ private:
       for (int64_t warp = 1; warp < s.warps; ++warp)
         total =
             k.addF(total, k.load(partial, k.add(i, warp * resultsOfBlock())));
-      OpOperand &init = *op.getDpsInitOperand(0);
-      Code::Values turn = turnOf(row, column, k.index(0));
-      SmallVector<Value> place = StructuredTurn{op, turn}.placeOf(k.b, init);
-      Value before = memref::LoadOp::create(k.b, k.loc, init.get(), place);
-      total = k.addF(widened(before), total);
-      if (!before.getType().isF32())
-        total = arith::TruncFOp::create(k.b, k.loc, before.getType(), total);
-      memref::StoreOp::create(k.b, k.loc, total, init.get(), place);
+      addToResult(k, sum, turnOf(row, column, k.index(0)), total);
     });
   }
 
   KernelCode &k;
-  const Sum &sum;
+  const LongSum &sum;
   linalg::LinalgOp op;
   const SumSchedule &s;
   ArrayRef<Value> extents;
@@ -317,7 +195,7 @@ public:
   SumSplitter(func::FuncOp entry, KernelTable &kernels)
       : entry(entry), kernels(kernels) {}
 
-  LogicalResult split(const Sum &sum) {
+  LogicalResult split(const LongSum &sum) {
     linalg::LinalgOp op = sum.op;
     OpBuilder builder(op);
     Code host(builder, op.getLoc());
@@ -335,25 +213,49 @@ public:
   }
 
 private:
-  /// The first schedule that is for so many rows.
-  LogicalResult launchFor(Code &host, const Sum &sum, ArrayRef<Value> extents,
-                          Value rows, ArrayRef<SumSchedule> schedules) {
+  /// The first schedule that is for so many rows; instead of the last, tiles where tensor cores take the factors.
+  LogicalResult launchFor(Code &host, const LongSum &sum,
+                          ArrayRef<Value> extents, Value rows,
+                          ArrayRef<SumSchedule> schedules) {
     const SumSchedule &s = schedules.front();
     if (schedules.size() == 1)
-      return launch(host, sum, extents, rows, s);
-    LogicalResult status = success();
-    host.when(
-        host.compare(arith::CmpIPredicate::sle, rows, host.index(s.mostRows)),
-        [&] { status = launch(host, sum, extents, rows, s); },
+      return launchMany(host, sum, extents, rows, s);
+    Value isFew =
+        host.compare(arith::CmpIPredicate::sle, rows, host.index(s.mostRows));
+    return either(
+        host, isFew, [&] { return launch(host, sum, extents, rows, s); },
         [&] {
-          if (succeeded(status))
-            status =
-                launchFor(host, sum, extents, rows, schedules.drop_front());
+          return launchFor(host, sum, extents, rows, schedules.drop_front());
         });
-    return status;
   }
 
-  LogicalResult launch(Code &host, const Sum &sum, ArrayRef<Value> extents,
+  LogicalResult launchMany(Code &host, const LongSum &sum,
+                           ArrayRef<Value> extents, Value rows,
+                           const SumSchedule &s) {
+    std::optional<TileFactors> factors = findTileFactors(sum);
+    if (!factors)
+      return launch(host, sum, extents, rows, s);
+    auto tiles = [&] {
+      return launchTiles(kernels, entry, host, sum, *factors, rows);
+    };
+    Value isCopied = canCopy(host, *factors);
+    if (matchPattern(isCopied, m_One()))
+      return tiles();
+    return either(host, isCopied, tiles,
+                  [&] { return launch(host, sum, extents, rows, s); });
+  }
+
+  /// One of two launches, on the host.
+  static LogicalResult either(Code &host, Value condition,
+                              llvm::function_ref<LogicalResult()> then,
+                              llvm::function_ref<LogicalResult()> otherwise) {
+    LogicalResult first = success(), second = success();
+    host.when(
+        condition, [&] { first = then(); }, [&] { second = otherwise(); });
+    return success(succeeded(first) && succeeded(second));
+  }
+
+  LogicalResult launch(Code &host, const LongSum &sum, ArrayRef<Value> extents,
                        Value rows, const SumSchedule &s) {
     Value blocks = host.ceilDiv(rows, s.rows);
     if (sum.columns)
@@ -377,11 +279,11 @@ struct SplitSumsPass : lowering::impl::SplitSumsPassBase<SplitSumsPass> {
   void runOnOperation() override {
     KernelTable kernels(getOperation());
     for (func::FuncOp entry : findEntries(getOperation())) {
-      SmallVector<Sum> sums;
+      SmallVector<LongSum> sums;
       for (auto op : entry.getBody().front().getOps<linalg::LinalgOp>())
-        if (std::optional<Sum> sum = findSum(op))
+        if (std::optional<LongSum> sum = findLongSum(op))
           sums.push_back(*sum);
-      for (const Sum &sum : sums)
+      for (const LongSum &sum : sums)
         if (failed(SumSplitter(entry, kernels).split(sum)))
           return signalPassFailure();
     }

@@ -68,6 +68,10 @@ private:
     Value begin, isThere;
   };
 
+  Value beginOfLine(Value rowOfX) {
+    return k.mul(rowOfX, o.pitch ? o.pitch : k.index(o.depth));
+  }
+
   /// Rows that are looked up in a list are so once, for each of this thread's
   /// copies of x.
   void findRows() {
@@ -78,7 +82,7 @@ private:
       Value place = k.add(o.firstRow, r), isThere = k.isBelow(place, o.endRow);
       place = k.select(isThere, place, k.index(0));
       Value row = k.toIndex(k.load(o.rowAtPlace, place));
-      linesOfX.push_back({k.mul(row, o.depth), isThere});
+      linesOfX.push_back({beginOfLine(row), isThere});
     }
   }
 
@@ -89,14 +93,15 @@ private:
       if (o.rowAtPlace)
         return linesOfX[turn];
       Value row = k.add(o.firstRow, r);
-      return Line{k.mul(row, o.depth), k.isBelow(row, o.endRow)};
+      return Line{beginOfLine(row), k.isBelow(row, o.endRow)};
     };
     copyRows(o.x, lineOfX, depth, o.depth, s.rows, s.depth, beginOfX(at),
              s.pitchOfX());
     for (auto [i, matrix] : llvm::enumerate(o.matrices)) {
       auto lineOfW = [&](int64_t, Value r) {
         Value row = k.add(depth, r);
-        return Line{k.add(matrix.begin, k.mul(row, matrix.columns)),
+        Value pitch = matrix.pitch ? matrix.pitch : k.index(matrix.columns);
+        return Line{k.add(matrix.begin, k.mul(row, pitch)),
                     k.both(matrix.isThere, k.isBelow(row, k.index(o.depth)))};
       };
       copyRows(matrix.list, lineOfW, firstColumn, matrix.columns, s.depth,
@@ -220,7 +225,7 @@ private:
 TileMatrix moec::lowering::matrixOf(KernelCode &k, const MatrixPool &pool,
                                     Value entry) {
   auto [begin, isThere] = pool.find(k, entry);
-  return {pool.list, begin, isThere, pool.columns};
+  return {pool.list, begin, isThere, pool.columns, /*pitch=*/Value()};
 }
 
 WarpSums moec::lowering::multiplyTile(KernelCode &k,

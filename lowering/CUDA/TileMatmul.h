@@ -8,11 +8,12 @@
 
 namespace moec::lowering {
 
-/// A matrix in device memory, depth x `columns`: a list, where in it the matrix
-/// begins, and whether there is one: else it is zero.
+/// A matrix in device memory, depth x `columns`: a list, where in it the matrix begins, and whether there is one: else it is zero.
 struct TileMatrix {
   mlir::Value list, begin, isThere;
   int64_t columns;
+  /// From one of its rows to the next; null: `columns`.
+  mlir::Value pitch;
 };
 
 /// An entry (an i32 that may be anything) of a stored weight.
@@ -23,8 +24,9 @@ struct TileOperands {
   /// Rows of x: a list, the first row and the one behind the last, and their length.
   mlir::Value x, firstRow, endRow;
   int64_t depth;
-  /// What rows are counted in, a list of i32 with the row of x at each place;
-  /// null: they are x's own.
+  /// From one row of x to the next; null: `depth`.
+  mlir::Value pitch;
+  /// What rows are counted in, a list of i32 with the row of x at each place; null: they are x's own.
   mlir::Value rowAtPlace;
   llvm::SmallVector<TileMatrix> matrices;
 };
@@ -44,9 +46,8 @@ WarpSums multiplyTile(KernelCode &k, const TileSchedule &schedule,
                       const TileOperands &operands, mlir::Value firstColumn,
                       mlir::Value sharedBytes);
 
-/// Puts them where stages were: lists of f32 for each matrix, schedule.rows x
-/// schedule.columns. Warps that share the reduction are added up in their
-/// order. The block has met then.
+/// Puts them where stages were: lists of f32 for each matrix, schedule.rows x schedule.columns. Warps that share the reduction are
+/// added up in their order. The block has met then.
 llvm::SmallVector<mlir::Value> shareSums(KernelCode &k,
                                          const TileSchedule &schedule,
                                          int64_t matrices, const WarpSums &sums,

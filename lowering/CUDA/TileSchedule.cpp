@@ -114,7 +114,9 @@ SmallVector<TileSchedule> moec::lowering::tileSchedules(llvm::StringRef target,
   return schedules;
 }
 
-TileSchedule moec::lowering::shrinkSchedule(int64_t rows, int64_t columns,
+TileSchedule moec::lowering::wideSchedule() { return ampere[1]; }
+
+TileSchedule moec::lowering::narrowSchedule(int64_t rows, int64_t columns,
                                             int64_t matrices) {
   constexpr int64_t mostColumns = 64, depth = 64, warpsDeep = 4, mostStages = 4;
   int64_t tileColumns = llvm::alignTo(columns, 16);

@@ -106,10 +106,11 @@ llvm::SmallVector<TileSchedule> tileSchedules(llvm::StringRef target,
                                               const ProductForm &form,
                                               ChooseForm choose = nullptr);
 
-/// Sizes of the tiles of x·A, of `rows` pairs of one expert and the factors of
-/// `matrices` residuals with at most so many columns: few columns, so warps
-/// share the reduction.
-TileSchedule shrinkSchedule(int64_t rows, int64_t columns, int64_t matrices);
+/// Sizes of tiles of products with few columns, `columns` of each of so many matrices: warps share the reduction.
+TileSchedule narrowSchedule(int64_t rows, int64_t columns, int64_t matrices);
+
+/// Sizes of tiles of many rows and many columns, for any GPU.
+TileSchedule wideSchedule();
 
 /// `moe.schedule` of an operation: a list of dictionaries, where what is not
 /// named is as in the last of the table; the oldest GPU's table where there is

@@ -8,9 +8,10 @@ import pytest
 from program import tool
 from test_cpu_values import BOUNDS, compile_with
 from test_cuda_values import use_driver
+from test_hopper_values import mutate, run
 
 # Rows: one; not a multiple of a thread's; the last of few; many.
-TOKENS = (0, 1, 7, 32, 45)
+TOKENS = (0, 1, 7, 32, 45, 70)
 
 
 def product(name, depth, columns, element, result, transposed):
@@ -37,6 +38,8 @@ func.func @{name}(%x: {x} {{moec.name = "x"}}, %w: {w} {{moec.name = "w"}}, %bef
 PRODUCTS = {
     "logits": (520, 64, "bf16", "f32", False),
     "wide": (200, 150, "f32", "f32", False),
+    "wide_tiles": (72, 200, "bf16", "f32", False),
+    "rounded_tiles": (64, 24, "f16", "f16", False),
     "narrow": (64, 3, "f16", "f16", False),
     "rounded": (64, 17, "bf16", "bf16", False),
     "by_rows": (300, 33, "f16", "f32", True),
@@ -86,13 +89,39 @@ def test_norms(tmp_path, monkeypatch):
         tool("moe-run", kernels, "--device=cuda", "--entry", entry, "--tokens", 5, "--compare-with", reference, "--max-error", BOUNDS["f32"])
 
 
-def test_order_of_sums_is_one(tmp_path, monkeypatch):
-    """Whatever the order in which warps and blocks run, all bits of a result are the same."""
+@pytest.mark.parametrize("tokens", (9, 40))
+def test_order_of_sums_is_one(tokens, tmp_path, monkeypatch):
+    """Whatever the order in which warps and blocks run, all bits of a result are the same: of few rows, and of tiles."""
     use_driver(monkeypatch)
     kernels = compile_with(product("logits", *PRODUCTS["logits"]), tmp_path / "cuda", "--target=cuda", "--isas=sm_80")
     results = set()
     for seed in range(4):
         monkeypatch.setenv("MOEC_EMULATOR_SEED", str(seed))
         # It prints a checksum of the output's bytes.
-        results.add(tool("moe-run", kernels, "--device=cuda", "--tokens", 9))
+        results.add(tool("moe-run", kernels, "--device=cuda", "--tokens", tokens))
     assert len(results) == 1 and "y" in results.pop()
+
+
+def test_many_rows_are_tiles(tmp_path):
+    """Factors of 16 bits are multiplied on tensor cores, those of f32 as they are."""
+    for name, count in (("logits", 1), ("wide", 0)):
+        kernels = compile_with(product(name, *PRODUCTS[name]), tmp_path / f"{name}.ptx", "--target=cuda", "--isas=sm_80", "--emit=ptx").read_text()
+        assert ("product_tile_32" in kernels) == bool(count) and ("mma.sync" in kernels) == bool(count)
+
+
+BUGS = {
+    "a stage that is not there yet": (r"cp\.async\.wait_group\s+1;", 0, lambda found: found.replace("1", "2")),
+    "sums without the last warp's": (r"bar\.sync\s+0;", -1, lambda _: ""),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_bugs_are_found(bug, tmp_path, monkeypatch):
+    """A kernel with one mistake is reported by the emulator, or its results are wrong."""
+    use_driver(monkeypatch)
+    text = product("logits", *PRODUCTS["logits"])
+    reference = compile_with(text, tmp_path / "reference", "--pipeline=reference")
+    kernels = compile_with(text, tmp_path / "cuda", "--target=cuda", "--isas=sm_80", "--ptxas=none")
+    assert run(kernels, reference, 1, monkeypatch, tokens=40).returncode == 0
+    mutate(next(kernels.rglob("*.so")), *BUGS[bug], "product_tile_32")
+    assert any(run(kernels, reference, seed, monkeypatch, tokens=40).returncode for seed in range(1, 4))
