@@ -273,6 +273,42 @@ LogicalResult ScheduledKernels::addParts(Code &host, const TiledProduct &p) {
 // Operations
 //===----------------------------------------------------------------------===//
 
+/// Whether all that read the result of a product, which is memory of the entry, are products with kernels that round it.
+static bool isReadRounded(Operation *op, Value buffer) {
+  if (!buffer.getDefiningOp<memref::AllocOp>())
+    return false;
+  bool isRead = false;
+  for (OpOperand &use : buffer.getUses()) {
+    Operation *user = use.getOwner();
+    if (user == op || isa<memref::DimOp>(user))
+      continue;
+    auto matmul = dyn_cast<GroupedMatmulOp>(user);
+    if (!matmul || !matmul->hasAttr(kernelAttrName) ||
+        &use != &matmul.getInputMutable() || !matmul.getRoundingAttr())
+      return false;
+    isRead = true;
+  }
+  return isRead;
+}
+
+/// Where a product goes. What is only read rounded, to the bf16 that kernels round to, is written so; the buffer is left alone.
+Value ScheduledKernels::outputOf(Code &host, Operation *op, Value buffer,
+                                 Value count) {
+  if (!isReadRounded(op, buffer))
+    return destination(host, buffer);
+  return roundedRows[buffer] = host.allocate(count, host.b.getBF16Type());
+}
+
+/// Rows, and what weights get of them.
+void ScheduledKernels::findRows(Code &host, Value input, TiledProduct &p) {
+  p.x = p.factor = roundedRows.lookup(input);
+  if (p.x)
+    return;
+  p.x = contiguous(host, input);
+  p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
+                       p.weights.front().element);
+}
+
 template <typename Op>
 FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
                                                     Value output) {
@@ -281,15 +317,13 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   if (failed(schedules))
     return failure();
   p.schedules = *schedules;
-  p.x = contiguous(host, op.getInput());
   p.rows = host.extent(op.getInput(), 0);
   p.element = elementOf(op.getInput());
   p.offsets = contiguous(host, op.getOffsets());
   for (Value weight : op.getWeights())
     p.weights.push_back(poolOf(host, weight));
   p.groups = p.weights.front().entries;
-  p.factor = roundRows(host, p.x, host.mul(p.rows, p.weights.front().rows),
-                       p.weights.front().element);
+  findRows(host, op.getInput(), p);
   p.act = op.getActAttr();
   p.isActApproximate = op->hasAttr(fastActivationsAttrName);
   p.isAtomic = op->hasAttr(atomicSumsAttrName);
@@ -299,7 +333,7 @@ FailureOr<TiledProduct> ScheduledKernels::productOf(Code &host, Op op,
   p.partsOfShrunk = p.pick(
       host, [&](const TileSchedule &s) { return host.index(p.partsOf(s)); });
   p.isReadByOthers = isReadByOthers(op, output);
-  p.output = destination(host, output);
+  p.output = outputOf(host, op, output, host.mul(p.rows, p.columns()));
   if (!op.getPairRow())
     return p;
   p.pairRow = contiguous(host, op.getPairRow());

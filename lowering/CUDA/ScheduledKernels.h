@@ -127,6 +127,9 @@ private:
   template <typename Op>
   mlir::FailureOr<TiledProduct> productOf(Code &host, Op op,
                                           mlir::Value output);
+  mlir::Value outputOf(Code &host, mlir::Operation *op, mlir::Value buffer,
+                       mlir::Value count);
+  void findRows(Code &host, mlir::Value input, TiledProduct &product);
   mlir::LogicalResult zeroUnused(Code &host, const TiledProduct &product);
   mlir::Value roundRows(Code &host, mlir::Value list, mlir::Value count,
                         mlir::Type element);
@@ -161,6 +164,8 @@ private:
   /// what is dense.
   llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, ExpertPlaces>
       expertPlaces;
+  /// What products wrote rounded for all that read it, instead of the buffer.
+  llvm::DenseMap<mlir::Value, mlir::Value> roundedRows;
   /// What groups worked out beside their results: by the list of pairs' rows
   /// the first pair of each row, and by that of rows' tokens the row of each
   /// place.
