@@ -143,6 +143,8 @@ class ModelOptions(ctypes.Structure):
         ("predictor", ctypes.c_char_p),
         ("idle_steps", ctypes.c_uint64),
         ("device", ctypes.POINTER(Device)),
+        ("communicator", ctypes.c_void_p),
+        ("placement", ctypes.c_char_p),
     ]
 
 

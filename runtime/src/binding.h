@@ -50,6 +50,10 @@ public:
                              std::string &error);
 
   const moert_layer_binding *view() const { return &seen.abi; }
+  /// Rows of other ranks come and go by that; before anybody holds the binding.
+  void bindExchange(const moert_exchange *exchange) {
+    seen.abi.exchange = exchange;
+  }
   /// The binding that handed out this view.
   static Binding *of(const moert_layer_binding *view);
   /// Of memory of its own, without the pager's.

@@ -3,6 +3,7 @@
 #include "moert/model.h"
 
 #include "binding.h"
+#include "expert_parallel.h"
 #include "library.h"
 #include "weights/Archive.h"
 #include "weights/Hash.h"
@@ -76,6 +77,8 @@ struct moert_model {
   /// by `pagerMutex`.
   std::shared_ptr<moec::pager::Pager> pager;
   std::mutex pagerMutex;
+  /// Null: this process computes everything.
+  std::unique_ptr<ExpertParallel> parallel;
 
   ~moert_model() {
     if (current)
@@ -217,6 +220,9 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
             *model.device, paging, epoch->bindings.back(), error))
       return status;
     epoch->bindings.back()->epoch = epoch.get();
+    if (model.parallel)
+      epoch->bindings.back()->bindExchange(
+          model.parallel->of(epoch->bindings.size() - 1));
     paging.layer += layer.pagedClusters > 0;
   }
   if (model.lastEpoch == 0)
@@ -230,16 +236,26 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
   return MOERT_OK;
 }
 
+/// Options as far as the caller's go, the rest zero: those of an earlier minor
+/// end in front of the communicator.
+static moert_status_t copyOptions(const moert_model_options &options,
+                                  moert_model_options &copy,
+                                  std::string &error) {
+  constexpr size_t least = offsetof(moert_model_options, communicator);
+  if (options.size < least) {
+    error = "got options of " + std::to_string(options.size) +
+            " bytes, expected at least " + std::to_string(least);
+    return MOERT_INVALID_ARGUMENT;
+  }
+  std::memcpy(&copy, &options, std::min<size_t>(options.size, sizeof copy));
+  return MOERT_OK;
+}
+
 /// What the caller asks for of paging; MOERT_INVALID_ARGUMENT and a message
 /// where that is contradictory.
 static moert_status_t readOptions(const moert_model_options &options,
                                   moec::pager::PagerOptions &paging,
                                   std::string &error) {
-  if (options.size < sizeof options) {
-    error = "got options of " + std::to_string(options.size) +
-            " bytes, expected at least " + std::to_string(sizeof options);
-    return MOERT_INVALID_ARGUMENT;
-  }
   if (!options.memory_budget) {
     if (!options.eviction && !options.predictor && !options.idle_steps &&
         !options.lookahead)
@@ -300,11 +316,14 @@ moert_status_t moert_model_open_with(const char *path,
   *model = nullptr;
   auto opened = std::make_unique<moert_model>();
   std::string message;
-  if (options)
-    if (moert_status_t status = readOptions(*options, opened->paging, message))
-      return report(error, status, std::string(path) + ": " + message);
-  if (moert_status_t status = openLibrary(
-          path, options ? options->device : nullptr, *opened, error))
+  moert_model_options read = {};
+  moert_status_t wrong =
+      options ? copyOptions(*options, read, message) : MOERT_OK;
+  if (wrong == MOERT_OK)
+    wrong = readOptions(read, opened->paging, message);
+  if (wrong != MOERT_OK)
+    return report(error, wrong, std::string(path) + ": " + message);
+  if (moert_status_t status = openLibrary(path, read.device, *opened, error))
     return status;
   const Manifest &manifest = opened->library->manifest;
   for (const ManifestLayer &layer : manifest.layers) {
@@ -319,6 +338,11 @@ moert_status_t moert_model_open_with(const char *path,
     return report(error, MOERT_INCOMPATIBLE,
                   std::string(path) + ": expected layers beside a memory "
                                       "budget, found an artifact without");
+  if (read.communicator)
+    if (moert_status_t status =
+            ExpertParallel::open(path, *opened->library, *read.communicator,
+                                 read.placement, opened->parallel, message))
+      return report(error, status, message);
   if (!opened->layers.empty())
     if (moert_status_t status = loadWeights(
             *opened, std::string(path) + "/" + manifest.weightsFile, message))
@@ -359,6 +383,25 @@ moert_model_paging_statistics(moert_model *model,
         counted.bytesRead,      counted.residentBytes, counted.slotBytes,
         counted.baseBytes,      counted.stallSeconds,  counted.readSeconds,
         pager->notice().c_str()};
+  }
+  std::memcpy(statistics, &filled,
+              std::min<size_t>(statistics->size, sizeof filled));
+  return MOERT_OK;
+}
+
+moert_status_t
+moert_model_exchange_statistics(const moert_model *model,
+                                moert_exchange_statistics *statistics) {
+  if (!model || !statistics || statistics->size < sizeof statistics->size)
+    return MOERT_INVALID_ARGUMENT;
+  moert_exchange_statistics filled = {};
+  filled.size = statistics->size;
+  if (model->parallel) {
+    const moec::comm::ExchangeStatistics &counted =
+        model->parallel->statistics();
+    filled = {statistics->size,  counted.steps,   counted.tokens,
+              counted.rows,      counted.choices, counted.rowBytes,
+              counted.otherBytes};
   }
   std::memcpy(statistics, &filled,
               std::min<size_t>(statistics->size, sizeof filled));

@@ -13,7 +13,8 @@ import subprocess
 
 import pytest
 
-PROGRAM = pathlib.Path(os.environ.get("MOEC_BIN", "build/bin")).resolve() / "moe-comm-conformance"
+BIN = pathlib.Path(os.environ.get("MOEC_BIN", "build/bin")).resolve()
+PROGRAM = BIN / "moe-comm-conformance"
 # Each with what keeps it from ending all ranks when one dies. MPICH's ends them even so when a process that it started dies by a
 # signal, or signals them: a shell in between does not die.
 LAUNCHERS = {
@@ -25,9 +26,9 @@ DEADLINE = 1.0  # seconds
 LINE = re.compile(r"rank (\d) of (\d) MPI \((.*)\) after (.*) s: (.*)\n")
 
 
-def run(launcher, ranks, folder, *arguments):
-    """Runs the program and returns, by rank, after how many seconds it said what."""
-    command = [*LAUNCHERS[launcher], "-n", str(ranks), *SHELL[launcher], str(PROGRAM), str(folder), *arguments]
+def launch(launcher, ranks, *command):
+    """Runs a command on that many ranks and returns what they print, and the launcher's exit status."""
+    command = [*LAUNCHERS[launcher], "-n", str(ranks), *map(str, command)]
     if not shutil.which(command[0]):
         pytest.fail(f"{command[0]} is not installed; scripts/setup.sh test installs it")
     # A group of its own, so that none of it is left behind.
@@ -38,6 +39,12 @@ def run(launcher, ranks, folder, *arguments):
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         pytest.fail(f"{command} does not end")
+    return printed, process.returncode
+
+
+def run(launcher, ranks, folder, *arguments):
+    """Runs the program and returns, by rank, after how many seconds it said what."""
+    printed, _ = launch(launcher, ranks, *SHELL[launcher], PROGRAM, folder, *arguments)
     said = {}
     for path in folder.iterdir():
         rank, count, name, seconds, text = LINE.fullmatch(path.read_text()).groups()
@@ -83,3 +90,34 @@ def test_other_operations_are_noticed(launcher, tmp_path):
     for rank, (seconds, text) in said.items():
         assert text.startswith(f"rank {rank}: ") and ("sends 0 bytes to rank 1, which expects 3" in text or "truncated" in text)
         assert seconds < 5
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """An artifact of 12 layers whose code exchanges rows, written by hand."""
+    folder = tmp_path_factory.mktemp("artifact")
+    maker = BIN.parent / "test/tools/moe-run/moe-run-paged-weights"
+    subprocess.run([maker, folder, "1", "exchanging"], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_moe_run_has_the_ranks_of_its_launcher(launcher, artifact):
+    options = [artifact, "--tokens", "4", "--int-range", "4", "--compare-with", artifact, "--max-error", "0"]
+    local = subprocess.run([BIN / "moe-run", *options, "-n", "3"], check=True, capture_output=True, text=True).stdout
+    printed, status = launch(launcher, 3, BIN / "moe-run", *options)
+    assert status == 0, printed
+    sums = re.compile(r"^(rank \d): 1 steps of 12 layers: outputs fnv1a (\w+)$", re.MULTILINE)
+    assert len(sums.findall(local)) == 3
+    assert sorted(sums.findall(printed)) == sums.findall(local)
+    assert len(re.findall(r"max rel 0 ", printed)) == 3
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_moe_run_ends_where_a_rank_cannot_go_on(launcher, artifact, tmp_path):
+    placement = tmp_path / "p.json"
+    placement.write_text('{"moec_placement": "0.1", "ranks": 2, "layers": {}}')
+    # What the launcher answers is its own affair: Open MPI's, told to leave ranks alone, always 0.
+    printed, _ = launch(launcher, 3, BIN / "moe-run", artifact, "--placement", placement)
+    assert "expected a placement for 3 ranks, found one for 2" in printed
+    assert "steps of" not in printed

@@ -29,7 +29,7 @@ template <typename Function> Status check(Function function) {
 
 Result<Artifact> openArtifact(const std::string &path,
                               std::optional<DLDevice> device,
-                              const Paging &paging) {
+                              const Paging &paging, const Sharing &sharing) {
   auto named = [](const std::string &name) {
     return name.empty() ? nullptr : name.c_str();
   };
@@ -41,6 +41,8 @@ Result<Artifact> openArtifact(const std::string &path,
   options.predictor = named(paging.predictor);
   options.lookahead = int32_t(paging.lookahead);
   options.idle_steps = uint64_t(paging.idleSteps);
+  options.communicator = sharing.communicator;
+  options.placement = named(sharing.placement);
   char text[1024] = "";
   moert_error_sink sink = {text, sizeof text};
   moert_model *model = nullptr;
@@ -65,6 +67,15 @@ Result<int32_t> deviceTypeOf(const std::string &path) {
   int32_t type = 0;
   moert_library_device_type(library->get(), &type);
   return type;
+}
+
+Result<Artifact> openOther(const std::string &path,
+                           std::optional<DLDevice> wanted) {
+  Result<int32_t> type = deviceTypeOf(path);
+  if (!type)
+    return Error{type.error()};
+  bool isAlike = wanted && wanted->device_type == *type;
+  return openArtifact(path, isAlike ? wanted : std::nullopt);
 }
 
 moert_device *deviceOf(const Artifact &artifact) {

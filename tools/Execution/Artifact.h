@@ -32,12 +32,24 @@ struct Paging {
   int64_t lookahead = 0, idleSteps = 0;
 };
 
+/// A rank among those that share an artifact's clusters. Null: there is one.
+struct Sharing {
+  moert_communicator *communicator = nullptr;
+  /// The file that says who has which; empty for the artifact's.
+  std::string placement;
+};
+
 /// Opens the artifact at `path`, on that device or on the first one of the kind
 /// that it was made for.
 weights::Result<Artifact>
 openArtifact(const std::string &path,
              std::optional<DLDevice> device = std::nullopt,
-             const Paging &paging = {});
+             const Paging &paging = {}, const Sharing &sharing = {});
+
+/// Opens the artifact at `path`, which may be for another kind of device than
+/// the wanted one, if there is one; then on the first of its kind.
+weights::Result<Artifact> openOther(const std::string &path,
+                                    std::optional<DLDevice> wanted);
 
 struct CloseLibrary {
   void operator()(moert_library *library) const {

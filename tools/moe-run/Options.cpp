@@ -2,6 +2,7 @@
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "tools/moe-run/Options.h"
 
+#include "moert/comm.h"
 #include "moert/executor.h"
 
 #include <charconv>
@@ -40,6 +41,14 @@ usage: moe-run ARTIFACT [options]
                       mean square, where these are float32 of one shape; print
                       a checksum of all outputs, the time of a step, the most
                       memory, and with --compare-with the largest differences
+  -n N, --ranks N     run N ranks in threads of their own, which share the
+                      clusters of each layer: --steps (default 1) on each
+                      one's own inputs; for an artifact of
+                      moe-compile --expert-parallel. Under mpirun each process
+                      is a rank
+  --placement FILE    which rank has which cluster; by default placement.json of
+                      the artifact, or cluster c on rank c modulo N
+  --deadline MS       how long a rank waits for the others (default 30000)
   --memory-budget BYTES
                       keep that many bytes of bases of clusters in memory and
                       read the others when they are needed; for an artifact of
@@ -174,6 +183,7 @@ std::string *findText(Options &options, std::string_view name) {
          : name == "--isa"          ? &options.isa
          : name == "--eviction"     ? &options.paging.eviction
          : name == "--predictor"    ? &options.paging.predictor
+         : name == "--placement"    ? &options.placement
                                     : nullptr;
 }
 
@@ -200,6 +210,10 @@ std::optional<NumberOption> findNumber(Options &options,
     return NumberOption{&options.repeat, 1, large};
   if (name == "--steps")
     return NumberOption{&options.steps, 1, large};
+  if (name == "--ranks" || name == "-n")
+    return NumberOption{&options.ranks, 1, MOERT_MAX_RANKS};
+  if (name == "--deadline")
+    return NumberOption{&options.deadline, 1, large >> 10};
   if (name == "--memory-budget")
     return NumberOption{&options.paging.memoryBudget, 1, int64_t(1) << 60};
   if (name == "--lookahead")
@@ -209,8 +223,8 @@ std::optional<NumberOption> findNumber(Options &options,
   return std::nullopt;
 }
 
-/// Steps are of all layers and print no tensors.
-Status checkSteps(const Options &options) {
+/// Steps are of all layers and print no tensors; ranks take steps.
+Status checkSteps(const Options &options, const char *option) {
   const std::pair<const char *, bool> others[] = {
       {"--entry", !options.entry.empty()},
       {"--layer", !options.layer.empty()},
@@ -223,7 +237,8 @@ Status checkSteps(const Options &options) {
       {"--repeat", options.repeat > 1}};
   for (auto [name, isThere] : others)
     if (isThere)
-      return Error{std::string("expected --steps or ") + name + ", found both"};
+      return Error{std::string("expected ") + option + " or " + name +
+                   ", found both"};
   return weights::success();
 }
 
@@ -247,8 +262,10 @@ Status checkTogether(const Options &options) {
        paging.lookahead || paging.idleSteps))
     return Error{"expected --memory-budget beside --eviction, --predictor, "
                  "--lookahead or --idle-steps, found none"};
+  if (options.ranks)
+    return checkSteps(options, "--ranks");
   if (options.steps)
-    return checkSteps(options);
+    return checkSteps(options, "--steps");
   return weights::success();
 }
 

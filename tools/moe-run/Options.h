@@ -38,6 +38,12 @@ struct Options : ValueOptions {
   /// 0: one call of one layer or entry.
   int64_t steps = 0;
   int64_t threads = 1;
+  /// Ranks that share the clusters; 0: those of an MPI launcher, or one.
+  int64_t ranks = 0;
+  /// Empty: the artifact's, or by turns.
+  std::string placement;
+  /// Milliseconds that a rank waits for the others; 0: the runtime's choice.
+  int64_t deadline = 0;
   bool print = false;
   bool list = false;
   bool help = false;

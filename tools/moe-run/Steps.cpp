@@ -3,6 +3,7 @@
 #include "tools/moe-run/Steps.h"
 
 #include "tools/Execution/Compare.h"
+#include "tools/moe-run/Report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -50,11 +51,11 @@ void flowOn(const std::vector<Tensor> &before, std::vector<Tensor> &tensors) {
 class Stepper {
 public:
   Stepper(const Options &options, const Artifact &artifact,
-          const Artifact *other, Pool pool, ResidentBytes atStart)
+          const Artifact *other, Pool pool)
       : options(options), artifact(artifact), other(other),
-        manner{std::move(pool), options.isa}, atStart(atStart) {}
+        manner{std::move(pool), options.isa} {}
 
-  Status run() {
+  Result<StepsReport> run() {
     int32_t count = 0;
     moert_model_layer_count(artifact.get(), &count);
     for (int32_t i = 0; i < count; ++i) {
@@ -74,7 +75,7 @@ public:
     moert_model_begin_request(artifact.get());
     for (int64_t step = 0; step < options.steps; ++step)
       if (Status status = takeStep(step); !status)
-        return status;
+        return Error{status.error()};
     return report();
   }
 
@@ -131,30 +132,31 @@ private:
     return success();
   }
 
-  Status report() {
-    std::printf("%lld steps of %zu layers: outputs fnv1a %016llx\n%s\n",
-                static_cast<long long>(options.steps), layers.size(),
-                static_cast<unsigned long long>(sum),
-                summarizeTimes(times).c_str());
-    std::printf("memory: at most %.2f MB, %.2f MB of them before weights\n",
-                double(residentBytes().most) / 1e6, double(atStart.now) / 1e6);
+  StepsReport report() {
+    StepsReport made;
+    char text[96];
+    std::snprintf(text, sizeof text,
+                  "%lld steps of %zu layers: outputs fnv1a %016llx\n",
+                  static_cast<long long>(options.steps), layers.size(),
+                  static_cast<unsigned long long>(sum));
+    made.outputs = text + summarizeTimes(times) + "\n";
     if (!other)
-      return success();
-    std::printf("compared with %s: at most %s\n", options.compareWith.c_str(),
-                describe(worst).c_str());
-    if (!options.maxError || worst.relative <= *options.maxError)
-      return success();
-    char bound[32];
-    std::snprintf(bound, sizeof bound, "%g", *options.maxError);
-    return Error{options.compareWith + ": expected max rel errors up to " +
-                 bound + ", found larger ones"};
+      return made;
+    made.comparison = "compared with " + options.compareWith + ": at most " +
+                      describe(worst) + "\n";
+    if (options.maxError && worst.relative > *options.maxError) {
+      std::snprintf(text, sizeof text, "%g", *options.maxError);
+      made.verdict =
+          Error{options.compareWith + ": expected max rel errors up to " +
+                text + ", found larger ones"};
+    }
+    return made;
   }
 
   const Options &options;
   const Artifact &artifact;
   const Artifact *other;
   Manner manner;
-  ResidentBytes atStart;
   std::vector<Callable> layers, twins;
   std::vector<double> times;
   uint64_t sum = noChecksum;
@@ -163,9 +165,9 @@ private:
 
 } // namespace
 
-Status runSteps(const Options &options, const Artifact &artifact,
-                const Artifact *other, Pool pool, ResidentBytes atStart) {
-  return Stepper(options, artifact, other, std::move(pool), atStart).run();
+Result<StepsReport> runSteps(const Options &options, const Artifact &artifact,
+                             const Artifact *other, Pool pool) {
+  return Stepper(options, artifact, other, std::move(pool)).run();
 }
 
 } // namespace moec::run

@@ -5,17 +5,27 @@
 
 #include "tools/Execution/Artifact.h"
 #include "tools/moe-run/Options.h"
-#include "tools/moe-run/Report.h"
+#include "weights/Result.h"
+
+#include <string>
 
 namespace moec::run {
 
+/// What steps came to.
+struct StepsReport {
+  /// Lines about outputs and times, and about another artifact.
+  std::string outputs, comparison;
+  /// Whether the other one's outputs are within options.maxError.
+  weights::Status verdict;
+};
+
 /// Runs options.steps steps of every layer, in their order, on seeded inputs
-/// and what flows from layer to layer, and prints what all outputs come to and
-/// how long a step took; with another artifact, how far its outputs are, which
-/// is an error beyond options.maxError.
-weights::Status runSteps(const Options &options, const Artifact &artifact,
-                         const Artifact *other, Pool pool,
-                         ResidentBytes atStart);
+/// and what flows from layer to layer; with another artifact, also its layers
+/// of the same names. Reports what all outputs come to, how long a step took,
+/// and how far those of the other artifact are.
+weights::Result<StepsReport> runSteps(const Options &options,
+                                      const Artifact &artifact,
+                                      const Artifact *other, Pool pool);
 
 } // namespace moec::run
 

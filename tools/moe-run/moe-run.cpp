@@ -6,6 +6,7 @@
 #include "tools/Program.h"
 #include "tools/moe-run/Options.h"
 #include "tools/moe-run/Profile.h"
+#include "tools/moe-run/Ranks.h"
 #include "tools/moe-run/Report.h"
 #include "tools/moe-run/Routing.h"
 #include "tools/moe-run/Steps.h"
@@ -123,16 +124,6 @@ int32_t kindOf(const Artifact &artifact) {
   return identity.device_type;
 }
 
-/// What is compared with may have been made for another kind of device.
-Result<Artifact> openOther(const Options &options) {
-  Result<int32_t> type = deviceTypeOf(options.compareWith);
-  if (!type)
-    return Error{type.error()};
-  bool isAlike = options.device && options.device->device_type == *type;
-  return openArtifact(options.compareWith,
-                      isAlike ? options.device : std::nullopt);
-}
-
 void reportPaging(const Artifact &artifact) {
   moert_paging_statistics statistics = {};
   statistics.size = sizeof statistics;
@@ -145,22 +136,29 @@ Status runSteps(const Options &options, const Artifact &artifact,
                 ResidentBytes atStart) {
   Result<Artifact> other = Artifact();
   if (!options.compareWith.empty())
-    other = openOther(options);
+    other = openOther(options.compareWith, options.device);
   if (!other)
     return Error{other.error()};
   Result<Pool> pool = makePool(options.threads);
   if (!pool)
     return Error{pool.error()};
-  Status status = runSteps(options, artifact, *other ? &*other : nullptr,
-                           *std::move(pool), atStart);
-  if (status)
+  Result<StepsReport> report =
+      runSteps(options, artifact, *other ? &*other : nullptr, *std::move(pool));
+  if (!report)
+    return Error{report.error()};
+  std::printf("%smemory: at most %.2f MB, %.2f MB of them before weights\n%s",
+              report->outputs.c_str(), double(residentBytes().most) / 1e6,
+              double(atStart.now) / 1e6, report->comparison.c_str());
+  if (report->verdict)
     reportPaging(artifact);
-  return status;
+  return report->verdict;
 }
 
 Status run(const Options &options) {
   if (options.list)
     return list(options);
+  if (options.ranks || isLaunched())
+    return runRanks(options);
   ResidentBytes atStart = residentBytes();
   Result<Artifact> artifact =
       openArtifact(options.artifact, options.device, options.paging);
@@ -184,7 +182,7 @@ Status run(const Options &options) {
   Result<Callable> otherCallable = Callable();
   Result<std::vector<Tensor>> others = std::vector<Tensor>();
   if (!options.compareWith.empty()) {
-    other = openOther(options);
+    other = openOther(options.compareWith, options.device);
     if (!other)
       return Error{other.error()};
     otherCallable = findNamed(*other, nameOf(*callable));

@@ -7,6 +7,7 @@
 #ifndef MOERT_MODEL_H
 #define MOERT_MODEL_H
 
+#include "moert/comm.h"
 #include "moert/device.h"
 #include "moert/executor.h"
 
@@ -47,6 +48,12 @@ typedef struct {
   /** A base that was not used in as many steps gives its memory back to the system; 0: never. */
   uint64_t idle_steps;
   const DLDevice *device;     /**< null: the first of the kind that the library is for */
+  /** This rank's, where ranks share the clusters of each layer; for an artifact of `moe-compile --expert-parallel`, on the CPU. Outlives
+   * the model; null: this process computes everything. Options may end in front of it. */
+  moert_communicator *communicator;
+  /** A file that says which rank has which cluster (docs/communication.md); null: placement.json of the artifact, or without one
+   * cluster c belongs to rank c modulo the number of ranks. */
+  const char *placement;
 } moert_model_options;
 
 /** The same as `moert_model_open` with options, null for none. MOERT_INVALID_ARGUMENT when they contradict each other, and when the
@@ -79,6 +86,21 @@ typedef struct {
 
 /** Fills `statistics`, up to its size. Any thread may ask at any time. */
 MOERT_API moert_status_t moert_model_paging_statistics(moert_model *model, moert_paging_statistics *statistics);
+
+/** What a model's exchange sent to other ranks since it was opened; all 0 without a communicator. Set `size` to
+ * sizeof(moert_exchange_statistics) before. */
+typedef struct {
+  uint32_t size;
+  uint64_t steps;             /**< layers that ran */
+  uint64_t tokens;            /**< of this rank */
+  uint64_t rows;              /**< sent: one for each token and rank */
+  uint64_t expert_rows;       /**< that would have been sent one for each token and expert */
+  uint64_t row_bytes;         /**< of rows there, and of results back */
+  uint64_t other_bytes;       /**< of headers, ids and weights */
+} moert_exchange_statistics;
+
+/** Fills `statistics`, up to its size. No call may be in progress. */
+MOERT_API moert_status_t moert_model_exchange_statistics(const moert_model *model, moert_exchange_statistics *statistics);
 
 /** Says that steps from now on are of another sequence, or batch: the predictor "past_request" goes by it. */
 MOERT_API moert_status_t moert_model_begin_request(moert_model *model);

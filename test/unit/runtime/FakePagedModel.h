@@ -87,13 +87,17 @@ inline void writeFakePagedWeights(const std::string &path,
   ASSERT_TRUE(status) << status.error();
 }
 
-/// Makes the artifact in the folder.
+/// Makes the artifact in the folder; one that exchanges rows between ranks if
+/// that is asked for.
 inline void writeFakePagedModel(const std::string &folder,
-                                const FakePagedWeights &what = {}) {
-  std::filesystem::copy_file(std::string(MOEC_TEST_FAKES) +
-                                 "/fake_paged_model.so",
+                                const FakePagedWeights &what = {},
+                                bool exchanges = false) {
+  std::filesystem::copy_file(std::string(MOEC_TEST_FAKES) + "/fake_" +
+                                 (exchanges ? "exchanging" : "paged") +
+                                 "_model.so",
                              folder + "/library.so");
-  std::ofstream(folder + "/manifest.json") << FAKE_PAGED_MANIFEST;
+  std::ofstream(folder + "/manifest.json")
+      << (exchanges ? FAKE_EXCHANGING_MANIFEST : FAKE_PAGED_MANIFEST);
   writeFakePagedWeights(folder + "/weights.safetensors", what);
 }
 

@@ -92,8 +92,15 @@ protected:
   }
 
   TemporaryFolder folder;
-  moert_model_options options = {
-      sizeof(moert_model_options), 0, 0, nullptr, nullptr, 0, nullptr};
+  moert_model_options options = {sizeof(moert_model_options),
+                                 0,
+                                 0,
+                                 nullptr,
+                                 nullptr,
+                                 0,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr};
   char text[1024] = "";
   moert_error_sink sink = {text, sizeof text};
   moert_status_t status = MOERT_OK;

@@ -121,7 +121,7 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, deadline) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, link_latency) == 8);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_communicator_options, link_bytes_per_second) == 16);
 
-MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_model_options) == 48);
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_model_options) == 64);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, size) == 0);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, lookahead) == 4);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, memory_budget) == 8);
@@ -129,6 +129,17 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, eviction) == 16);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, predictor) == 24);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, idle_steps) == 32);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, device) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, communicator) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_model_options, placement) == 56);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_exchange_statistics) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, steps) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, tokens) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, rows) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, expert_rows) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, row_bytes) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_exchange_statistics, other_bytes) == 48);
 
 MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_paging_statistics) == 128);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, size) == 0);

@@ -1,5 +1,5 @@
 /* The library of a model whose clusters may be paged, written by hand: y[t] = x[t] * sum(w of ids[t]) + b of ids[t] [1].
- * The clusters of a step are the hint for the next layer.
+ * The clusters of a step are the hint for the next layer. With FAKE_PAGED_EXCHANGES rows go to the ranks of their clusters.
  * Part of moec, under the Apache License v2.0 with LLVM Exceptions. */
 #include "test/unit/runtime/fake_paged_model.h"
 
@@ -20,22 +20,40 @@ typedef struct {
   int64_t offset, sizes[1], strides[1];
 } Integers;
 
-static void kernel(void **descriptors) {
-  const Floats *x = descriptors[0], *y = descriptors[6];
-  const Integers *ids = descriptors[1], *table = descriptors[4];
+static void compute(void **descriptors, const float *x, const int32_t *ids, float *y, int64_t count) {
+  const Integers *table = descriptors[4];
   const Pool *w = descriptors[2], *b = descriptors[3];
   void *paging = descriptors[9];
   int32_t slots[FAKE_PAGED_CLUSTERS];
-  moert_paging_prefetch(paging, 1, ids->aligned, ids->sizes[0]);
-  moert_paging_acquire(paging, ids->aligned, ids->sizes[0], table->aligned, FAKE_PAGED_CLUSTERS, slots);
-  for (int64_t t = 0; t < x->sizes[0]; ++t) {
-    int32_t place = slots[ids->aligned[t]];
+  moert_paging_prefetch(paging, 1, ids, count);
+  moert_paging_acquire(paging, ids, count, table->aligned, FAKE_PAGED_CLUSTERS, slots);
+  for (int64_t t = 0; t < count; ++t) {
+    int32_t place = slots[ids[t]];
     float sum = 0;
     for (int64_t d = 0; d < FAKE_PAGED_WIDTH; ++d)
       sum += w->aligned[place * w->strides[0] + d];
-    y->aligned[t] = x->aligned[t] * sum + b->aligned[place * b->strides[0] + 1];
+    y[t] = x[t] * sum + b->aligned[place * b->strides[0] + 1];
   }
   moert_paging_release(paging, slots);
+}
+
+static void kernel(void **descriptors) {
+  const Floats *x = descriptors[0], *y = descriptors[6];
+  const Integers *ids = descriptors[1];
+#ifdef FAKE_PAGED_EXCHANGES
+  void *exchange = descriptors[10];
+  const int32_t f32 = MOERT_ELEMENT(kDLFloat, 32);
+  moert_received received;
+  /* Nobody looks at the gate weights, of which there has to be one for each token. */
+  moert_exchange_begin(exchange, x->aligned, ids->aligned, 0, x->aligned, y->aligned, x->sizes[0], 1, 1, 1, f32, f32, 1);
+  moert_exchange_dispatch(exchange, 0);
+  moert_exchange_receive(exchange, 0, &received);
+  compute(descriptors, received.rows, received.ids, received.results, received.count);
+  moert_exchange_send_back(exchange, 0);
+  moert_exchange_collect(exchange, 0);
+#else
+  compute(descriptors, x->aligned, ids->aligned, y->aligned, x->sizes[0]);
+#endif
 }
 
 static const moert_variant variant = {"portable", 0, kernel, 0, 0};
@@ -61,7 +79,13 @@ EXPORT int32_t moec_block_workspace(const moert_call *call, DLTensor *const *arg
 }
 
 EXPORT const char *moec_manifest(void);
-EXPORT const char *moec_manifest(void) { return FAKE_PAGED_MANIFEST; }
+EXPORT const char *moec_manifest(void) {
+#ifdef FAKE_PAGED_EXCHANGES
+  return FAKE_EXCHANGING_MANIFEST;
+#else
+  return FAKE_PAGED_MANIFEST;
+#endif
+}
 
 EXPORT uint32_t moec_abi_version(void);
 EXPORT uint32_t moec_abi_version(void) { return MOERT_ABI_VERSION; }

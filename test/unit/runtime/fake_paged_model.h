@@ -15,8 +15,8 @@
   "{\"argument\": \"w.slots\", \"tensor\": \"" name ".cluster.*.w\", \"part\": \"slots\"}, "                           \
   "{\"argument\": \"b.slots\", \"tensor\": \"" name ".cluster.*.b\", \"part\": \"slots\"}]}"
 
-#define FAKE_PAGED_MANIFEST                                                                                            \
-  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", "    \
+#define FAKE_PAGED_MANIFEST_WITH(field)                                                                                \
+  "{\"moec_manifest\": \"0.1\", \"abi\": \"0.6\", \"entries\": [{\"name\": \"block\", \"symbol\": \"moec_block\", " field \
   "\"arguments\": ["                                                                                                   \
   "{\"name\": \"x\", \"dtype\": \"float32\", \"shape\": [-2], \"role\": \"input\"}, "                                  \
   "{\"name\": \"ids\", \"dtype\": \"int32\", \"shape\": [-2], \"role\": \"input\", \"below\": 4}, "                    \
@@ -30,5 +30,7 @@
   FAKE_PAGED_LAYER("l3") ", " FAKE_PAGED_LAYER("l4") ", " FAKE_PAGED_LAYER("l5") ", " FAKE_PAGED_LAYER("l6") ", "      \
   FAKE_PAGED_LAYER("l7") ", " FAKE_PAGED_LAYER("l8") ", " FAKE_PAGED_LAYER("l9") ", " FAKE_PAGED_LAYER("l10") ", "     \
   FAKE_PAGED_LAYER("l11") "]}"
+#define FAKE_PAGED_MANIFEST FAKE_PAGED_MANIFEST_WITH("")
+#define FAKE_EXCHANGING_MANIFEST FAKE_PAGED_MANIFEST_WITH("\"exchanges\": true, ")
 
 #endif /* MOEC_TEST_UNIT_RUNTIME_FAKE_PAGED_MODEL_H */

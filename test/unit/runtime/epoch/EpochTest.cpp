@@ -70,8 +70,15 @@ protected:
 
   TemporaryFolder folder;
   moert_model *model = nullptr;
-  moert_model_options options = {
-      sizeof(moert_model_options), 0, 0, nullptr, nullptr, 0, nullptr};
+  moert_model_options options = {sizeof(moert_model_options),
+                                 0,
+                                 0,
+                                 nullptr,
+                                 nullptr,
+                                 0,
+                                 nullptr,
+                                 nullptr,
+                                 nullptr};
   char text[512] = "";
   moert_error_sink sink = {text, sizeof text};
 };
