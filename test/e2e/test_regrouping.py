@@ -99,6 +99,40 @@ def test_the_artifact_runs_with_either_generation(folder, tmp_path):
     assert "at most max abs 0 " not in different
 
 
+@pytest.mark.parametrize("trigger", ["period", "drift"])
+def test_a_running_model_is_regrouped(folder, tmp_path, trigger):
+    artifact = compiled(folder, "instrumented", "then", *RANK, "--isas=portable", "--instrument")
+    before = (artifact / "weights.safetensors").read_bytes()
+    how = {"period": ("--regroup-period", 0.05), "drift": ("--regroup-drift", 0.3, "--regroup-since", folder / "then")}[trigger]
+    steps = ("--steps", 1500, "--tokens", 16, "--regroup", tmp_path, "--original", EXAMPLE, "--regroup-tokens", 64)
+    said = tool("moe-run", artifact, *steps, *how, "--regroup-alpha", ALPHA, "--regroup-max-error", 1)
+    attempts, accepted, failed, layers = map(
+        int, re.search(r"regroup: (\d+) attempts, (\d+) accepted, (\d+) failed; (\d+) layers", said).groups()
+    )
+    assert attempts >= accepted > 0 and failed == 0 and layers > 0, said
+    assert re.search(r"regroup: steps beside it: \d+ runs: min .* us, median .* us, longest .* us", said)
+    if trigger == "drift":
+        assert float(re.search(r"drift (\S+)", said)[1]) > 0
+    # The last generation is there alone, whole, and another one of the same artifact.
+    (generation,) = tmp_path.iterdir()
+    assert generation.name == f"generation-{accepted}.safetensors"
+    tool("moe-archive", "verify", generation)
+    assert generation.read_bytes() != before == (artifact / "weights.safetensors").read_bytes()
+    shutil.copytree(artifact, tmp_path / "regrouped")
+    shutil.copy(generation, tmp_path / "regrouped" / "weights.safetensors")
+    tool("moe-run", tmp_path / "regrouped", "--steps", 1)
+
+
+def test_a_model_that_is_not_instrumented_cannot_be(folder, tmp_path):
+    artifact = compiled(folder, "flat", "then", *FORMS["flat"])
+    command = [binary("moe-run"), artifact, "--steps", "2", "--regroup", tmp_path, "--regroup-period", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--regroup: expected 'ids', int32 of two dimensions, as moe-compile --instrument makes it, found " in done.stderr, done.stderr
+    other = subprocess.run([*command, "--original", str(ROOT / "docs")], capture_output=True, text=True)
+    assert other.returncode == 1 and "docs: expected config.json in it, found none" in other.stderr, other.stderr
+
+
 def test_refusals_have_numbers(folder, tmp_path):
     archive = compiled(folder, "flat", "then", *FORMS["flat"]) / "weights.safetensors"
     said = regroup(archive, tmp_path / "out", folder / "now", "--since", folder / "then", bound=0.01)

@@ -3,7 +3,7 @@
 Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
 dialects <- passes <- lowering <- tools, and weights <- {passes, lowering, tools, runtime, frontend}. The compiler and the
-runtime share one header. Tools may use the runtime's policies of residency, which know weights alone. Weights, the runtime and
+runtime share one header. What regroups a running model knows the runtime by its C functions alone. Tools may use the runtime's policies of residency, which know weights alone. Weights, the runtime and
 the front end (but for the importer) never see LLVM or MLIR. Every include must be understood: one that is neither the
 project's, nor upstream's, nor the system's is a finding.
 """
@@ -25,6 +25,7 @@ LAYERS = {
     "tools": {"tools", "lowering", "passes", "dialects", "frontend", "weights", "residency", "moert", "upstream"},
     "weights": {"weights"},
     "runtime": {"runtime", "residency", "moert", "weights"},
+    "regroup": {"regroup", "frontend", "moert", "weights"},
 }
 # Tests, examples and benchmarks use what there is.
 FREE = {"test", "examples", "bench", "python"}

@@ -51,7 +51,7 @@ def main():
     sources = [
         path
         for path in project.files(root, ".c", ".cpp")
-        if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend")
+        if path.parts[0] in ("dialects", "passes", "lowering", "weights", "frontend", "regroup")
         or path.parts[0] == "runtime"
         or path.is_relative_to("tools/moe-bench")
         or path.is_relative_to("tools/PTXEmulator")

@@ -60,6 +60,21 @@ usage: moe-run ARTIFACT [options]
   --lookahead N       how many layers ahead (default 1)
   --idle-steps N      give back the memory of bases that were not used in N
                       steps
+  --regroup FOLDER    with --steps, of layers compiled with --instrument: other
+                      clusters of experts while it runs, by the traffic it
+                      sees; later generations of the archive go to FOLDER; say
+                      what came of it, and how long steps took meanwhile
+  --original DIR      the checkpoint that the archive was made from; without it
+                      clusters stay, and only prototypes change
+  --regroup-period S  regroup every S seconds
+  --regroup-drift D   regroup when a layer's traffic drifted by more than D
+  --regroup-since FILE
+                      the profile that drift is measured from at first
+  --regroup-tokens N  not before each layer has seen N tokens (default 1024)
+  --regroup-alpha A   share of weights in the similarity (default 0.7)
+  --regroup-max-error E
+                      bound on the relative error of a matrix; by default the
+                      largest there is
   --device NAME       cpu, cuda or cuda:N; the artifact must be made for it; by
                       default the first device of its kind
   --isa NAME          variant to run, for example portable or sm_80; by default
@@ -152,7 +167,7 @@ Result<DLDevice> parseDevice(std::string_view option, std::string_view text) {
 }
 
 /// A number from 0 on that is finite.
-Result<double> parseError(std::string_view option, std::string_view text) {
+Result<double> parseFraction(std::string_view option, std::string_view text) {
   double value = 0;
   auto [end, code] =
       std::from_chars(text.data(), text.data() + text.size(), value);
@@ -175,16 +190,28 @@ bool *findFlag(Options &options, std::string_view name) {
 
 /// The text field that an option sets, or null.
 std::string *findText(Options &options, std::string_view name) {
-  return name == "--entry"          ? &options.entry
-         : name == "--layer"        ? &options.layer
-         : name == "--output"       ? &options.output
-         : name == "--compare-with" ? &options.compareWith
-         : name == "--profile"      ? &options.profile
-         : name == "--isa"          ? &options.isa
-         : name == "--eviction"     ? &options.paging.eviction
-         : name == "--predictor"    ? &options.paging.predictor
-         : name == "--placement"    ? &options.placement
-                                    : nullptr;
+  return name == "--entry"           ? &options.entry
+         : name == "--layer"         ? &options.layer
+         : name == "--output"        ? &options.output
+         : name == "--compare-with"  ? &options.compareWith
+         : name == "--profile"       ? &options.profile
+         : name == "--isa"           ? &options.isa
+         : name == "--eviction"      ? &options.paging.eviction
+         : name == "--predictor"     ? &options.paging.predictor
+         : name == "--regroup"       ? &options.regroup.folder
+         : name == "--original"      ? &options.regroup.original
+         : name == "--regroup-since" ? &options.regroup.profile
+         : name == "--placement"     ? &options.placement
+                                     : nullptr;
+}
+
+/// The number with a fraction that an option sets, or null.
+double *findFraction(Options &options, std::string_view name) {
+  return name == "--regroup-period"      ? &options.regroup.period
+         : name == "--regroup-drift"     ? &options.regroup.drift
+         : name == "--regroup-alpha"     ? &options.regroup.alpha
+         : name == "--regroup-max-error" ? &options.regroup.maxError
+                                         : nullptr;
 }
 
 struct NumberOption {
@@ -218,6 +245,8 @@ std::optional<NumberOption> findNumber(Options &options,
     return NumberOption{&options.paging.memoryBudget, 1, int64_t(1) << 60};
   if (name == "--lookahead")
     return NumberOption{&options.paging.lookahead, 1, 65536};
+  if (name == "--regroup-tokens")
+    return NumberOption{&options.regroup.leastTokens, 1, large};
   if (name == "--idle-steps")
     return NumberOption{&options.paging.idleSteps, 1, large};
   return std::nullopt;
@@ -242,6 +271,25 @@ Status checkSteps(const Options &options, const char *option) {
   return weights::success();
 }
 
+Status checkRegroup(const Options &options) {
+  const RegroupRequest &regroup = options.regroup;
+  if (regroup.folder.empty()) {
+    bool isAsked = !regroup.original.empty() || !regroup.profile.empty() ||
+                   regroup.period || regroup.drift || regroup.alpha ||
+                   regroup.maxError || regroup.leastTokens;
+    if (isAsked)
+      return Error{"expected --regroup FOLDER beside --original and options "
+                   "that begin with --regroup-, found none"};
+    return weights::success();
+  }
+  if (!options.steps)
+    return Error{"--regroup: expected --steps too, found none"};
+  if (!regroup.period && !regroup.drift)
+    return Error{"--regroup: expected --regroup-period or --regroup-drift, "
+                 "found neither"};
+  return weights::success();
+}
+
 /// What no option says by itself.
 Status checkTogether(const Options &options) {
   if (options.help || options.version)
@@ -262,6 +310,8 @@ Status checkTogether(const Options &options) {
        paging.lookahead || paging.idleSteps))
     return Error{"expected --memory-budget beside --eviction, --predictor, "
                  "--lookahead or --idle-steps, found none"};
+  if (Status status = checkRegroup(options); !status)
+    return status;
   if (options.ranks)
     return checkSteps(options, "--ranks");
   if (options.steps)
@@ -291,8 +341,9 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
     std::string_view name = option.substr(0, equals);
     std::string *text = findText(options, name);
     std::optional<NumberOption> number = findNumber(options, name);
-    if (!text && !number && name != "--input" && name != "--expect" &&
-        name != "--max-error" && name != "--device")
+    double *fraction = findFraction(options, name);
+    if (!text && !number && !fraction && name != "--input" &&
+        name != "--expect" && name != "--max-error" && name != "--device")
       return Error{"expected an option of moe-run --help, found '" +
                    std::string(option) + "'"};
     if (equals == std::string_view::npos && i + 1 == arguments.size())
@@ -322,10 +373,13 @@ Result<Options> parseOptions(std::span<char *const> arguments) {
         return Error{parsed.error()};
       options.device = *parsed;
     } else {
-      Result<double> parsed = parseError(name, value);
+      Result<double> parsed = parseFraction(name, value);
       if (!parsed)
         return Error{parsed.error()};
-      options.maxError = *parsed;
+      if (fraction)
+        *fraction = *parsed;
+      else
+        options.maxError = *parsed;
     }
   }
   if (Status status = checkTogether(options); !status)

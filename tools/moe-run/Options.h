@@ -14,6 +14,16 @@
 
 namespace moec::run {
 
+/// How a model is regrouped while it runs: moert_regroup_options. Empty and 0
+/// are the library's choice.
+struct RegroupRequest {
+  /// Where later generations go; empty: it is not regrouped.
+  std::string folder;
+  std::string original, profile;
+  double period = 0, drift = 0, alpha = 0, maxError = 0;
+  int64_t leastTokens = 0;
+};
+
 struct Options : ValueOptions {
   std::string artifact;
   /// Empty: the only entry.
@@ -34,6 +44,7 @@ struct Options : ValueOptions {
   std::optional<double> maxError;
   /// Of the artifact, not of what it is compared with.
   Paging paging;
+  RegroupRequest regroup;
   int64_t repeat = 1;
   /// 0: one call of one layer or entry.
   int64_t steps = 0;

@@ -17,7 +17,8 @@ namespace {
 /// Tokens between two steps of the moving centroids.
 constexpr int64_t batchTokens = 64;
 
-Result<const Tensor *> find(std::span<const Tensor> tensors, const char *name,
+Result<const Tensor *> find(const std::string &option,
+                            std::span<const Tensor> tensors, const char *name,
                             ElementType type) {
   std::string found;
   for (const Tensor &tensor : tensors) {
@@ -26,7 +27,7 @@ Result<const Tensor *> find(std::span<const Tensor> tensors, const char *name,
       return &tensor;
     found += (found.empty() ? "" : ", ") + std::string(tensor.argument->name);
   }
-  return Error{"--profile: expected '" + std::string(name) + "', " +
+  return Error{option + ": expected '" + std::string(name) + "', " +
                typeName(type) +
                " of two dimensions, as moe-compile --instrument makes it, "
                "found " +
@@ -54,27 +55,37 @@ Result<int64_t> numberOf(const std::string &layer) {
 
 } // namespace
 
+Result<RoutedTensors> findRouted(const std::string &option,
+                                 std::span<const Tensor> tensors) {
+  Result<const Tensor *> x = find(option, tensors, "x", ElementType::F32);
+  Result<const Tensor *> ids = find(option, tensors, "ids", ElementType::I32);
+  Result<const Tensor *> gates =
+      find(option, tensors, "gates", ElementType::F32);
+  for (const Result<const Tensor *> *tensor : {&x, &ids, &gates})
+    if (!*tensor)
+      return Error{tensor->error()};
+  return RoutedTensors{*x, *ids, *gates};
+}
+
 Result<std::string> addToProfile(const std::string &path, const std::string &model,
                     const std::string &layer, int64_t experts,
                     std::span<const Tensor> tensors) {
   Result<int64_t> number = numberOf(layer);
   if (!number)
     return Error{number.error()};
-  Result<const Tensor *> x = find(tensors, "x", ElementType::F32);
-  Result<const Tensor *> ids = find(tensors, "ids", ElementType::I32);
-  Result<const Tensor *> gates = find(tensors, "gates", ElementType::F32);
-  for (const Result<const Tensor *> *tensor : {&x, &ids, &gates})
-    if (!*tensor)
-      return Error{tensor->error()};
+  Result<RoutedTensors> routed = findRouted("--profile", tensors);
+  if (!routed)
+    return Error{routed.error()};
+  auto [x, ids, gates] = *routed;
 
   AccumulatorOptions options;
   options.experts = experts;
-  options.width = (*x)->shape[1];
+  options.width = x->shape[1];
   options.fullInputMoments = true;
   Result<ProfileAccumulator> accumulator = ProfileAccumulator::create(options);
   if (!accumulator)
     return Error{accumulator.error()};
-  int64_t tokens = (*x)->shape[0], slots = (*ids)->shape[1];
+  int64_t tokens = x->shape[0], slots = ids->shape[1];
   for (int64_t first = 0; first < tokens; first += batchTokens) {
     ProfileBatch batch;
     batch.tokens = std::min(batchTokens, tokens - first);
@@ -82,9 +93,9 @@ Result<std::string> addToProfile(const std::string &path, const std::string &mod
     auto part = [&](auto values, int64_t width) {
       return values.subspan(size_t(first * width), size_t(batch.tokens * width));
     };
-    batch.inputs = part(valuesOf<float>(**x), options.width);
-    batch.ids = part(valuesOf<int32_t>(**ids), slots);
-    batch.gates = part(valuesOf<float>(**gates), slots);
+    batch.inputs = part(valuesOf<float>(*x), options.width);
+    batch.ids = part(valuesOf<int32_t>(*ids), slots);
+    batch.gates = part(valuesOf<float>(*gates), slots);
     if (Status status = accumulator->add(batch); !status)
       return Error{"--profile: " + status.error()};
   }

@@ -3,11 +3,13 @@
 #include "tools/moe-run/Steps.h"
 
 #include "tools/Execution/Compare.h"
+#include "tools/moe-run/Regrouping.h"
 #include "tools/moe-run/Report.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 using namespace moec::weights;
 
@@ -72,6 +74,12 @@ public:
     }
     if (layers.empty())
       return Error{"--steps: expected an artifact with layers, found none"};
+    if (!options.regroup.folder.empty()) {
+      Result<Regrouping> started = Regrouping::start(options, artifact);
+      if (!started)
+        return Error{started.error()};
+      regrouping.emplace(*std::move(started));
+    }
     moert_model_begin_request(artifact.get());
     for (int64_t step = 0; step < options.steps; ++step)
       if (Status status = takeStep(step); !status)
@@ -104,12 +112,17 @@ private:
       for (const Tensor &tensor : *tensors)
         if (tensor.argument->role == MOERT_OUTPUT)
           sum = checksum(tensor.data, sum);
+      if (regrouping)
+        if (Status status = regrouping->observe(layers[i], *tensors); !status)
+          return status;
       if (Status status = other ? compareWithTwin(i, *tensors) : success();
           !status)
         return status;
       before = *std::move(tensors);
     }
     times.push_back(seconds);
+    if (regrouping)
+      regrouping->noteStep(seconds);
     return success();
   }
 
@@ -140,6 +153,8 @@ private:
                   static_cast<long long>(options.steps), layers.size(),
                   static_cast<unsigned long long>(sum));
     made.outputs = text + summarizeTimes(times) + "\n";
+    if (regrouping)
+      made.regrouping = regrouping->finish();
     if (!other)
       return made;
     made.comparison = "compared with " + options.compareWith + ": at most " +
@@ -157,6 +172,7 @@ private:
   const Artifact &artifact;
   const Artifact *other;
   Manner manner;
+  std::optional<Regrouping> regrouping;
   std::vector<Callable> layers, twins;
   std::vector<double> times;
   uint64_t sum = noChecksum;

@@ -15,6 +15,8 @@ namespace moec::run {
 struct StepsReport {
   /// Lines about outputs and times, and about another artifact.
   std::string outputs, comparison;
+  /// Lines about regrouping; empty without.
+  std::string regrouping;
   /// Whether the other one's outputs are within options.maxError.
   weights::Status verdict;
 };

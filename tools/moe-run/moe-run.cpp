@@ -146,9 +146,10 @@ Status runSteps(const Options &options, const Artifact &artifact,
       runSteps(options, artifact, *other ? &*other : nullptr, *std::move(pool));
   if (!report)
     return Error{report.error()};
-  std::printf("%smemory: at most %.2f MB, %.2f MB of them before weights\n%s",
+  std::printf("%smemory: at most %.2f MB, %.2f MB of them before weights\n%s%s",
               report->outputs.c_str(), double(residentBytes().most) / 1e6,
-              double(atStart.now) / 1e6, report->comparison.c_str());
+              double(atStart.now) / 1e6, report->regrouping.c_str(),
+              report->comparison.c_str());
   if (report->verdict)
     reportPaging(artifact);
   return report->verdict;
@@ -157,7 +158,11 @@ Status runSteps(const Options &options, const Artifact &artifact,
 Status run(const Options &options) {
   if (options.list)
     return list(options);
-  if (options.ranks || isLaunched())
+  bool hasRanks = options.ranks || isLaunched();
+  if (hasRanks && !options.regroup.folder.empty())
+    return Error{"--regroup: expected one process, found ranks, each of which "
+                 "would see other traffic"};
+  if (hasRanks)
     return runRanks(options);
   ResidentBytes atStart = residentBytes();
   Result<Artifact> artifact =

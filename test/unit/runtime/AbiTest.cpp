@@ -3,6 +3,7 @@
 #include "moert/abi.h"
 #include "moert/comm.h"
 #include "moert/model.h"
+#include "moert/regroup.h"
 
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
 #include "moert/abi.h"
 #include "moert/comm.h"
 #include "moert/model.h"
+#include "moert/regroup.h"
 
 #define MOEC_ABI_LAYOUT_ASSERT(condition) _Static_assert(condition, #condition)
 #include "test/unit/runtime/abi_layout.h"

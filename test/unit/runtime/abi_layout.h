@@ -159,6 +159,36 @@ MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, stall_seconds) == 104);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, read_seconds) == 112);
 MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_paging_statistics, notice) == 120);
 
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_regroup_options) == 104);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, threads) == 4);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, archive) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, directory) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, original) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, families) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, profile) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, cache) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, period_seconds) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, drift) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, least_tokens) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, alpha) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, min_gain) == 88);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_options, max_error) == 96);
+
+MOEC_ABI_LAYOUT_ASSERT(sizeof(moert_regroup_statistics) == 96);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, size) == 0);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, attempts) == 8);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, accepted) == 16);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, failures) == 24);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, tokens) == 32);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, dropped) == 40);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, layers_regrouped) == 48);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, epoch) == 56);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, drift) == 64);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, seconds) == 72);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, load_seconds) == 80);
+MOEC_ABI_LAYOUT_ASSERT(offsetof(moert_regroup_statistics, is_working) == 88);
+
 MOEC_ABI_LAYOUT_ASSERT(MOERT_WORKSPACE_ALIGNMENT == 64);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_DEVICE_WORKSPACE_ALIGNMENT == 256);
 MOEC_ABI_LAYOUT_ASSERT(MOERT_MAX_RANK == 8);

@@ -370,7 +370,8 @@ TEST_F(RegroupingFaultTest, leavesNothingWhereACallFails) {
   write();
   std::string before = readFile(a);
   int calls = 0;
-  for (int at = 0;; ++at) {
+  // The writes of records are alike; what is around them is not.
+  for (int at = 0;; at += at < 6 || at > 320 ? 1 : 4) {
     int left = at;
     options.calls = callsWith(left, [] {
       errno = ENOSPC;
@@ -388,7 +389,7 @@ TEST_F(RegroupingFaultTest, leavesNothingWhereACallFails) {
   }
   // Truncated twice, a write for each part and journal line, header, sync,
   // rename.
-  EXPECT_GT(calls, 300);
+  EXPECT_GT(calls, 100);
   EXPECT_EQ(readFile(a), before);
 }
 
