@@ -242,7 +242,7 @@ def run(directory, arguments, shapes, checked):
 
     quick = ["--rounds", "2", "--milliseconds", "0"] if arguments.quick else []
     report("# Layers on a CUDA device\n\nMade by `python3 bench/device.py run`.\n")
-    driver = micro_kernels.Driver()
+    driver = micro_kernels.open_driver("device.py")
     results, wrong = micro_kernels.check(driver, report=report)
     if arguments.golden:
         micro_kernels.record(arguments.golden, driver, results)

@@ -581,11 +581,18 @@ def all_kernels():
 #
 
 
+class DriverError(RuntimeError):
+    """There is no driver or no device, or a call failed."""
+
+
 class Driver:
     """What a launch needs of it, by ctypes."""
 
     def __init__(self, path=None):
-        self.library = ctypes.CDLL(path or os.environ.get("MOERT_CUDA_DRIVER") or "libcuda.so.1")
+        try:
+            self.library = ctypes.CDLL(path or os.environ.get("MOERT_CUDA_DRIVER") or "libcuda.so.1")
+        except OSError as error:
+            raise DriverError(f"needs the CUDA driver, found none: {error}") from None
         self.call("cuInit", 0)
         self.device, context = ctypes.c_int(), ctypes.c_void_p()
         self.call("cuDeviceGet", ctypes.byref(self.device), 0)
@@ -597,7 +604,7 @@ class Driver:
         if error:
             text = ctypes.c_char_p()
             self.library.cuGetErrorString(error, ctypes.byref(text))
-            raise RuntimeError(f"{name}: {(text.value or b'unknown').decode()}")
+            raise DriverError(f"{name}: {(text.value or b'unknown').decode()}")
 
     @property
     def name(self):
@@ -694,12 +701,20 @@ def record(path, driver, results):
     path.write_text(json.dumps({"device": driver.name, "kernels": results}, indent=1) + "\n")
 
 
+def open_driver(program):
+    """The driver with its first device; ends the program with a line of what is missing."""
+    try:
+        return Driver()
+    except DriverError as error:
+        sys.exit(f"{program}: {error}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=pathlib.Path, help="write the results here, as JSON")
     parser.add_argument("--golden", type=pathlib.Path, help="results that a device gave: compared with")
     arguments = parser.parse_args()
-    driver = Driver()
+    driver = open_driver("micro_kernels.py")
     golden = json.loads(arguments.golden.read_text()) if arguments.golden else None
     results, wrong = check(driver, golden)
     if arguments.record:

@@ -16,8 +16,8 @@ SCRIPT = ROOT / "bench" / "device.py"
 BUILD = pathlib.Path(binary("moe-run")).parents[1]
 
 
-def bench(*arguments):
-    environment = dict(os.environ, MOEC_BUILD=str(BUILD), MOERT_CUDA_DRIVER=str(BUILD / "lib" / "libmoec-emulated-cuda.so"))
+def bench(*arguments, **variables):
+    environment = {**os.environ, "MOEC_BUILD": str(BUILD), "MOERT_CUDA_DRIVER": str(BUILD / "lib" / "libmoec-emulated-cuda.so"), **variables}
     return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], env=environment, capture_output=True, text=True)
 
 
@@ -35,6 +35,15 @@ def test_all_of_it(tmp_path):
 def test_nothing_prepared(tmp_path):
     done = bench("run", "--quick", "--directory", tmp_path)
     assert done.returncode == 1 and "moe-run" in done.stderr
+
+
+@pytest.mark.parametrize("variables, said", (
+    ({"MOEC_EMULATOR_DEVICES": "0"}, "device.py: cuInit: "),
+    ({"MOERT_CUDA_DRIVER": "libcuda-that-is-not-here.so"}, "device.py: needs the CUDA driver, found none: libcuda-that-is-not-here.so")))  # fmt: skip
+def test_no_device(variables, said, tmp_path):
+    """A line says what is missing, where somebody runs it without a device."""
+    done = bench("run", "--quick", "--directory", tmp_path, **variables)
+    assert done.returncode == 1 and done.stderr.startswith(said) and done.stderr.count("\n") == 1
 
 
 def test_counts():
