@@ -30,34 +30,42 @@ static void forTaken(Code &host, const TiledProduct &p,
       [&] { forTaken(host, p, body, first + 1); });
 }
 
+/// Tiles of one group, from tile `first` on.
+static void storeTiles(KernelCode &k, const TilePlan &plan, Value group,
+                       Value firstRow, Value endRow, Value tileRows,
+                       Value first, Value count) {
+  k.loop(k.index(0), count, 1, [&](Value i) {
+    Value tile = k.add(first, i), row = k.add(firstRow, k.mul(i, tileRows));
+    k.store(k.toI32(group), plan.group, tile);
+    k.store(k.toI32(row), plan.firstRow, tile);
+    k.store(k.toI32(k.min(k.add(row, tileRows), endRow)), plan.endRow, tile);
+  });
+}
+
 LogicalResult ScheduledKernels::planTiles(Code &host, Value offsets,
                                           int64_t groups, Value tileRows,
                                           const TilePlan &plan) {
-  constexpr int64_t threads = 128;
+  constexpr int64_t threads = 256;
   return launch(host, "tiles", host.index(1), threads, [&](KernelCode &k) {
-    Value shared = k.shared(groups + 1, k.i32());
-    k.spread(k.index(groups + 1),
-             [&](Value i) { k.store(k.load(offsets, i), shared, i); });
+    Value scratch = k.shared(threads / KernelCode::warpSize, k.i32());
+    Value zero = k.number(0, k.i32());
     k.spread(plan.count,
              [&](Value i) { k.store(k.number(-1, k.i32()), plan.group, i); });
-    k.barrier();
-    k.when(k.isEqual(k.thread(), k.index(0)), [&] {
-      k.loop(k.index(0), k.index(groups), 1, {k.index(0)},
-             [&](Value group, ValueRange next) {
-               Value first = k.toIndex(k.load(shared, group));
-               Value end = k.toIndex(k.load(shared, k.add(group, 1)));
-               Value count = k.ceilDiv(k.sub(end, first), tileRows);
-               k.loop(k.index(0), count, 1, [&](Value i) {
-                 Value tile = k.add(next[0], i);
-                 Value row = k.add(first, k.mul(i, tileRows));
-                 k.store(k.toI32(group), plan.group, tile);
-                 k.store(k.toI32(row), plan.firstRow, tile);
-                 Value behind = k.min(k.add(row, tileRows), end);
-                 k.store(k.toI32(behind), plan.endRow, tile);
-               });
-               return Code::Values{k.add(next[0], count)};
-             });
-    });
+    // Each thread has groups of its own; those before have their tiles in front. Nobody writes a tile before the block has met.
+    k.loop(k.index(0), k.index(groups), threads, {zero},
+           [&](Value run, ValueRange before) {
+             Value group = k.add(run, k.thread());
+             Value isGroup = k.isBelow(group, k.index(groups));
+             group = k.select(isGroup, group, k.index(0));
+             Value first = k.toIndex(k.load(offsets, group));
+             Value end = k.toIndex(k.load(offsets, k.add(group, 1)));
+             Value count = k.ceilDiv(k.sub(end, first), tileRows);
+             count = k.select(isGroup, count, k.index(0));
+             auto [ahead, all] = k.sumBefore(k.toI32(count), scratch);
+             storeTiles(k, plan, group, first, end, tileRows,
+                        k.toIndex(k.add(before[0], ahead)), count);
+             return Code::Values{k.add(before[0], all)};
+           });
   });
 }
 

@@ -5,12 +5,13 @@ Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 
 import shutil
 
+import numpy as np
 import pytest
 
 from test_cpu_values import BOUNDS
-from test_cuda_forms import MEMBERS, check, chosen_layer, compile_form, run_choices
+from test_cuda_forms import MEMBERS, check, choices, chosen_layer, compile_form, run_choices
 from test_cuda_values import use_driver
-from test_hopper_values import mutate
+from test_hopper_values import mutate, run
 
 # More than 16 rows for each cluster.
 TOKENS = 150
@@ -27,6 +28,15 @@ def test_many_pairs(isa, element, rank, gate_rank, tmp_path, monkeypatch):
     """Experts with no pair, with those of several tiles, and twice the same in a row; columns of several tiles."""
     artifacts = compile_form("present", isa, chosen_layer(element, 72, 64, MEMBERS, rank, gate_rank), tmp_path)
     check(artifacts, TOKENS, TOKENS + rank, tmp_path, monkeypatch, BOUNDS[element])
+
+
+def test_many_experts(tmp_path, monkeypatch):
+    """More experts than a block has threads, each of few pairs: they are counted, and their tiles planned, in several rounds."""
+    experts = 300
+    kernels, reference = compile_form("slot", "sm_80", chosen_layer("bf16", 64, 32, [e % 4 for e in range(experts)], 8), tmp_path)
+    np.save(tmp_path / "e.npy", choices(TOKENS, 1, experts))
+    done = run(kernels, reference, 1, monkeypatch, TOKENS, "--input", f"e={tmp_path / 'e.npy'}")
+    assert done.returncode == 0, done.stderr
 
 
 BUGS = {
