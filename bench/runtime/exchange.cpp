@@ -3,7 +3,8 @@
 //
 //   runtime-exchange all-to-all RANKS          threads as ranks
 //   mpirun -n RANKS runtime-exchange all-to-all    and MPI_Alltoallv in turn
-//   runtime-exchange overlap RANKS             a layer over a modelled link
+//   runtime-exchange overlap RANKS [idle]      a layer over a modelled link,
+//                                              computed by cores or elsewhere
 #include "runtime/comm/Exchange.h"
 #include "moert/comm.h"
 
@@ -115,9 +116,18 @@ static void allToAll(moert_communicator &on, bool isMpi) {
 constexpr int64_t layerTokens = 512, layerWidth = 1024;
 constexpr double secondsPerRow = 40e-6;
 
+/// On this core, or as a device would.
+static void compute(double seconds, bool isBusy) {
+  auto begun = Clock::now();
+  if (!isBusy)
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  while (isBusy && secondsSince(begun) < seconds)
+    ;
+}
+
 /// Seconds of a step in chunks: tokens go to the next rank and are computed
 /// there for a while each.
-static double timeLayer(moert_communicator &on, int32_t chunks) {
+static double timeLayer(moert_communicator &on, int32_t chunks, bool isBusy) {
   moec::comm::Exchange exchange(on);
   moec::comm::LayerExchange layer(
       exchange, 0, "layer", moec::comm::LayerPlacement::roundRobin(on.ranks));
@@ -143,9 +153,7 @@ static double timeLayer(moert_communicator &on, int32_t chunks) {
       if (c + 1 < chunks)
         check(table.dispatch(table.context, c + 1, &sink), message);
       check(table.receive(table.context, c, &received, &sink), message);
-      auto begun = Clock::now();
-      while (secondsSince(begun) < secondsPerRow * double(received.count))
-        ;
+      compute(secondsPerRow * double(received.count), isBusy);
       check(table.send_back(table.context, c, &sink), message);
     }
     for (int32_t c = 0; c < chunks; ++c)
@@ -176,21 +184,23 @@ onRanks(int32_t ranks, const moert_communicator_options &options,
   return answers[0];
 }
 
-static void overlap(int32_t ranks) {
+static void overlap(int32_t ranks, bool isBusy) {
   moert_communicator_options fast = {sizeof fast, 0, 0, 0};
-  double alone = onRanks(
-      ranks, fast, [](moert_communicator &on) { return timeLayer(on, 1); });
+  double alone = onRanks(ranks, fast, [&](moert_communicator &on) {
+    return timeLayer(on, 1, isBusy);
+  });
   std::printf("%d ranks, %lld tokens of %lld f32, computing and copying %.2f "
               "ms\n",
               int(ranks), (long long)layerTokens, (long long)layerWidth,
               alone * 1e3);
   for (uint64_t rate : {500'000'000ull, 1'000'000'000ull, 2'000'000'000ull}) {
     moert_communicator_options link = {sizeof link, 0, 10'000, rate};
-    double serial = onRanks(
-        ranks, link, [](moert_communicator &on) { return timeLayer(on, 1); });
+    double serial = onRanks(ranks, link, [&](moert_communicator &on) {
+      return timeLayer(on, 1, isBusy);
+    });
     for (int32_t chunks : {2, 4, 8, 16}) {
       double chunked = onRanks(ranks, link, [&](moert_communicator &on) {
-        return timeLayer(on, chunks);
+        return timeLayer(on, chunks, isBusy);
       });
       // The first chunk's way there and the last one's way back stay.
       double hideable = (serial - alone) * (1 - 1.0 / chunks);
@@ -206,7 +216,7 @@ int main(int count, char **arguments) {
   std::string what = count > 1 ? arguments[1] : "";
   int32_t ranks = count > 2 ? std::atoi(arguments[2]) : 0;
   if (what == "overlap" && ranks > 1) {
-    overlap(ranks);
+    overlap(ranks, /*isBusy=*/count < 4);
   } else if (what == "all-to-all" && ranks > 0) {
     onRanks(ranks, {sizeof(moert_communicator_options), 0, 0, 0},
             [](moert_communicator &on) {

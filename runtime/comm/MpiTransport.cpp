@@ -171,8 +171,8 @@ private:
   /// Calls of other threads, for giveUp, come one at a time.
   std::mutex mutex;
   std::array<std::vector<Part>, channelCount> channels;
-  /// Polls that found nothing, one after the other.
-  uint32_t idle = 0;
+  /// When something was started, or ended, for the last time.
+  Clock::time_point lastEnd;
   Notice sentNotice = {}, notice = {};
   Handle noticeRequest = {};
   bool isListening = false;
@@ -263,7 +263,7 @@ Status MpiTransport<Mpi>::start(int32_t channel,
   std::lock_guard lock(mutex);
   std::vector<Part> &parts = channels[size_t(channel)];
   parts.clear();
-  idle = 0;
+  lastEnd = Clock::now();
   const char *sent = static_cast<const char *>(blocks.send);
   char *received = static_cast<char *>(blocks.receive);
   if (blocks.send_bytes[own] != blocks.receive_bytes[own])
@@ -308,7 +308,7 @@ Status MpiTransport<Mpi>::progress(std::vector<Part> &parts) {
       ++i;
       continue;
     }
-    idle = 0;
+    lastEnd = Clock::now();
     Part ended = part;
     part = parts.back();
     parts.pop_back();
@@ -351,14 +351,14 @@ template <typename Mpi> Result<bool> MpiTransport<Mpi>::test(int32_t channel) {
 
 template <typename Mpi>
 void MpiTransport<Mpi>::await(int32_t, Clock::time_point) {
-  // Nothing wakes a thread that waits for MPI: it asks again, less often as
-  // time goes by.
-  constexpr uint32_t yields = 2000, steps = 10;
-  if (++idle <= yields)
+  // Nothing wakes a thread that waits for MPI: it asks again, and moves large
+  // messages on by that; only where nothing ends for long it sleeps meanwhile.
+  constexpr std::chrono::milliseconds patience(20);
+  constexpr std::chrono::microseconds nap(100);
+  if (Clock::now() - lastEnd < patience)
     sched_yield();
   else
-    std::this_thread::sleep_for(std::chrono::microseconds(
-        20 * std::min((idle - yields) / 100 + 1, steps)));
+    std::this_thread::sleep_for(nap);
 }
 
 template <typename Mpi> int32_t MpiTransport<Mpi>::missing(int32_t channel) {

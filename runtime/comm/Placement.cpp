@@ -5,6 +5,7 @@
 #include "moert/comm.h"
 #include "weights/Json.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace moec::comm {
@@ -27,6 +28,15 @@ LayerPlacement::LayerPlacement(
     ranks.insert(ranks.end(), some.begin(), some.end());
     offsets.push_back(int32_t(ranks.size()));
   }
+}
+
+bool ClusterShare::has(int32_t cluster) const {
+  if (!placement)
+    return true;
+  if (!placement->knows(cluster))
+    return false;
+  std::span<const int32_t> owners = placement->owners(cluster);
+  return std::find(owners.begin(), owners.end(), rank) != owners.end();
 }
 
 /// The ranks of one cluster.

@@ -44,6 +44,14 @@ private:
   std::vector<int32_t> ranks, offsets{0};
 };
 
+/// The clusters of a layer that one rank has; without a placement all.
+struct ClusterShare {
+  const LayerPlacement *placement = nullptr;
+  int32_t rank = 0;
+
+  bool has(int32_t cluster) const;
+};
+
 /// Of all layers.
 struct Placement {
   int32_t ranks = 0;

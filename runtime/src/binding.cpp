@@ -323,6 +323,15 @@ moert_status_t Binding::loadTable(const ManifestArgument &argument,
                                    table.size() * sizeof table[0], error);
 }
 
+/// Whether the places of a pool are of clusters: a table says where each is.
+static bool hasSlots(const ManifestLayer &layer, const ManifestBound &pool) {
+  return std::any_of(layer.binding.begin(), layer.binding.end(),
+                     [&](const ManifestBound &bound) {
+                       return bound.part == "slots" &&
+                              bound.tensor == pool.tensor;
+                     });
+}
+
 moert_status_t Binding::load(const ManifestArgument &argument,
                              const ManifestBound &bound, const Source &source,
                              std::string &error) {
@@ -351,7 +360,13 @@ moert_status_t Binding::load(const ManifestArgument &argument,
   if (!isPool && made.ndim > 0)
     size *= uint64_t(made.shape[0]);
   auto *data = static_cast<uint8_t *>(made.data);
+  bool isOfClusters = hasSlots(source.layer, bound);
   for (int64_t i = 0; i < entries; ++i) {
+    if (isOfClusters && !source.share.has(int32_t(i))) {
+      source.device.discard(data + uint64_t(i) * size, size);
+      totalBytes -= size;
+      continue;
+    }
     const ArchiveTensor *tensor =
         find(source.archive, nameFor(bound, i), error);
     if (!tensor)
@@ -364,12 +379,11 @@ moert_status_t Binding::load(const ManifestArgument &argument,
   return MOERT_OK;
 }
 
-moert_status_t Binding::load(const ManifestEntry &entry,
-                             const ManifestLayer &layer, const Archive &archive,
-                             uint64_t epoch, moert_device &device,
-                             const LayerPaging &paging,
-                             std::unique_ptr<Binding> &result,
-                             std::string &error) {
+moert_status_t
+Binding::load(const ManifestEntry &entry, const ManifestLayer &layer,
+              const Archive &archive, uint64_t epoch, moert_device &device,
+              const LayerPaging &paging, std::unique_ptr<Binding> &result,
+              std::string &error, const comm::ClusterShare &share) {
   auto binding = std::make_unique<Binding>();
   if (layer.pagedClusters)
     binding->paging = paging;
@@ -377,18 +391,18 @@ moert_status_t Binding::load(const ManifestEntry &entry,
   // parseManifest has seen to it that they are as many.
   forEachBound(entry, layer, [&](const auto &argument, const auto &bound) {
     if (!status)
-      status = binding->load(argument, bound, {layer, archive, device}, error);
+      status = binding->load(argument, bound, {layer, archive, device, share},
+                             error);
   });
   if (status)
     return status;
   for (DLTensor &tensor : binding->tensors)
     binding->pointers.push_back(&tensor);
-  binding->seen = {{sizeof(moert_layer_binding),
-                    int32_t(binding->pointers.size()), binding->pointers.data(),
-                    epoch,
-                    binding->paging.pager ? &binding->pagingTable : nullptr,
-                    nullptr},
-                   binding.get()};
+  binding->seen = {
+      {sizeof(moert_layer_binding), int32_t(binding->pointers.size()),
+       binding->pointers.data(), epoch,
+       binding->paging.pager ? &binding->pagingTable : nullptr, nullptr},
+      binding.get()};
   result = std::move(binding);
   return MOERT_OK;
 }

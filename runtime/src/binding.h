@@ -6,6 +6,7 @@
 #include "device.h"
 #include "manifest.h"
 #include "moert/abi.h"
+#include "runtime/comm/Placement.h"
 #include "runtime/pager/Pager.h"
 #include "weights/Archive.h"
 
@@ -40,14 +41,14 @@ class Binding {
 public:
   /// Brings the tensors that the layer names from the archive into memory of
   /// their own, on a device that lives longer; paged pools are left to the
-  /// pager, if there is one. Returns MOERT_INCOMPATIBLE and a message if one is
+  /// pager, if there is one, and places of clusters that other ranks have are
+  /// empty. Returns MOERT_INCOMPATIBLE and a message if one is
   /// missing or does not fit, or what the device says.
-  static moert_status_t load(const ManifestEntry &entry,
-                             const ManifestLayer &layer,
-                             const weights::Archive &archive, uint64_t epoch,
-                             moert_device &device, const LayerPaging &paging,
-                             std::unique_ptr<Binding> &binding,
-                             std::string &error);
+  static moert_status_t
+  load(const ManifestEntry &entry, const ManifestLayer &layer,
+       const weights::Archive &archive, uint64_t epoch, moert_device &device,
+       const LayerPaging &paging, std::unique_ptr<Binding> &binding,
+       std::string &error, const comm::ClusterShare &share = {});
 
   const moert_layer_binding *view() const { return &seen.abi; }
   /// Rows of other ranks come and go by that; before anybody holds the binding.
@@ -68,6 +69,7 @@ private:
     const ManifestLayer &layer;
     const weights::Archive &archive;
     moert_device &device;
+    const comm::ClusterShare &share;
   };
 
   moert_status_t load(const ManifestArgument &argument,

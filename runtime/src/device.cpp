@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace moec::runtime;
 
@@ -32,6 +34,13 @@ public:
     return MOERT_OK;
   }
   void free(void *memory) override { std::free(memory); }
+  void discard(void *memory, uint64_t bytes) override {
+    auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+    uintptr_t from = (uintptr_t(memory) + page - 1) / page * page,
+              to = (uintptr_t(memory) + bytes) / page * page;
+    if (from < to)
+      madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED);
+  }
   moert_status_t write(void *to, const void *from, uint64_t bytes,
                        std::string &) override {
     std::memcpy(to, from, bytes);

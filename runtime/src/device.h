@@ -21,6 +21,9 @@ struct moert_device {
                                std::string &error) = 0;
   virtual moert_status_t read(void *to, const void *from, uint64_t bytes,
                               std::string &error) = 0;
+  /// What was written there may be forgotten: zeros come back, or what was, and
+  /// the memory is the system's meanwhile where it can be.
+  virtual void discard(void *, uint64_t) {}
   virtual moert_status_t synchronize(std::string &error) = 0;
   virtual moert_status_t startTimer(std::string &error) = 0;
   virtual moert_status_t stopTimer(double &seconds, std::string &error) = 0;

@@ -27,6 +27,10 @@ public:
 
   /// Of a layer by its number in the manifest.
   const moert_exchange *of(size_t layer) const { return layers[layer]->view(); }
+  /// The clusters of it that this rank has.
+  comm::ClusterShare shareOf(size_t layer) const {
+    return {&layers[layer]->placement(), layers[layer]->view()->rank};
+  }
   const comm::ExchangeStatistics &statistics() const {
     return exchange.statistics();
   }

@@ -214,15 +214,17 @@ static moert_status_t loadWeights(moert_model &model, const std::string &path,
   auto epoch = std::make_unique<moert_epoch>(model);
   epoch->number = model.lastEpoch + 1;
   for (const ManifestLayer &layer : manifest.layers) {
+    size_t layerNumber = epoch->bindings.size();
     epoch->bindings.emplace_back();
     if (moert_status_t status = Binding::load(
             manifest.entries[layer.entry], layer, *archive, epoch->number,
-            *model.device, paging, epoch->bindings.back(), error))
+            *model.device, paging, epoch->bindings.back(), error,
+            model.parallel ? model.parallel->shareOf(layerNumber)
+                           : moec::comm::ClusterShare()))
       return status;
     epoch->bindings.back()->epoch = epoch.get();
     if (model.parallel)
-      epoch->bindings.back()->bindExchange(
-          model.parallel->of(epoch->bindings.size() - 1));
+      epoch->bindings.back()->bindExchange(model.parallel->of(layerNumber));
     paging.layer += layer.pagedClusters > 0;
   }
   if (model.lastEpoch == 0)

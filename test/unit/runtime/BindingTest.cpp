@@ -182,6 +182,28 @@ TEST_F(PagedBindingTest, isAllThereWithoutAPager) {
   EXPECT_EQ(binding->bytes(), 4 * (FAKE_PAGED_WIDTH + 2) * 4 + 32u);
 }
 
+TEST_F(PagedBindingTest, leavesOutClustersOfOtherRanks) {
+  Archive archive = write({});
+  moec::comm::LayerPlacement placement({{0}, {1}, {0, 1}, {2}});
+  std::unique_ptr<Binding> binding;
+  ASSERT_EQ(Binding::load(entry(), manifest.layers[1], archive, 1, *device, {},
+                          binding, error, {&placement, 1}),
+            MOERT_OK)
+      << error;
+  const auto *w = static_cast<float *>(binding->view()->tensors[0]->data),
+             *b = static_cast<float *>(binding->view()->tensors[1]->data);
+  for (size_t cluster = 0; cluster < 4; ++cluster) {
+    bool isHere = cluster == 1 || cluster == 2;
+    float value = isHere ? FakePagedWeights().value(1, cluster) : 0;
+    for (size_t i : {0, FAKE_PAGED_WIDTH / 2, FAKE_PAGED_WIDTH - 1})
+      EXPECT_EQ(w[cluster * FAKE_PAGED_WIDTH + i], value) << cluster;
+    EXPECT_EQ(b[cluster * 2 + 1], isHere ? value + 0.5f : 0) << cluster;
+  }
+  // Each cluster still has its place.
+  EXPECT_EQ(static_cast<int32_t *>(binding->view()->tensors[2]->data)[3], 3);
+  EXPECT_EQ(binding->bytes(), 2 * (FAKE_PAGED_WIDTH + 2) * 4 + 32u);
+}
+
 TEST_F(PagedBindingTest, seesPartsOfSlots) {
   Archive archive = write({});
   moec::pager::PagerOptions options;

@@ -98,6 +98,23 @@ TEST_F(ExpertParallelTest, computesWhatOneRankComputes) {
         << count << " ranks";
 }
 
+TEST_F(ExpertParallelTest, hasTheClustersOfEachRankAlone) {
+  std::vector<uint64_t> bytes(3);
+  EXPECT_EQ(LocalRanks(3).run([&](moert_communicator &on) -> std::string {
+    Model model;
+    std::string wrong = open(folder.path, on, model);
+    moert_layer *layer = nullptr;
+    moert_model_layer_at(model.get(), 0, &layer);
+    moert_layer_resident_bytes(layer, &bytes[size_t(on.rank)]);
+    return wrong;
+  }),
+            Answers(3));
+  // Clusters 0 and 3 are rank 0's; tables are on all.
+  constexpr uint64_t cluster = (FAKE_PAGED_WIDTH + 2) * 4;
+  EXPECT_EQ(bytes, (std::vector<uint64_t>{2 * cluster + 32, cluster + 32,
+                                          cluster + 32}));
+}
+
 TEST_F(ExpertParallelTest, sendsRowsToTheRanksOfItsPlacement) {
   // In the artifact: of layer l0 all on rank 1; other layers by turns.
   write("placement.json",

@@ -46,6 +46,16 @@ TEST(Placement, dealsClustersByTurns) {
   EXPECT_FALSE(layer.knows(-1));
 }
 
+TEST(Placement, saysWhatARankHas) {
+  LayerPlacement layer({{2}, {0, 1}});
+  EXPECT_TRUE(ClusterShare().has(5));
+  EXPECT_TRUE((ClusterShare{&layer, 2}.has(0)));
+  EXPECT_FALSE((ClusterShare{&layer, 2}.has(1)));
+  EXPECT_TRUE((ClusterShare{&layer, 1}.has(1)));
+  // Nobody has one that is not listed.
+  EXPECT_FALSE((ClusterShare{&layer, 0}.has(2)));
+}
+
 TEST(Placement, refusesWhatIsNone) {
   EXPECT_EQ(refusal("[").substr(0, 6), "p.json");
   EXPECT_EQ(refusal("{}"),
