@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from interruption import kill_at_any_time
+from program import tool
 
 BIN = pathlib.Path(os.environ.get("MOEC_BIN", pathlib.Path(__file__).resolve().parents[2] / "build" / "bin"))
 MAKE = BIN.parent / "test" / "tools" / "moe-archive" / "make-archive"
@@ -130,3 +132,11 @@ def test_splats_and_empty_tensors(archive):
     np.testing.assert_array_equal(values["layers.0.prototypes"], np.full((2, 8), 0.5, np.float32))
     np.testing.assert_array_equal(values["layers.0.rank_of"], np.full(4, 2, np.uint8))
     assert values["empty"].shape == (0, 4)
+
+
+def test_repack_can_be_killed_at_any_time(tmp_path):
+    example = pathlib.Path(__file__).resolve().parents[2] / "examples" / "tiny-mixtral"
+    tool("moe-compile", example, "--pipeline=reference", "--opt-level=0", "-o", tmp_path / "exact")
+    source = tmp_path / "exact" / "weights.safetensors"
+    command = [BIN / "moe-archive", "repack", source, "-o", tmp_path / "out", "--encoding", "int4 group 32", "--layout", "panel16"]
+    kill_at_any_time(command, source, tmp_path / "out")
