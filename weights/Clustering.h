@@ -72,10 +72,10 @@ Result<Clustering> describeClustering(int64_t experts,
                                       std::span<const double> similarity,
                                       std::span<const int32_t> table);
 
-/// A random partition whose sizes differ by at most one, each alike likely: what
-/// clustering is to be compared with. Clusters are numbered by their lowest
-/// member; same seed, same table, on every machine. Refuses fewer than 1 or more
-/// than `experts` clusters.
+/// A random partition whose sizes differ by at most one, each alike likely:
+/// what clustering is to be compared with. Clusters are numbered by their
+/// lowest member; same seed, same table, on every machine. Refuses fewer than 1
+/// or more than `experts` clusters.
 Result<std::vector<int32_t>> randomTable(int64_t experts, int64_t clusters,
                                          uint64_t seed);
 

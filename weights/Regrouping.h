@@ -7,14 +7,13 @@
 #define MOEC_WEIGHTS_REGROUPING_H
 
 #include "weights/ArchiveWriter.h"
-#include "weights/ClusteredLayers.h"
+#include "weights/ClusterChange.h"
 #include "weights/Clustering.h"
 #include "weights/Parallel.h"
 #include "weights/Profile.h"
 #include "weights/Result.h"
 #include "weights/Similarity.h"
 #include "weights/StatisticsCache.h"
-#include "weights/TensorSource.h"
 
 #include <cstdint>
 #include <functional>
@@ -26,18 +25,6 @@
 #include <vector>
 
 namespace moec::weights {
-
-/// The matrices that an archive was made from.
-struct OriginalMatrices {
-  /// layers.N.gate, layers.N.up and layers.N.down of [experts, IN, OUT].
-  std::shared_ptr<const TensorSource> source;
-  /// What the archive says of its source.
-  std::string hash;
-  /// What the model has its matrices of a layer and a role in: F32, BF16 or
-  /// F16.
-  std::function<Result<Format>(int64_t layer, const std::string &role)>
-      formatOf;
-};
 
 struct RegroupOptions {
   /// S = alpha·S_param + (1 − alpha)·S_task (docs/clustering.md).
