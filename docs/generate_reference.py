@@ -17,23 +17,26 @@ PAGES = [
      [("-gen-dialect-doc -dialect=moe", DIALECT + "MoEDialect.td")]),
     ("MoEOps.md", "Operations", "Constraints are numbered as in [the specification](../spec.md).",
      [("-gen-op-doc -dialect=moe", DIALECT + "WeightOps.td"), ("-gen-op-doc -dialect=moe", DIALECT + "GraphOps.td"),
+      ("-gen-op-doc -dialect=moe", DIALECT + "CommunicationOps.td"),
       ("-gen-op-doc -dialect=moe", DIALECT + "SlotOps.td"), ("-gen-op-doc -dialect=moe", DIALECT + "ScheduledOps.td")]),
     ("MoETypes.md", "Types", "Constraints T1 to T3 of [the specification](../spec.md).",
      [("-gen-typedef-doc -typedefs-dialect=moe", DIALECT + "MoETypes.td")]),
     ("MoEAttrs.md", "Attributes", "Where an operation expects one, only the part in angle brackets is written.",
      [("-gen-attrdef-doc -attrdefs-dialect=moe", DIALECT + "MoEAttrs.td"), ("-gen-enum-doc", DIALECT + "MoEEnums.td")]),
-    ("MoERT.md", "The moert dialect", "Constraints M1 to M4 of [the specification](../spec.md).",
+    ("MoERT.md", "The moert dialect", "Constraints M1 to M4 and Y1 to Y4 of [the specification](../spec.md).",
      [("-gen-dialect-doc -dialect=moert", RUNTIME + "MoERTDialect.td"),
       ("-gen-typedef-doc -typedefs-dialect=moert", RUNTIME + "MoERTTypes.td"),
-      ("-gen-op-doc -dialect=moert", RUNTIME + "ResidencyOps.td")]),
+      ("-gen-op-doc -dialect=moert", RUNTIME + "ResidencyOps.td"),
+      ("-gen-op-doc -dialect=moert", RUNTIME + "ExchangeOps.td")]),
     ("Passes.md", "Passes", "From moe to moe, by flag of `moe-opt`.", [("-gen-pass-doc", "passes/Passes.td")]),
     ("LoweringPasses.md", "Lowering passes", "Those that change the level, by flag of `moe-opt`.",
      [("-gen-pass-doc", "lowering/Passes.td")]),
 ]  # fmt: skip
 # Headings between the parts of a page.
-PARTS = {"WeightOps.td": "Stored tensors and weight expressions", "GraphOps.td": "Graph form", "SlotOps.td": "Slot form",
+PARTS = {"WeightOps.td": "Stored tensors and weight expressions", "GraphOps.td": "Graph form",
+         "CommunicationOps.td": "Communication", "SlotOps.td": "Slot form",
          "ScheduledOps.td": "Scheduled form", "MoEAttrs.td": "Attributes", "MoEEnums.td": "Enumerations", "MoERTTypes.td": "Types",
-         "ResidencyOps.td": "Operations"}  # fmt: skip
+         "ResidencyOps.td": "Residency", "ExchangeOps.td": "Exchanges"}  # fmt: skip
 
 
 def generate(tblgen, root, includes, options, source):

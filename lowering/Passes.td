@@ -31,7 +31,7 @@ def ExportEntriesPass : Pass<"moe-export-entries", "::mlir::ModuleOp"> {
 }
 
 def ConvertMoEToMoERTPass : Pass<"convert-moe-to-moert", "::mlir::ModuleOp"> {
-  let summary = "products that read paged bases do so under a lease";
+  let summary = "products read paged bases under a lease, rows go to other ranks and come back";
   let description = [{
     ```
     %w = moe.wrap %pool slots(%table) …                      %lease, %slots = moert.acquire ins(%clusters, %table) pools(%pool) outs(…)
@@ -45,8 +45,28 @@ def ConvertMoEToMoERTPass : Pass<"convert-moe-to-moert", "::mlir::ModuleOp"> {
     in front of the first product that reads them and ends behind the last one. What needs none of the bases moves in front of
     it, prefetches too: a shared expert is computed, and the router of a layer beside this one asked, while bases are read. Products of
     several sortings get a lease each, one behind the other; where they wait for each other in turn, the function is refused.
+
+    ```
+    %rows, %ids, %p, %x = moe.dispatch …      %e = moert.begin …
+    %out = … %rows …                          moert.dispatch %e part 0
+    %y = moe.return %out, %x            ->    %count, %received = moert.receive %e part 0
+                                              scf.for %first = %c0 to %count step %n {
+                                                %rows, %ids, %p = moert.read %received[%first] …
+                                                %out = … %rows …
+                                                moert.write %received[%first] ins(%out)
+                                              }
+                                              moert.send_back %received
+                                              %y = moert.collect %e part 0 …
+    ```
+    What uses received rows is done for so many of them at a time as there are tokens, or for `rows-at-a-time` if that is more: memory does not depend on how
+    many come. What stands between and does not use them is done while they are on their way. With `moe.parts = n` on a moe.dispatch (moe-overlap-communication)
+    tokens go in n parts, of which one is computed while the next one comes and the one before goes back.
   }];
-  let dependentDialects = ["::moec::moe::MoEDialect", "::moec::moert::MoERTDialect", "::mlir::tensor::TensorDialect"];
+  let options = [
+    Option<"rowsAtATime", "rows-at-a-time", "int64_t", "/*default=*/64", "Fewest received rows that memory is planned for">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+                           "::moec::moe::MoEDialect", "::moec::moert::MoERTDialect", "::mlir::tensor::TensorDialect"];
 }
 
 def ConvertMoEToLinalgPass : Pass<"convert-moe-to-linalg", "::mlir::ModuleOp"> {
@@ -375,7 +395,7 @@ def OutlineParallelPass : Pass<"moe-outline-parallel", "::mlir::ModuleOp"> {
 }
 
 def ConvertMoERTToLLVMPass : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
-  let summary = "asks the runtime for bases by calls";
+  let summary = "asks the runtime for bases, and for other ranks' rows, by calls";
   let description = [{
     Runs on entries, the functions with `moec.arguments`, on buffers, behind moe-outline-parallel. The operations become calls of `moert_paging_prefetch`,
     `moert_paging_acquire` and `moert_paging_release` (moert/abi.h), and the entry gets a last argument behind the executor, the call's paging.
@@ -388,6 +408,9 @@ def ConvertMoERTToLLVMPass : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
     func.call @moert_paging_acquire(%paging, %clusters, %count, %table, %c4, %slots) : (!llvm.ptr, !llvm.ptr, i64, !llvm.ptr, i64, !llvm.ptr) -> ()
     ```
     Numbers lie one behind the other; those of arguments do so because moe-export-entries asks for it.
+
+    Exchanges become calls of `moert_exchange_begin` and the functions beside it, with one argument more, behind the paging; moert.read and moert.write
+    copy rows from and to the memory that `moert_exchange_receive` names. The entry then has `moec.exchanges`, which its manifest repeats.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::memref::MemRefDialect"];

@@ -250,9 +250,58 @@ def InstrumentPass : MoE_FunctionPass<"moe-instrument"> {
 def VerifyGraphFormPass : MoE_FunctionPass<"moe-verify-graph-form"> {
   let summary = "checks that a function is in graph form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, experts, and apply without ids: a router's product with a
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, dispatch, return, experts, and apply without ids: a router's product with a
     param. Anything else is an error at the operation.
   }];
+}
+
+def InsertCommunicationPass : MoE_FunctionPass<"moe-insert-communication"> {
+  let summary = "lets expert layers compute where their clusters are";
+  let description = [{
+    ```
+    %y = moe.experts %x to %ids weighted %p …
+      becomes
+    %rows, %row_ids, %row_weights, %exchange = moe.dispatch %x, %ids, %p by %table
+    %out = moe.experts %rows to %row_ids weighted %row_weights …
+    %y = moe.return %out, %exchange
+    ```
+    Ranks have clusters, each rank's tokens are its own, and which rank has what is data: one program serves any number of them. The layer's weights
+    say which table leads from experts to clusters; where they name none, or several, each expert is a cluster. All that follows – sharing
+    bases, one row for each (token, cluster), combining before down – happens to the rows that a rank receives, so a token is sent once for each rank
+    instead of once for each expert, and one row comes back. Exact but for the order of a token's sum.
+
+    Declines, with a remark: a layer of one expert, which is computed where its tokens are; special experts, which no rank has; f64, which
+    the runtime does not send; and layers in control flow, as ranks could take different ways. Declarations, and layers that have been
+    dispatched, are left alone.
+  }];
+}
+
+def PlaceExpertsPass : MoE_ModulePass<"moe-place-experts"> {
+  let summary = "decides which ranks have which clusters";
+  let description = [{
+    ```
+    module {                            module attributes {moe.placement = {ranks = 2 : i64, layers = {layer0 =
+      func.func @layer0 … {        ->       [array<i32: 0>, array<i32: 1>, array<i32: 0, 1>, array<i32: 1>]}}} {
+    ```
+    For each layer with a moe.dispatch (moe-insert-communication), for each of its clusters, the ranks that have it. Nothing else in the module changes: the
+    runtime reads where clusters are. A cluster's load is the rows that a token is expected to have of it: by the profile, exactly where tokens have two
+    choices, and else from counts of pairs; without a profile as if all choices were alike. Heaviest clusters first, each goes to the rank with
+    the least load that has room for its base and its experts' residuals (Graham's longest processing time first, at most 4/3 of the least possible largest load
+    where nothing else decides). With `ranks-per-node`, of ranks whose loads differ by less than a twentieth of the mean the one is taken whose node has the clusters that
+    this one is chosen together with most often: such a token is sent there once; else the node with less load. Then, while the hottest rank of a layer has more than `replicate-above`
+    times the mean load, one of its clusters is given to the rank with the least load too, if that makes the hottest one cooler; replicas share rows evenly.
+    The same input gives the same placement.
+
+    Declines, with a remark, a layer whose table is not known when it is compiled. Clusters for which no rank has room are an error.
+  }];
+  let options = [
+    MoE_ProfileOption,
+    Option<"ranks", "ranks", "int64_t", "/*default=*/1", "Ranks that there will be">,
+    Option<"ranksPerNode", "ranks-per-node", "int64_t", "/*default=*/0", "Ranks that are near each other; 0: all are">,
+    Option<"memory", "memory", "int64_t", "/*default=*/0", "Bytes that the clusters of a rank may take, of all layers; 0: any number">,
+    Option<"replicateAbove", "replicate-above", "double", "/*default=*/1.05",
+           "Load of the hottest rank, in mean loads, above which clusters are replicated">
+  ];
 }
 
 def DecomposeExpertsPass : MoE_FunctionPass<"moe-decompose-experts"> {
@@ -281,7 +330,7 @@ def DecomposeExpertsPass : MoE_FunctionPass<"moe-decompose-experts"> {
 def VerifySlotFormPass : MoE_FunctionPass<"moe-verify-slot-form"> {
   let summary = "checks that a function is in slot form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, apply, and those of slot form. Anything else is an error at the
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, dispatch, return, apply, and those of slot form. Anything else is an error at the
     operation.
   }];
 }
@@ -402,7 +451,7 @@ def RoundActivationsPass : MoE_FunctionPass<"moe-round-activations"> {
 def VerifyScheduledFormPass : MoE_FunctionPass<"moe-verify-scheduled-form"> {
   let summary = "checks that a function is in scheduled form";
   let description = [{
-    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, those of scheduled form, and lookup, activate and
+    Allowed moe operations: leaf, wrap, id_cast, weight.*, route, dispatch, return, those of scheduled form, and lookup, activate and
     scale_rows on lists. Layers that moe-group-tokens declined keep their slot ops unless `strict`.
   }];
   let options = [
@@ -425,6 +474,44 @@ def VerifyLeasesPass : MoE_FunctionPass<"moe-verify-leases"> {
     reads through them behind it; a lease is passed to nothing else; and none is taken while another one is held, so that calls
     that wait for memory cannot wait for each other. Takes tensors and buffers, any control flow. What is read through places is followed to views of
     them and to weights that are looked up by them.
+  }];
+}
+
+def OverlapCommunicationPass : MoE_FunctionPass<"moe-overlap-communication"> {
+  let summary = "parts tokens, and finds work, so that ranks compute while rows are on their way";
+  let description = [{
+    ```
+    %rows, … = moe.dispatch %x, …                     %rows, … = moe.dispatch %x, … {moe.parts = 2}
+    %out = … %rows …                            ->    %shared = … %x …
+    %y = moe.return %out, %exchange                   %out = … %rows …
+    %shared = … %x …                                  %y = moe.return %out, %exchange
+    ```
+    What needs nothing that comes back, such as a shared expert, moves in front of the moe.return, and so does what moe.dispatch does not wait for: it is computed while the first
+    part's rows come. convert-moe-to-moert then sends tokens in `moe.parts` parts: one is computed while the next one comes and the one before goes back.
+
+    Their number is `parts`, or for `parts=0` the one for which a layer of `tokens` tokens on `ranks` ranks takes the least time: with C a part's way and M
+    its products, dispatch, n − 1 times the longer of the two, products and return, 2·C + M + (n − 1)·max(C, M). C is the latency and the bytes of rows that leave a rank over the bandwidth; M
+    is the longer of multiply-adds at the rate given and of reading a rank's share of the weights, which each part does again. A token is sent to as many ranks as it may have clusters,
+    less its own one's share. Remarks state the times.
+  }];
+  let options = [
+    Option<"parts", "parts", "int64_t", "/*default=*/0", "Parts that tokens go in, 1 to 16; 0: by the model">,
+    Option<"tokens", "tokens", "int64_t", "/*default=*/512", "Tokens of a rank in one call">,
+    Option<"ranks", "ranks", "int64_t", "/*default=*/4", "Ranks that there will be">,
+    Option<"latency", "latency-us", "double", "/*default=*/20", "Microseconds that a message takes, whatever its size">,
+    Option<"bandwidth", "bandwidth-gbs", "double", "/*default=*/10", "Gigabytes a second that a rank sends, and as many that it receives">,
+    Option<"compute", "compute-gflops", "double", "/*default=*/100", "Billions of operations a second, a multiply-add being two">,
+    Option<"memoryRate", "memory-gbs", "double", "/*default=*/20", "Gigabytes of weights a second that a rank reads">
+  ];
+}
+
+def VerifyExchangesPass : MoE_FunctionPass<"moe-verify-exchanges"> {
+  let summary = "checks that what is sent is awaited, in one order on all ranks, and left alone meanwhile";
+  let description = [{
+    What types cannot say of moert's exchanges. They stand in the block of a function, not in control flow: ranks do them in one order. Of each moert.begin every part
+    is dispatched, received, sent back and collected once, in this order, and parts in theirs; the last one is collected before the next exchange begins. What was received is read and written
+    before it is sent back, in loops too. Buffers that an exchange names are written by nothing else until its last part is collected, and sums are collected where moert.begin
+    said. Takes tensors and buffers.
   }];
 }
 

@@ -33,6 +33,8 @@ int64_t moec::getClustersPerToken(Value ids, Value table) {
   int64_t clusters =
       std::min(getTensorType(ids).getDimSize(1),
                cast<TableType>(table.getType()).getToCount());
+  if (auto dispatch = ids.getDefiningOp<DispatchOp>())
+    ids = dispatch.getIds();
   if (auto real = ids.getDefiningOp<RealExpertsOp>())
     ids = real.getIds();
   auto route = ids.getDefiningOp<RouteOp>();
@@ -75,6 +77,12 @@ ClustersOfOp moec::buildClustersOf(OpBuilder &builder, Location loc, Value ids,
 }
 
 bool moec::weightsVanishWithIds(Value weights, Value ids) {
+  if (auto dispatch = ids.getDefiningOp<DispatchOp>()) {
+    if (dispatch.getRowWeights() != weights)
+      return false;
+    weights = dispatch.getWeights();
+    ids = dispatch.getIds();
+  }
   if (auto route = ids.getDefiningOp<RouteOp>())
     return route.getWeights() == weights;
   auto real = ids.getDefiningOp<RealExpertsOp>();

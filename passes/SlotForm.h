@@ -29,7 +29,8 @@ int64_t getClustersPerToken(mlir::Value ids, mlir::Value table);
 moe::ClustersOfOp buildClustersOf(mlir::OpBuilder &builder, mlir::Location loc,
                                   mlir::Value ids, mlir::Value table);
 
-/// True if the gate weights of slots with id -1 are known to be 0: both come from one moe.route or moe.real_experts.
+/// True if the gate weights of slots with id -1 are known to be 0: both come from one moe.route or moe.real_experts,
+/// perhaps by way of a moe.dispatch.
 bool weightsVanishWithIds(mlir::Value weights, mlir::Value ids);
 
 /// True if rows of a [token, slot, feature] tensor are known to be zero where the id is -1. Looks a few operations back.

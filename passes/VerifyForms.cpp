@@ -12,9 +12,9 @@ moec::verifyForm(func::FuncOp function, StringRef form,
   function.walk([&](Operation *op) {
     if (!isa_and_nonnull<MoEDialect>(op->getDialect()))
       return;
-    if (isa<LeafOp, WrapOp, IdCastOp, RouteOp, WeightSelectOp, WeightMulOp,
-            WeightAddOp, WeightMixOp, WeightScaleOp, WeightRaggedOp,
-            WeightSparseOp, WeightSliceOp>(op) ||
+    if (isa<LeafOp, WrapOp, IdCastOp, RouteOp, DispatchOp, ReturnOp,
+            WeightSelectOp, WeightMulOp, WeightAddOp, WeightMixOp,
+            WeightScaleOp, WeightRaggedOp, WeightSparseOp, WeightSliceOp>(op) ||
         isAllowed(op))
       return;
     // A product with one matrix for all rows, as a router's, is the same in every form.

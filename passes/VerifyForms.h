@@ -9,7 +9,7 @@
 namespace moec {
 
 /// Fails, with an error at each of them, if the function has moe operations that are neither of the symbolic ones every
-/// form has (leaf, wrap, id_cast, weight.*, route, apply without ids) nor accepted by `isAllowed`.
+/// form has (leaf, wrap, id_cast, weight.*, route, dispatch, return, apply without ids) nor accepted by `isAllowed`.
 mlir::LogicalResult
 verifyForm(mlir::func::FuncOp function, llvm::StringRef form,
            llvm::function_ref<bool(mlir::Operation *)> isAllowed);

@@ -91,7 +91,8 @@ static FailureOr<SmallVector<Entry>> collectEntries(ModuleOp module) {
     auto arguments = getEntryArguments(function);
     if (failed(arguments))
       return failure();
-    entries.push_back({name.str(), *arguments});
+    entries.push_back({name.str(), *arguments,
+                       function->hasAttr(exchangesAttrName)});
   }
   if (entries.empty())
     return module.emitError("expected a public function with a body: there is "

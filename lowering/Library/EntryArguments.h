@@ -15,6 +15,9 @@ namespace moec::lowering {
 /// What names of compiled functions start with, behind moe-prefix-entries.
 inline constexpr llvm::StringLiteral entryPrefix = "moec.";
 
+/// On an entry: it sends rows to other ranks, where there are any. convert-moert-to-llvm sets it, the manifest says so.
+inline constexpr llvm::StringLiteral exchangesAttrName = "moec.exchanges";
+
 /// An element type that may cross the C ABI.
 struct EntryElementType {
   /// As the manifest spells it: "float32".

@@ -273,7 +273,7 @@ private:
   }
 
   /// The C wrapper of a compiled function, which may take an executor behind
-  /// its other parameters, and behind that the call's paging.
+  /// its other parameters, and behind that the call's paging and its exchange.
   Expected<Function *> wrapperOf(StringRef name, unsigned parameters,
                                  unsigned optional = 0) {
     std::string wrapper = ("_mlir_ciface_" + entryPrefix + name).str();
@@ -327,10 +327,10 @@ private:
   }
 
   /// void kernel(void **descriptors): arguments, then the workspace, then the
-  /// executor, then the call's paging.
+  /// executor, then the call's paging and its exchange.
   Error addKernel(const Entry &entry, StringRef variant) {
     unsigned count = entry.arguments.size() + 1;
-    Expected<Function *> wrapper = wrapperOf(entry.name, count, /*optional=*/2);
+    Expected<Function *> wrapper = wrapperOf(entry.name, count, /*optional=*/3);
     if (!wrapper)
       return wrapper.takeError();
     Function *kernel = startHidden(symbolOf("kernel", entry, variant));

@@ -21,6 +21,8 @@ namespace moec::lowering {
 struct Entry {
   std::string name;
   llvm::SmallVector<EntryArgument> arguments;
+  /// Whether it sends rows to other ranks, where there are any.
+  bool exchanges = false;
 };
 
 /// What entries are compiled for.

@@ -49,10 +49,11 @@ RankedTensorType boundaryType(RankedTensorType type) {
 bool readsAsRun(Operation *op) {
   if (auto wrap = dyn_cast<moe::WrapOp>(op))
     return wrap.getLayoutOrDefault() == moe::Layout::panel16;
+  auto asksRuntime =
+      llvm::IsaPred<moert::PrefetchOp, moert::AcquireOp, moert::BeginOp>;
   if (auto cast = dyn_cast<moe::IdCastOp>(op))
-    return llvm::any_of(cast->getUsers(),
-                        llvm::IsaPred<moert::PrefetchOp, moert::AcquireOp>);
-  return isa<moert::PrefetchOp, moert::AcquireOp>(op);
+    return llvm::any_of(cast->getUsers(), asksRuntime);
+  return asksRuntime(op);
 }
 
 /// How many ids there are, of a tensor of ids; 0 of others.

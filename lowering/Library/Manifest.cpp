@@ -35,6 +35,8 @@ std::string moec::lowering::makeManifest(ArrayRef<Entry> entries,
         json.object([&] {
           json.attribute("name", entry.name);
           json.attribute("symbol", "moec_" + entry.name);
+          if (entry.exchanges)
+            json.attribute("exchanges", true);
           json.attributeArray("arguments", [&] {
             for (const EntryArgument &argument : entry.arguments)
               json.object([&] {

@@ -80,6 +80,7 @@ struct ConvertMoEToLinalgPass
     populateWeightToLinalgPatterns(converter, params, patterns);
     populateRouteToLinalgPatterns(converter, patterns);
     populateExpertsToLinalgPatterns(converter, patterns);
+    populateCommunicationToLinalgPatterns(converter, patterns);
     populateSlotToLinalgPatterns(converter, patterns);
     populateScheduledToLinalgPatterns(converter, patterns);
     if (failed(

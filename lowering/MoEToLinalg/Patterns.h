@@ -42,7 +42,8 @@ private:
   Emit emit;
 };
 
-/// Type conversion: a weight becomes tensor<[entries x] IN x OUT x elt>, a table tensor<n x i32>, an id i32.
+/// Type conversion: a weight becomes tensor<[entries x] IN x OUT x elt>, a table tensor<n x i32>, an id i32, an exchange an
+/// index that says nothing.
 void addMoEToLinalgTypeConversions(mlir::TypeConverter &converter);
 
 /// Ops of other dialects that carry values of moe types: calls, structured control flow, branches, and whatever takes
@@ -61,6 +62,9 @@ void populateRouteToLinalgPatterns(const mlir::TypeConverter &converter,
 /// moe.experts.
 void populateExpertsToLinalgPatterns(const mlir::TypeConverter &converter,
                                      mlir::RewritePatternSet &patterns);
+/// moe.dispatch and moe.return, of one rank.
+void populateCommunicationToLinalgPatterns(const mlir::TypeConverter &converter,
+                                           mlir::RewritePatternSet &patterns);
 /// Slot form.
 void populateSlotToLinalgPatterns(const mlir::TypeConverter &converter,
                                   mlir::RewritePatternSet &patterns);

@@ -20,6 +20,9 @@ static void addReplacements(AttrTypeReplacer &replacer) {
   replacer.addReplacement([](IdType type) -> Type {
     return IntegerType::get(type.getContext(), 32);
   });
+  replacer.addReplacement([](ExchangeType type) -> Type {
+    return IndexType::get(type.getContext());
+  });
 }
 
 void moec::lowering::addMoEToLinalgTypeConversions(TypeConverter &converter) {

@@ -1,9 +1,13 @@
-// convert-moe-to-moert: products that read paged bases do so under a lease.
+// convert-moe-to-moert: products that read paged bases do so under a lease; rows go to other ranks and come back.
 // Part of moec, under the Apache License v2.0 with LLVM Exceptions.
 #include "dialects/MoERT/IR/MoERT.h"
+#include "lowering/MoEToMoERT/Exchanges.h"
 #include "lowering/Passes.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
@@ -216,9 +220,24 @@ struct ConvertMoEToMoERTPass
   using Base::Base;
 
   void runOnOperation() override {
+    if (rowsAtATime < 1) {
+      getOperation().emitError(
+          "option rows-at-a-time: expected a number from 1 "
+          "on, found ")
+          << int64_t(rowsAtATime);
+      return signalPassFailure();
+    }
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       if (function.isExternal())
         continue;
+      FailureOr<size_t> exchanges =
+          lowering::convertExchanges(function, rowsAtATime);
+      if (failed(exchanges))
+        return signalPassFailure();
+      if (*exchanges)
+        Decision::taken(function.getLoc(), "moe-to-moert")
+            << "@" << function.getSymName() << " sends rows in " << *exchanges
+            << (*exchanges == 1 ? " exchange" : " exchanges");
       Leaser leaser(function);
       if (failed(leaser.run()))
         return signalPassFailure();

@@ -3,6 +3,7 @@
 #include "passes/Analysis/ExtentClasses.h"
 
 #include "dialects/MoE/IR/MoE.h"
+#include "dialects/MoERT/IR/MoERT.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -199,8 +200,10 @@ private:
               linalg::SoftmaxOp, moe::RouteOp, moe::ExpertsOp, moe::ApplyOp,
               moe::LookupOp, moe::ClustersOfOp, moe::SpreadOp, moe::ScaleRowsOp,
               moe::CombineOp, moe::ActivateOp, moe::RealExpertsOp,
-              moe::SpecialExpertsOp, moe::IdCastOp, moe::GroupOp, moe::GatherOp,
-              moe::GroupedMatmulOp, moe::GroupedUpOp, moe::ScatterCombineOp>(
+              moe::SpecialExpertsOp, moe::IdCastOp, moe::DispatchOp,
+              moe::ReturnOp, moe::GroupOp, moe::GatherOp, moe::GroupedMatmulOp,
+              moe::GroupedUpOp, moe::ScatterCombineOp, moert::BeginOp,
+              moert::ReadOp, moert::CollectOp>(
             [&](auto known) { visitOp(known); })
         .Default([&](Operation *other) { visitScalar(other); });
   }
@@ -405,6 +408,15 @@ private:
   void visitOp(moe::ActivateOp op) { uniteTokens(op); }
   void visitOp(moe::RealExpertsOp op) { uniteTokens(op); }
   void visitOp(moe::IdCastOp op) { uniteAll(op.getInput(), op.getResult()); }
+  /// Rows that are received are another number than tokens.
+  void visitOp(moe::DispatchOp op) {
+    uniteFirst({op.getInput(), op.getIds(), op.getWeights()});
+    uniteFirst({op.getRows(), op.getRowIds(), op.getRowWeights()});
+  }
+  void visitOp(moe::ReturnOp op) {
+    uniteAll(op.getDispatch().getRows(), op.getRows());
+    uniteAll(op.getDispatch().getInput(), op.getResult());
+  }
   void visitOp(moe::GroupOp op) {
     if (!isRanked(op.getClusters()))
       return;
@@ -450,6 +462,19 @@ private:
     uniteCounted(op.getInit(), op.getIndex());
     if (isRanked(op.getInput()))
       uniteTrailing(op.getInput(), op.getInit());
+  }
+  void visitOp(moert::BeginOp op) {
+    uniteFirst({op.getRows(), op.getIds(), op.getGates(), op.getClusters(),
+                op.getInit(), op.getSums()});
+  }
+  void visitOp(moert::ReadOp op) {
+    SmallVector<Value> values(op.getResults());
+    values.append({op.getRows(), op.getIds(), op.getGates()});
+    uniteFirst(values);
+  }
+  void visitOp(moert::CollectOp op) {
+    uniteFirst({op.getRows(), op.getIds(), op.getGates(), op.getClusters(),
+                op.getInit(), op.getResult()});
   }
   /// All extents but the first.
   void uniteTrailing(Value left, Value right) {

@@ -84,6 +84,8 @@ public:
       code = separate();
     if (code == compiled)
       code = lower();
+    if (code == compiled)
+      code = writePlacement();
     if (code == compiled && !request.report.empty() &&
         failed(report.write(request.report)))
       code = compileError;
@@ -130,18 +132,23 @@ private:
     report.endStage("import");
     outs() << request.input << ": " << checkpoint->description() << "\n";
 
-    bool isLossy = request.compression.enabled || request.precision.enabled ||
-                   !request.encoding.empty();
-    ExitCode code = isLossy ? plan() : bindExact();
+    ExitCode code = isLossy() ? plan() : bindExact();
     outs().flush();
     if (code == compiled && !request.dryRun)
       code = lower();
+    if (code == compiled)
+      code = writePlacement();
     if (code == compiled && !request.samples.empty())
       code = measureLoss();
     if (code == compiled && !request.report.empty() &&
         failed(report.write(request.report)))
       code = compileError;
     return code;
+  }
+
+  bool isLossy() const {
+    return request.compression.enabled || request.precision.enabled ||
+           !request.encoding.empty();
   }
 
   std::vector<int64_t> checkpointLayers() const {
@@ -182,6 +189,42 @@ private:
     options.alpha = asked.alpha;
     options.seed = asked.seed;
     manager.addPass(createClusterExpertsPass(options));
+  }
+
+  /// In graph form. Of a module that is compiled for its figures alone nothing is placed: it may not fit.
+  void addCommunication(PassManager &manager, bool place) const {
+    if (!request.expertParallel)
+      return;
+    manager.addNestedPass<func::FuncOp>(createInsertCommunicationPass());
+    if (request.placement.empty() || !place)
+      return;
+    PlaceExpertsPassOptions options;
+    options.profilePath = request.profile;
+    options.ranks = request.ranks;
+    options.ranksPerNode = request.ranksPerNode;
+    options.memory = request.rankMemory;
+    manager.addPass(createPlaceExpertsPass(options));
+  }
+
+  /// Behind what decides which products there are.
+  void addOverlap(PassManager &manager) const {
+    if (!request.expertParallel)
+      return;
+    OverlapCommunicationPassOptions options;
+    options.parts = request.exchangeParts;
+    if (request.ranks)
+      options.ranks = request.ranks;
+    manager.addNestedPass<func::FuncOp>(
+        createOverlapCommunicationPass(options));
+  }
+
+  /// What the runtime reads (docs/communication.md), perhaps beside the library that has just been written.
+  ExitCode writePlacement() {
+    if (request.placement.empty() || request.dryRun)
+      return compiled;
+    return write(request.placement, [&](raw_ostream &os) {
+      os << describePlacement(*module) << "\n";
+    });
   }
 
   void addRounding(PassManager &manager) const {
@@ -331,7 +374,9 @@ private:
     PassManager rest(&context);
     if (request.instrument)
       rest.addNestedPass<func::FuncOp>(createInstrumentPass());
+    addCommunication(rest, /*place=*/compress || !isLossy());
     buildOptimizePipeline(rest, Form::scheduled);
+    addOverlap(rest);
     addRounding(rest);
     rest.addNestedPass<func::FuncOp>(createCountMultiplyAddsPass());
     addBinding(rest);
@@ -352,10 +397,12 @@ private:
       manager.addPass(createInsertPrefetchPass(prefetch));
     }
     manager.addPass(createBindParamsPass());
-    if (request.pageBases) {
+    if (request.pageBases || request.expertParallel)
       manager.addPass(lowering::createConvertMoEToMoERTPass());
+    if (request.pageBases)
       manager.addNestedPass<func::FuncOp>(createVerifyLeasesPass());
-    }
+    if (request.expertParallel)
+      manager.addNestedPass<func::FuncOp>(createVerifyExchangesPass());
   }
 
   ExitCode bindExact() {
@@ -499,8 +546,10 @@ private:
       llvm::errs() << "moe-compile: --passes: expected a pass pipeline\n";
       return usageError;
     }
+    addCommunication(rewrites, /*place=*/true);
     if (request.optimize)
       buildOptimizePipeline(rewrites, Form::scheduled);
+    addOverlap(rewrites);
     addRounding(rewrites);
     return run(rewrites, "rewrite");
   }
@@ -686,15 +735,20 @@ private:
   }
 
   template <typename Writer> ExitCode write(Writer writer) {
+    return write(request.output, writer);
+  }
+
+  template <typename Writer>
+  ExitCode write(const std::string &path, Writer writer) {
     std::string message;
-    auto file = openOutputFile(request.output, &message);
+    auto file = openOutputFile(path, &message);
     if (!file) {
       llvm::errs() << "moe-compile: " << message << "\n";
       return compileError;
     }
     writer(file->os());
     if (std::error_code error = finishOutput(file->os()))
-      return fail("cannot write output file '" + request.output +
+      return fail("cannot write output file '" + path +
                   "': " + error.message());
     file->keep();
     report.endStage("write");

@@ -116,6 +116,16 @@ struct CompileRequest {
   unsigned gatesAhead = 1;
   /// Bytes of memory for these bases; 0 for any number.
   int64_t memoryBudget = 0;
+  /// Whether layers send rows to the ranks that have their experts, where there are several.
+  bool expertParallel = false;
+  /// In how many parts tokens go; 0: by a model of the time that it takes.
+  int64_t exchangeParts = 1;
+  /// Where it goes which of how many ranks have which clusters, a file; empty for nowhere.
+  std::string placement;
+  int64_t ranks = 0;
+  /// Ranks that are near each other (0: all are), and bytes that the clusters of one may take (0: any number).
+  int64_t ranksPerNode = 0;
+  int64_t rankMemory = 0;
   /// Whether that archive is left to be written elsewhere.
   bool noArchive = false;
   /// Bindings of external params.

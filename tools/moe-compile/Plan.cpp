@@ -3,10 +3,12 @@
 #include "tools/moe-compile/Plan.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/Communication.h"
 #include "passes/LayerParams.h"
 #include "passes/PagedBases.h"
 #include "passes/PrecisionChoices.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace moec;
@@ -174,6 +176,30 @@ std::string moec::describeResidency(ModuleOp module) {
                        describeBytes(number("paged")), number("records"),
                        number("least"))
       .str();
+}
+
+std::string moec::describePlacement(ModuleOp module) {
+  auto placement = module->getAttrOfType<DictionaryAttr>(placementAttrName);
+  assert(placement && "moe-place-experts has run");
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream json(os);
+  json.object([&] {
+    json.attribute("moec_placement", "0.1");
+    json.attribute("ranks", placement.getAs<IntegerAttr>("ranks").getInt());
+    json.attributeObject("layers", [&] {
+      for (NamedAttribute layer : placement.getAs<DictionaryAttr>("layers"))
+        json.attributeArray(layer.getName().getValue(), [&] {
+          for (auto owners : cast<ArrayAttr>(layer.getValue())
+                                 .getAsRange<DenseI32ArrayAttr>())
+            json.array([&] {
+              for (int32_t rank : owners.asArrayRef())
+                json.value(rank);
+            });
+        });
+    });
+  });
+  return text;
 }
 
 uint64_t moec::archiveBytes(const lowering::LayerWeights &weights) {

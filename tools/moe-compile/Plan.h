@@ -42,6 +42,9 @@ std::string describePrecision(mlir::ModuleOp module);
 /// What stays in memory, what is paged, and the least budget for that: one line; empty for a module without paging.
 std::string describeResidency(mlir::ModuleOp module);
 
+/// Which ranks have which clusters, as the runtime reads it (docs/communication.md): JSON of what moe-place-experts decided.
+std::string describePlacement(mlir::ModuleOp module);
+
 /// Size that the archive's file will have; 0 for a plan that cannot be placed, which writing will say.
 uint64_t archiveBytes(const lowering::LayerWeights &weights);
 

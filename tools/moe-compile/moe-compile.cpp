@@ -277,6 +277,38 @@ static cl::opt<int64_t> memoryBudget(
     cl::desc("With --page-bases: bytes of memory that there will be for bases; "
              "fewer than those of one layer are refused"),
     cl::value_desc("bytes"), cl::init(0), cl::cat(category));
+static cl::opt<bool> expertParallel(
+    "expert-parallel",
+    cl::desc("Of an archive of weights, with --pipeline=cpu: layers send rows "
+             "to the ranks that have their clusters, and sum what comes back; "
+             "one artifact for any number of ranks (docs/communication.md)"),
+    cl::cat(category));
+static cl::opt<int64_t> exchangeParts(
+    "exchange-parts",
+    cl::desc("With --expert-parallel: parts that a layer's tokens go in, one "
+             "of which is computed while others are on their way; 0: by a "
+             "model of the time (moe-overlap-communication)"),
+    cl::value_desc("number"), cl::init(1), cl::cat(category));
+static cl::opt<int64_t> ranks(
+    "ranks",
+    cl::desc("With --expert-parallel: write which of so many ranks have which "
+             "clusters, by load, memory and what is chosen together "
+             "(moe-place-experts); --profile says what the loads are"),
+    cl::value_desc("number"), cl::init(0), cl::cat(category));
+static cl::opt<std::string> placement(
+    "placement",
+    cl::desc("With --ranks: where to write it (default: placement.json beside "
+             "the library, where the runtime looks for it)"),
+    cl::value_desc("file"), cl::cat(category));
+static cl::opt<int64_t> ranksPerNode(
+    "ranks-per-node",
+    cl::desc("With --ranks: ranks that are near each other (default: all)"),
+    cl::value_desc("number"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t> rankMemory(
+    "rank-memory",
+    cl::desc("With --ranks: bytes that the clusters of a rank may take, of "
+             "all layers (default: any number)"),
+    cl::value_desc("bytes"), cl::init(0), cl::cat(category));
 static cl::opt<unsigned> optLevel(
     "opt-level",
     cl::desc("0: none, 1: quick to compile, 2 (default), 3: as C compilers"),
@@ -507,6 +539,42 @@ static int checkRounding(const CompileRequest &request) {
   return compiled;
 }
 
+/// Takes over --expert-parallel.
+static int readCommunication(CompileRequest &request, bool hasArchive) {
+  if (expertParallel && !hasArchive)
+    return usage("--expert-parallel is for an archive of weights, found "
+                 "neither --separate-weights nor a checkpoint");
+  if (expertParallel && pipeline != "cpu")
+    return usage("--expert-parallel is for --pipeline=cpu, found --pipeline=" +
+                 pipeline);
+  if (expertParallel && pageBases)
+    return usage("--expert-parallel is for bases in memory, found "
+                 "--page-bases");
+  for (const cl::Option *option :
+       std::initializer_list<const cl::Option *>{&exchangeParts, &ranks})
+    if (option->getNumOccurrences() && !expertParallel)
+      return usage("--" + option->ArgStr +
+                   " is for --expert-parallel, found no --expert-parallel");
+  for (const cl::Option *option : std::initializer_list<const cl::Option *>{
+           &placement, &ranksPerNode, &rankMemory})
+    if (option->getNumOccurrences() && !ranks.getNumOccurrences())
+      return usage("--" + option->ArgStr + " is for --ranks, found no --ranks");
+  if (ranks.getNumOccurrences() && ranks < 1)
+    return usage("expected --ranks from 1 on, found " + Twine(ranks));
+  if (ranks > 0 && placement.empty() && emit != Emit::library)
+    return usage("--ranks without --placement writes beside a library, found "
+                 "--emit of something else");
+  request.expertParallel = expertParallel;
+  request.exchangeParts = exchangeParts;
+  if (ranks > 0)
+    request.placement =
+        placement.empty() ? output + "/placement.json" : std::string(placement);
+  request.ranks = ranks;
+  request.ranksPerNode = ranksPerNode;
+  request.rankMemory = rankMemory;
+  return compiled;
+}
+
 /// Takes over --page-bases, and what goes with it.
 static int readPaging(CompileRequest &request, bool hasArchive) {
   for (const cl::Option *option :
@@ -677,6 +745,8 @@ int main(int argc, char **argv) {
                  "--separate-weights nor a checkpoint");
   request.inPanels = layout == "panel16" && (isCheckpoint || separateWeights);
   if (int code = readPaging(request, isCheckpoint || separateWeights))
+    return code;
+  if (int code = readCommunication(request, isCheckpoint || separateWeights))
     return code;
   if (noArchive && !separateWeights)
     return usage("--no-archive is for --separate-weights, found no "

@@ -23,6 +23,22 @@
 #include "dialects/MoE/IR/WeightOps.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/MoE/IR/GraphOps.h.inc"
+
+namespace moec::moe {
+
+/// What ranks have sent each other: operations on it keep their order.
+struct Communication : mlir::SideEffects::Resource::Base<Communication> {
+  llvm::StringRef getName() final { return "Communication"; }
+};
+
+/// A tensor's type with a first extent that is not known; other types as they
+/// are.
+mlir::Type withAnyRows(mlir::Type type);
+
+} // namespace moec::moe
+
+#define GET_OP_CLASSES
+#include "dialects/MoE/IR/CommunicationOps.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/MoE/IR/SlotOps.h.inc"
 #define GET_OP_CLASSES

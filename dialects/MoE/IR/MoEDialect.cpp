@@ -34,6 +34,10 @@ void MoEDialect::initialize() {
       >();
   addOperations<
 #define GET_OP_LIST
+#include "dialects/MoE/IR/CommunicationOps.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
 #include "dialects/MoE/IR/SlotOps.cpp.inc"
       >();
   addOperations<

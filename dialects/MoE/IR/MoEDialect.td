@@ -15,6 +15,7 @@ def MoE_Dialect : Dialect {
 
     ```
       graph form       moe.route, moe.experts, moe.weight.*       what the model says
+          | moe-insert-communication                              if ranks share the experts: moe.dispatch, moe.return around a layer
           | moe-decompose-experts
       slot form        moe.apply, spread, combine, ...            where the algebra happens: [token, slot, feature]
           | moe-group-tokens, moe-fuse-residual

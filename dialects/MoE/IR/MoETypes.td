@@ -52,4 +52,10 @@ def MoE_IdType : MoE_Type<"Id", "id", "entry of an axis, or -1 for none; element
   }];
 }
 
+def MoE_ExchangeType : TypeDef<MoE_Dialect, "Exchange"> {
+  let mnemonic = "exchange";
+  let summary = "where the rows came from that a rank received";
+  let description = [{From a moe.dispatch to its moe.return, and nowhere else.}];
+}
+
 #endif // MOEC_DIALECTS_MOE_IR_MOETYPES_TD

@@ -22,8 +22,16 @@ struct Residency : mlir::SideEffects::Resource::Base<Residency> {
   llvm::StringRef getName() final { return "Residency"; }
 };
 
+/// What ranks have sent each other, and what is on its way: what operations on
+/// exchanges read and write besides their buffers.
+struct Exchanges : mlir::SideEffects::Resource::Base<Exchanges> {
+  llvm::StringRef getName() final { return "Exchanges"; }
+};
+
 } // namespace moec::moert
 
+#define GET_OP_CLASSES
+#include "dialects/MoERT/IR/ExchangeOps.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/MoERT/IR/ResidencyOps.h.inc"
 

@@ -31,6 +31,10 @@ void MoERTDialect::initialize() {
       >();
   addOperations<
 #define GET_OP_LIST
+#include "dialects/MoERT/IR/ExchangeOps.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
 #include "dialects/MoERT/IR/ResidencyOps.cpp.inc"
       >();
   addInterfaces<MoERTInlinerInterface>();

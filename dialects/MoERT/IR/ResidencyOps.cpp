@@ -3,6 +3,7 @@
 #include "dialects/MoERT/IR/MoERT.h"
 
 #include "dialects/MoE/IR/VerifyShapes.h"
+#include "dialects/MoERT/IR/BufferEffects.h"
 
 using namespace mlir;
 using namespace moec::moert;
@@ -42,18 +43,6 @@ static LogicalResult verifyPools(Operation *op, OperandRange pools) {
                              "place, found ")
              << pool.getType();
   return success();
-}
-
-using Effects =
-    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
-
-/// An effect on what is a buffer; tensors are values.
-template <typename Effect>
-static void addEffect(MutableOperandRange operands, Effects &effects) {
-  for (OpOperand &operand : operands)
-    if (isa<MemRefType>(operand.get().getType()))
-      effects.emplace_back(Effect::get(), &operand,
-                           SideEffects::DefaultResource::get());
 }
 
 //===----------------------------------------------------------------------===//

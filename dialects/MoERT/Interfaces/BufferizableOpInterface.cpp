@@ -9,33 +9,45 @@ using namespace mlir;
 using namespace moec::moert;
 
 namespace {
-/// One model for all: tensors are read, but for the destination of
-/// moert.acquire, which is overwritten. Pools are read too: as tensors they are
-/// the values that the runtime sees to.
-template <typename OpTy>
-struct ResidencyOpModel : bufferization::BufferizableOpInterface::ExternalModel<
-                              ResidencyOpModel<OpTy>, OpTy> {
-  /// Whether the operand is the destination of moert.acquire.
-  static bool isInit(OpOperand &operand) {
-    auto acquire = dyn_cast<AcquireOp>(operand.getOwner());
-    return acquire && &operand == &acquire.getInitMutable();
-  }
+/// The operands that an operation writes, one for each of its tensor results.
+SmallVector<OpOperand *> destinationsOf(Operation *op) {
+  if (auto acquire = dyn_cast<AcquireOp>(op))
+    return {&acquire.getInitMutable()};
+  if (auto begin = dyn_cast<BeginOp>(op))
+    return {&begin.getInitMutable()};
+  if (auto read = dyn_cast<ReadOp>(op))
+    return {&read.getRowsMutable(), &read.getIdsMutable(),
+            &read.getGatesMutable()};
+  if (auto collect = dyn_cast<CollectOp>(op))
+    return {&collect.getInitMutable()};
+  return {};
+}
 
-  bool bufferizesToMemoryRead(Operation *, OpOperand &operand,
+/// One model for all: tensors are read, but for destinations, which are
+/// overwritten; those of moert.collect keep the rows of other parts. Pools are
+/// read too: as tensors they are the values that the runtime sees to.
+template <typename OpTy>
+struct RuntimeOpModel : bufferization::BufferizableOpInterface::ExternalModel<
+                            RuntimeOpModel<OpTy>, OpTy> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const bufferization::AnalysisState &) const {
-    return !isInit(operand);
+    return isa<CollectOp>(op) ||
+           !llvm::is_contained(destinationsOf(op), &operand);
   }
-  bool bufferizesToMemoryWrite(Operation *, OpOperand &operand,
+  bool bufferizesToMemoryWrite(Operation *op, OpOperand &operand,
                                const bufferization::AnalysisState &) const {
-    return isInit(operand);
+    return llvm::is_contained(destinationsOf(op), &operand);
   }
   bufferization::AliasingValueList
   getAliasingValues(Operation *op, OpOperand &operand,
                     const bufferization::AnalysisState &) const {
-    if (!isInit(operand))
-      return {};
-    return {{cast<OpResult>(cast<AcquireOp>(op).getSlots()),
-             bufferization::BufferRelation::Equivalent}};
+    auto written = llvm::make_filter_range(op->getResults(), [](Value result) {
+      return isa<TensorType>(result.getType());
+    });
+    for (auto [destination, result] : llvm::zip(destinationsOf(op), written))
+      if (destination == &operand)
+        return {{result, bufferization::BufferRelation::Equivalent}};
+    return {};
   }
 
   LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
@@ -53,7 +65,7 @@ struct ResidencyOpModel : bufferization::BufferizableOpInterface::ExternalModel<
         return failure();
       operands.push_back(*buffer);
     }
-    // What is not a tensor stays a result: the lease.
+    // What is not a tensor stays a result: a lease, a number of rows.
     SmallVector<Type> types;
     for (Type type : op->getResultTypes())
       if (!isa<TensorType>(type))
@@ -62,20 +74,24 @@ struct ResidencyOpModel : bufferization::BufferizableOpInterface::ExternalModel<
                              op->getAttrs());
     onBuffers.propertiesAttr = op->getPropertiesAsAttribute();
     Operation *created = rewriter.create(onBuffers);
+    // Tensors stand behind the others.
     SmallVector<Value> results(created->getResults());
-    if (auto acquire = dyn_cast<AcquireOp>(created))
-      results.push_back(acquire.getInit());
+    for (OpOperand *destination : destinationsOf(created))
+      results.push_back(destination->get());
     bufferization::replaceOpWithBufferizedValues(rewriter, op, results);
     return success();
   }
 };
+
+template <typename... OpTy> void attachTo(MLIRContext &context) {
+  (OpTy::template attachInterface<RuntimeOpModel<OpTy>>(context), ...);
+}
 } // namespace
 
 void moec::moert::registerBufferizableOpInterfaceExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, MoERTDialect *) {
-    PrefetchOp::attachInterface<ResidencyOpModel<PrefetchOp>>(*context);
-    AcquireOp::attachInterface<ResidencyOpModel<AcquireOp>>(*context);
-    ReleaseOp::attachInterface<ResidencyOpModel<ReleaseOp>>(*context);
+    attachTo<PrefetchOp, AcquireOp, ReleaseOp, BeginOp, ReadOp, WriteOp,
+             CollectOp>(*context);
   });
 }

@@ -89,3 +89,24 @@ func.func @paged(%c: tensor<?x2x!moe.id<cluster[4]>>, %hint: tensor<?xi32>, %tab
   moert.release %lease slots(%slots : tensor<4xi32>)
   return
 }
+
+// -----
+
+// What is sent to other ranks too.
+// CHECK-LABEL: func.func @sent
+// CHECK-SAME: {contiguous, dtype = "float32", name = "x", role = "input", shape = array<i64: -2, 16>}
+// CHECK-SAME: {below = 4 : i64, contiguous, dtype = "int32", name = "ids", role = "input", shape = array<i64: -2, 2>}
+// CHECK-SAME: {contiguous, dtype = "float32", name = "p", role = "input", shape = array<i64: -2, 2>}
+func.func @sent(%x: tensor<?x16xf32> {moec.name = "x"}, %ids: tensor<?x2x!moe.id<expert[4]>> {moec.name = "ids"}, %p: tensor<?x2xf32> {moec.name = "p"})
+    -> (tensor<?x16xf32> {moec.name = "y"}) {
+  %c0 = arith.constant 0 : index
+  %tokens = tensor.dim %x, %c0 : tensor<?x16xf32>
+  %o = tensor.empty(%tokens) : tensor<?x16xf32>
+  %i = moe.id_cast %ids : tensor<?x2x!moe.id<expert[4]>> to tensor<?x2xi32>
+  %e, %sums = moert.begin ins(%x, %i, %p : tensor<?x16xf32>, tensor<?x2xi32>, tensor<?x2xf32>) outs(%o : tensor<?x16xf32>) parts 1 -> tensor<?x16xf32>
+  moert.dispatch %e part 0
+  %count, %received = moert.receive %e part 0
+  moert.send_back %received
+  %y = moert.collect %e part 0 ins(%x, %i, %p : tensor<?x16xf32>, tensor<?x2xi32>, tensor<?x2xf32>) outs(%sums : tensor<?x16xf32>) -> tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}

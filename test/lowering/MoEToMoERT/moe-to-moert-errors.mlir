@@ -1,4 +1,6 @@
 // RUN: moe-opt %s --convert-moe-to-moert --split-input-file --verify-diagnostics
+// RUN: not moe-opt %s --convert-moe-to-moert=rows-at-a-time=0 --split-input-file 2>&1 | FileCheck %s
+// CHECK: error: option rows-at-a-time: expected a number from 1 on, found 0
 
 func.func @no_group(%x: tensor<8x16xf32>, %off: tensor<5xi32>, %pool: tensor<?x16x16xf32>, %table: tensor<4xi32>, %o: tensor<8x16xf32>) -> tensor<8x16xf32> {
   %w = moe.wrap %pool slots(%table : tensor<4xi32>) : tensor<?x16x16xf32> to !moe.weight<16x16xf32, cluster[4]>

@@ -268,3 +268,19 @@ func.func @grouped_up(%x: tensor<?x4xf32>, %row: tensor<?xi32>, %e: tensor<?x!mo
     weighted(%p : tensor<?xf32>) act <silu> shrink(%shrink : !moe.weight<6x2xf32>) outs(%h, %v : tensor<?x6xf32>, tensor<?x2xf32>) -> tensor<?x6xf32>, tensor<?x2xf32>
   return %0#0, %0#1 : tensor<?x6xf32>, tensor<?x2xf32>
 }
+
+// -----
+
+// As many rows come back as were sent; how many are received in between is another matter.
+// CHECK-LABEL: func.func @dispatched
+// CHECK-SAME: name = "arg0", role = "input", shape = array<i64: -2, 4>
+// CHECK-SAME: name = "arg1", role = "input", shape = array<i64: -2, 1>
+// CHECK-SAME: name = "arg2", role = "input", shape = array<i64: -2, 1>
+// CHECK-SAME: name = "arg3", role = "input", shape = array<i64: -1, 4>
+// CHECK-SAME: name = "result0", role = "output", shape = array<i64: -2, 4>
+func.func @dispatched(%x: tensor<?x4xf32>, %ids: tensor<?x1x!moe.id<expert[2]>>, %p: tensor<?x1xf32>, %z: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %rows, %row_ids, %row_p, %exchange = moe.dispatch %x, %ids, %p : tensor<?x4xf32>, tensor<?x1x!moe.id<expert[2]>>, tensor<?x1xf32>
+  %sum = arith.addf %rows, %z : tensor<?x4xf32>
+  %y = moe.return %sum, %exchange : tensor<?x4xf32> -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}

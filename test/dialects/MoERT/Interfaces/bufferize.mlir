@@ -33,3 +33,33 @@ func.func @table_kept(%c: tensor<?xi32>, %t: tensor<4xi32>) -> i32 {
   %kept = tensor.extract %t[%c0] : tensor<4xi32>
   return %kept : i32
 }
+
+// What is sent is not written over until its sums are there; what comes back is where it was said at the beginning, also where others could use that
+// buffer in between.
+// CHECK-LABEL: func.func @exchange
+// CHECK-SAME: %[[X:[^:]*]]: memref<8x16xf32>, %[[IDS:[^:]*]]: memref<8x2xi32>, %[[P:[^:]*]]: memref<8x2xf32>
+// CHECK: %[[E:.*]] = moert.begin ins(%[[X]], %[[IDS]], %[[P]] : {{.*}}) outs(%[[SUMS:[^ ]*]] : memref<8x16xf32>) parts 1
+// CHECK: %[[COUNT:.*]], %[[R:.*]] = moert.receive %[[E]] part 0
+// CHECK: moert.read %[[R]][%{{.*}}] outs(%[[ROWS:.*]], %{{.*}}, %{{.*}} : memref<4x16xf32>, memref<4x2xi32>, memref<4x2xf32>)
+// CHECK: moert.write %[[R]][%{{.*}}] ins(%[[ROWS]] : memref<4x16xf32>)
+// CHECK: linalg.exp ins(%[[X]] : {{.*}}) outs(%[[OTHER:[^ ]*]] :
+// CHECK-NOT: memref.copy
+// CHECK: moert.collect %[[E]] part 0 ins(%[[X]], %[[IDS]], %[[P]] : {{.*}}) outs(%[[SUMS]] : memref<8x16xf32>)
+// CHECK-NOT: memref.copy
+// CHECK: linalg.add ins(%[[SUMS]], %[[OTHER]] :
+func.func @exchange(%x: tensor<8x16xf32>, %ids: tensor<8x2xi32>, %p: tensor<8x2xf32>, %n: index) -> tensor<8x16xf32> {
+  %o = tensor.empty() : tensor<8x16xf32>
+  %r = tensor.empty() : tensor<4x16xf32>
+  %i = tensor.empty() : tensor<4x2xi32>
+  %q = tensor.empty() : tensor<4x2xf32>
+  %e, %sums = moert.begin ins(%x, %ids, %p : tensor<8x16xf32>, tensor<8x2xi32>, tensor<8x2xf32>) outs(%o : tensor<8x16xf32>) parts 1 -> tensor<8x16xf32>
+  moert.dispatch %e part 0
+  %count, %received = moert.receive %e part 0
+  %read:3 = moert.read %received[%n] outs(%r, %i, %q : tensor<4x16xf32>, tensor<4x2xi32>, tensor<4x2xf32>) -> tensor<4x16xf32>, tensor<4x2xi32>, tensor<4x2xf32>
+  moert.write %received[%n] ins(%read#0 : tensor<4x16xf32>)
+  moert.send_back %received
+  %other = linalg.exp ins(%x : tensor<8x16xf32>) outs(%o : tensor<8x16xf32>) -> tensor<8x16xf32>
+  %y = moert.collect %e part 0 ins(%x, %ids, %p : tensor<8x16xf32>, tensor<8x2xi32>, tensor<8x2xf32>) outs(%sums : tensor<8x16xf32>) -> tensor<8x16xf32>
+  %z = linalg.add ins(%y, %other : tensor<8x16xf32>, tensor<8x16xf32>) outs(%o : tensor<8x16xf32>) -> tensor<8x16xf32>
+  return %z : tensor<8x16xf32>
+}
