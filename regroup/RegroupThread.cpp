@@ -103,6 +103,8 @@ void RegroupThread::run(std::stop_token stop) {
       attempt();
     removeOldGenerations();
   }
+  // Steps may have ended since.
+  removeOldGenerations();
 }
 
 /// How far the layer that moved most is from what the clusters were made for;

@@ -215,7 +215,24 @@ TEST_F(RegroupThreadTest, keepsGenerationsThatStepsRead) {
   EXPECT_TRUE(eventually([&] { return !exists("generation-1.safetensors"); }));
   EXPECT_TRUE(exists("generation-2.safetensors"));
   EXPECT_TRUE(exists("a"));
+  // A step that goes on to the end keeps what it reads.
+  ASSERT_TRUE(regroupTo(tableB));
   thread.reset();
+  EXPECT_TRUE(exists("generation-2.safetensors"));
+  EXPECT_TRUE(exists("generation-3.safetensors"));
+}
+
+TEST_F(RegroupThreadTest, removesOldGenerationsInTheEnd) {
+  runner.held = 2;
+  auto thread = start();
+  for (uint64_t n : {1, 2}) {
+    thread->request();
+    feed(*thread, n == 1 ? tableB : tableA);
+    ASSERT_TRUE(eventually([&] { return thread->counts().accepted == n; }));
+  }
+  runner.held = 0;
+  thread.reset();
+  EXPECT_FALSE(exists("generation-1.safetensors"));
   EXPECT_TRUE(exists("generation-2.safetensors"));
 }
 
